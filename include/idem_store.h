@@ -1,0 +1,241 @@
+/*
+ * idem_store.h - the driver API of a mod_idempotency store (public).
+ *
+ * A store keeps one small opaque value per 32-byte slot and can claim, take over, renew, settle and release a slot
+ * atomically. Everything else (sealing, slots, checksums, repeating, counting, logging) lives above the drivers, once.
+ *
+ * Caveats first:
+ *  - A driver never logs, never sees a request_rec, never interprets anything of a value behind its plain head.
+ *  - Every call carries a pool for what it returns, a deadline that includes every wait for a lock, and a place for one
+ *    sentence that says why it failed. The front logs that sentence, once.
+ *  - claim, takeover, renew, settle, release, fetch, each, forget, sweep and status are called by any thread of a process
+ *    that has called attach(); the driver does its own locking. configure() and open() run in the parent, single-threaded.
+ *  - Times are the store's own clock's. A value carries durations only.
+ *  - An answer that is none of the codes below means "store down, or its answer was lost": the caller must assume
+ *    that the operation may or may not have happened, and repeats it with the same token.
+ *
+ * The rules of each operation come from an exhaustive exploration of the protocol (tests/model): each "only if" below is
+ * there because the protocol without it executes twice, loses a record, or answers twice.
+ * tests/store/conformance.c is the specification in executable form; every driver runs it.
+ */
+#ifndef IDEM_STORE_H
+#define IDEM_STORE_H
+
+#include <apr_errno.h>
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver) makes a third-party driver known. */
+#define IDEM_STORE_GROUP "idempotency-store"
+#define IDEM_STORE_VERSION "1"
+
+#define IDEM_SLOT_LEN 32
+#define IDEM_TOKEN_LEN 16
+
+/* ---- results ------------------------------------------------------------------------------------------------------ */
+
+/* APR_SUCCESS, APR_EEXIST (found is filled), APR_NOTFOUND, APR_TIMEUP (the deadline passed), and: */
+#define IDEM_ESTART (APR_OS_START_USERERR + 7400)
+#define IDEM_ELOST (IDEM_ESTART + 1)    /* the slot holds another's token: nothing was changed */
+#define IDEM_EFULL (IDEM_ESTART + 2)    /* no room for this value: nothing was changed */
+#define IDEM_ETOOBIG (IDEM_ESTART + 3)  /* larger than max_value: told before anything was touched */
+#define IDEM_EDAMAGED (IDEM_ESTART + 4) /* the store itself is corrupt; only a restart of the server looks again */
+#define IDEM_EALIVE (IDEM_ESTART + 5)   /* takeover: that token stands, but its owner is not dead */
+
+/* ---- the plain head of a value ------------------------------------------------------------------------------------- */
+
+/*
+ * A value is at least IDEM_HEAD_MIN bytes; its first bytes are plain and big-endian, and all that a driver may read:
+ *
+ *   0  4  magic "IDEM"
+ *   4  1  format version
+ *   5  1  state (idem_state)
+ *   6  2  flags (not the driver's)
+ *   8  8  ttl, milliseconds: the entry expires this long after it was written
+ *  16  4  lease, milliseconds: stores shared by hosts take the owner for dead this long after claim or renewal
+ *  20  4  attempt
+ *  24  8  owner: on stores of one host, the number under which the owning process holds its liveness lock
+ *  32 32  slot
+ *  64 16  token
+ */
+#define IDEM_HEAD_MIN 80
+
+typedef enum idem_state {
+    IDEM_LEASE = 1,     /* somebody executes */
+    IDEM_RECORD = 2,    /* a finished response */
+    IDEM_TOMBSTONE = 3, /* done, but the response could not be kept */
+    IDEM_UNKNOWN = 4    /* execution began, the outcome is unknown */
+} idem_state;
+
+typedef struct idem_blob {
+    const unsigned char *data;
+    apr_size_t len;
+} idem_blob;
+
+static inline apr_uint64_t idem_value_number(const unsigned char *at, int bytes)
+{
+    apr_uint64_t n = 0;
+    while (bytes-- > 0)
+        n = n << 8 | *at++;
+    return n;
+}
+static inline int idem_value_plausible(idem_blob v)
+{
+    return v.len >= IDEM_HEAD_MIN && v.data[0] == 'I' && v.data[1] == 'D' && v.data[2] == 'E' && v.data[3] == 'M';
+}
+static inline idem_state idem_value_state(idem_blob v)
+{
+    return (idem_state)v.data[5];
+}
+static inline apr_interval_time_t idem_value_ttl(idem_blob v)
+{
+    return (apr_interval_time_t)idem_value_number(v.data + 8, 8) * 1000;
+}
+static inline apr_interval_time_t idem_value_lease(idem_blob v)
+{
+    return (apr_interval_time_t)idem_value_number(v.data + 16, 4) * 1000;
+}
+static inline apr_uint64_t idem_value_owner(idem_blob v)
+{
+    return idem_value_number(v.data + 24, 8);
+}
+static inline const unsigned char *idem_value_slot(idem_blob v)
+{
+    return v.data + 32;
+}
+static inline const unsigned char *idem_value_token(idem_blob v)
+{
+    return v.data + 64;
+}
+
+/* ---- what a driver is given ---------------------------------------------------------------------------------------- */
+
+/* The machine around the store; lives as long as the configuration. */
+typedef struct idem_env {
+    const char *state_dir; /* where a relative path of a local store belongs */
+    const char *run_dir;   /* for lock files that need not survive a boot */
+    unsigned int uid, gid; /* whom the processes that attach() run as; files must be theirs */
+    int processes;         /* upper bound of processes that attach at once, two generations included */
+    int threads;           /* upper bound of threads in each */
+    void *server;          /* server_rec of the configuration inside httpd, NULL elsewhere */
+} idem_env;
+
+/* One call. The caller fills pool and deadline; the driver fills why where it returns anything unexpected. */
+typedef struct idem_call {
+    apr_pool_t *pool;    /* owns everything the call returns */
+    apr_time_t deadline; /* apr_time_now() clock, waits for locks included */
+    const char *why;     /* one sentence without a newline, static or in pool; NULL if there is nothing to say */
+} idem_call;
+
+/* What stands in a slot. */
+typedef struct idem_found {
+    idem_blob value;    /* a copy in call->pool, aligned for nothing */
+    int owner_dead;     /* for a LEASE: its owner is dead (local stores) or its lease has lapsed (shared stores) */
+    apr_time_t expires; /* by the store's clock; 0 if the store cannot say */
+} idem_found;
+
+/* Called by each(). The slot's copy and found live until it returns. Return 0 to stop. It must not call the store. */
+typedef int idem_visitor(void *baton, const unsigned char *slot, const idem_found *found);
+
+typedef struct idem_store_status {
+    apr_uint64_t entries;    /* live or not yet swept; 0 with entries_known 0 */
+    int entries_known;
+    apr_uint64_t bytes_used; /* 0 where the store cannot say */
+    apr_uint64_t bytes_max;  /* 0: no bound known */
+    const char *text;        /* one line for a person, NULL if none */
+} idem_store_status;
+
+/* What a store cannot do, or may be done with. */
+#define IDEM_EVICTS 0x01     /* may drop live entries when it is full */
+#define IDEM_VOLATILE 0x02   /* loses everything at a restart of the server that holds it */
+#define IDEM_HOST_LOCAL 0x04 /* shared by the processes of one host; owners' liveness is the operating system's word */
+#define IDEM_OFFLINE 0x08    /* a command-line tool may open it without httpd */
+
+typedef struct idem_store idem_store; /* a driver's instance; its own struct begins with this one */
+typedef struct idem_driver idem_driver;
+
+struct idem_store {
+    const idem_driver *driver;
+    unsigned flags;       /* IDEM_EVICTS… of this instance, final after open() */
+    apr_size_t max_value; /* largest value that fits, 0 if unbounded; final after open() */
+    apr_uint64_t owner;   /* HOST_LOCAL: this process's owner number, set by attach(); else 0 */
+    const char *warning;  /* set by configure() or open(): limits a person must know, said once at start; may be NULL */
+};
+
+/* ---- the driver ---------------------------------------------------------------------------------------------------- */
+
+struct idem_driver {
+    const char *scheme;
+
+    /*
+     * Parses the URL behind "scheme:" and the options ("name=value", NULL-terminated array, may be empty). Touches
+     * nothing. The instance lives in pool. On failure *why is a sentence for the administrator.
+     */
+    apr_status_t (*configure)(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
+                              apr_pool_t *pool, const char **why);
+
+    /*
+     * Parent, as root where there is one: creates and checks what is to be shared. May be called again on
+     * another instance at a restart, while children of the old generation still use theirs. Leaves nothing open
+     * that must not cross a fork. IDEM_EDAMAGED where the store is there and cannot be trusted.
+     */
+    apr_status_t (*open)(idem_store *store, apr_pool_t *pool, const char **why);
+
+    /* Child, after its fork and change of user; pool ends with the process. Called again after a failure. */
+    apr_status_t (*attach)(idem_store *store, apr_pool_t *pool, const char **why);
+
+    /* Child, at its end, when no other thread is in the store. */
+    void (*detach)(idem_store *store);
+
+    /*
+     * Inserts value only if the slot is absent or expired: APR_SUCCESS. Else APR_EEXIST and what is there; a lapsed or
+     * orphaned lease is there. A LEASE with value's own token counts as won (a repeated claim). A LEASE whose owner
+     * lives never expires. IDEM_EFULL, IDEM_ETOOBIG.
+     */
+    apr_status_t (*claim)(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
+                          idem_found *found);
+
+    /*
+     * Replaces the entry by value (a LEASE with a new token) only if the token that stands is seen, and the entry is
+     * UNKNOWN or a LEASE whose owner is dead; tested and done in one atomic step. IDEM_EALIVE if seen stands but lives,
+     * IDEM_ELOST if another token stands, APR_NOTFOUND if nothing does. A LEASE with value's own token counts as done.
+     */
+    apr_status_t (*takeover)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *seen,
+                             idem_blob value);
+
+    /* Moves the deadline of a LEASE with this token, nothing else; never creates. IDEM_ELOST, APR_NOTFOUND. */
+    apr_status_t (*renew)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
+
+    /*
+     * Replaces a LEASE with value's token by value (RECORD, TOMBSTONE or UNKNOWN) or, where the slot is absent or
+     * expired, inserts it. Repeating it succeeds and changes nothing: a settled entry keeps its token. IDEM_ELOST where
+     * another token stands. IDEM_EFULL, IDEM_ETOOBIG: the lease stands as before.
+     */
+    apr_status_t (*settle)(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value);
+
+    /* Removes a LEASE with this token. APR_NOTFOUND if nothing stands; IDEM_ELOST if another's, or a settled entry. */
+    apr_status_t (*release)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
+
+    /* What stands in the slot, expired entries not. APR_NOTFOUND. */
+    apr_status_t (*fetch)(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
+
+    /* Every entry once, expired ones not; entries written meanwhile may be missed. APR_ENOTIMPL where it cannot be done. */
+    apr_status_t (*each)(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
+
+    /* Removes whatever stands: an administrator's word. APR_NOTFOUND. */
+    apr_status_t (*forget)(idem_store *store, idem_call *call, const unsigned char *slot);
+
+    /* Removes at most `most` expired entries (never a LEASE whose owner lives) and says how many in *removed. */
+    apr_status_t (*sweep)(idem_store *store, idem_call *call, int most, int *removed);
+
+    apr_status_t (*status)(idem_store *store, idem_call *call, idem_store_status *status);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+/*
+ * bodyhash.h - the running digest of a request body, fed in pieces of any size at constant memory.
+ *
+ * With a multipart boundary, every delimiter ("--boundary" at the beginning of a line, RFC 2046 5.1.1) is fed without the
+ * boundary's characters, since browsers choose a new one for each attempt. Bytes before, between and after stay as they are.
+ */
+#ifndef IDEM_BODYHASH_H
+#define IDEM_BODYHASH_H
+
+#include "digest.h"
+
+typedef struct idem_bodyhash idem_bodyhash;
+
+/* boundary: as in the Content-Type, unquoted, at most 70 bytes (RFC 2046); NULL for a raw body. */
+apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret, const char *boundary, apr_pool_t *pool);
+void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len);
+
+/* Bytes fed so far, as given (not as normalised). */
+apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
+
+/*
+ * The digest over what was fed, and the count of normalised bytes under it. A delimiter that the last feed cut is counted as
+ * ordinary bytes. The hash stays open.
+ */
+apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
+
+/*
+ * The boundary parameter of a multipart/form-data Content-Type, unquoted, in pool; NULL if it is another type or has none.
+ * *stripped gets the field value without that parameter (type and other parameters as sent), or the whole value.
+ */
+const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, const char **stripped);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
+ *
+ *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
+ *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each with its length before it
+ *   checksum  the first IDEM_SUM_LEN bytes of the SHA-256 of all before it
+ *
+ * Big-endian throughout, versioned, the same on every machine. The decoder refuses whatever the encoder would not have
+ * made, with a reason, and never reads past the value's end.
+ */
+#ifndef IDEM_RECORD_H
+#define IDEM_RECORD_H
+
+#include "fingerprint.h"
+
+#include <apr_tables.h>
+
+#define IDEM_RECORD_VERSION 1
+#define IDEM_SUM_LEN 16
+#define IDEM_HEAD_LEN 320 /* IDEM_HEAD_MIN, the fingerprint, zeros up to here */
+
+typedef struct idem_head {
+    idem_state state;
+    unsigned flags;           /* IDEM_HEAD_… below; unknown bits are refused */
+    apr_interval_time_t ttl;  /* microseconds, kept in milliseconds */
+    apr_interval_time_t lease;
+    apr_uint32_t attempt; /* 1, 2 after a takeover… */
+    apr_uint64_t owner;
+    unsigned char slot[IDEM_SLOT_LEN];
+    unsigned char token[IDEM_TOKEN_LEN];
+    idem_print print;
+} idem_head;
+
+#define IDEM_HEAD_SEALED 0x0001 /* the rest is encrypted; for a later version of this format's reader */
+
+#define IDEM_FIELD_ERR 0x01 /* the field stood in err_headers_out */
+
+typedef struct idem_field {
+    const char *name, *value;
+    unsigned flags; /* IDEM_FIELD_… */
+} idem_field;
+
+typedef struct idem_response {
+    int status;                /* 200…599 */
+    const char *reason;        /* "418 I'm a teapot" as status_line has it, or NULL for the status's usual words */
+    const char *content_type;  /* or NULL */
+    const char *content_encoding;
+    const char *languages;     /* content_languages joined by ", ", or NULL */
+    apr_array_header_t *fields; /* of idem_field, in order, repeated ones repeated; NULL for none */
+    idem_blob body;
+} idem_response;
+
+/* How long the encoding of this response will be, head and checksum included; response NULL for none. */
+apr_size_t idem_record_size(const idem_response *response);
+
+/* Encodes into pool. response must be given for IDEM_RECORD and NULL for the others. */
+apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool, idem_blob *value);
+
+/*
+ * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body points
+ * into value. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a newer version.
+ */
+apr_status_t idem_record_decode(idem_blob value, const unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool,
+                                idem_head *head, idem_response *response, const char **why);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * config.h - the directives: one row per option, one setter per type; create, merge and resolve are loops over the rows.
+ *
+ * Nobody outside config.c sees an unset value: idem_settings_of() gives a resolved, constant struct.
+ */
+#ifndef IDEM_CONFIG_H
+#define IDEM_CONFIG_H
+
+#include "parts.h"
+
+#include <ap_regex.h>
+
+typedef enum idem_engine { IDEM_ENGINE_OFF, IDEM_ENGINE_ON } idem_engine;
+typedef enum idem_interrupted { IDEM_INTERRUPTED_REFUSE, IDEM_INTERRUPTED_RETRY } idem_interrupted;
+typedef enum idem_store_failure { IDEM_FAILURE_REFUSE, IDEM_FAILURE_BYPASS } idem_store_failure;
+typedef enum idem_set_cookie { IDEM_COOKIE_AUTO, IDEM_COOKIE_KEEP, IDEM_COOKIE_OMIT } idem_set_cookie;
+
+typedef struct idem_key_format {
+    const char *spelled; /* "any", "uuid" or the expression */
+    ap_regex_t *regex;   /* anchored at both ends; NULL for any */
+} idem_key_format;
+
+/* What holds where a request is served; sizes in bytes, durations in microseconds. Lists are never NULL. */
+typedef struct idem_settings {
+    int engine;                              /* idem_engine */
+    apr_array_header_t *methods;             /* of const char * */
+    apr_array_header_t *key_sources;         /* of idem_part, in order */
+    int require_key;
+    const idem_key_format *key_format;
+    apr_int64_t key_min, key_max;
+    apr_array_header_t *scope;               /* of idem_part */
+    apr_array_header_t *fingerprint;         /* of idem_part */
+    apr_array_header_t *session_cookies;     /* of const char * */
+    apr_int64_t prefetch, spool;
+    apr_int64_t ttl;
+    int interrupted;                         /* idem_interrupted */
+    int store_failure;                       /* idem_store_failure */
+    apr_array_header_t *release_status;      /* of const char *: "429" */
+    int mismatch_status;                     /* 400, 409 or 422 */
+    apr_int64_t max_response;
+    apr_array_header_t *omit_headers;        /* of const char * */
+    int set_cookie;                          /* idem_set_cookie */
+    const char *replayed_header;             /* NULL for none */
+    const char *help;                        /* NULL for none */
+} idem_settings;
+
+/* What a server (virtual host) says. */
+typedef struct idem_server_settings {
+    const char *store_url;       /* "lmdb:idempotency" */
+    int store_named;             /* an administrator wrote IdempotencyStore */
+    const char *const *store_options; /* "size=1G"…, NULL-terminated */
+    apr_int64_t store_timeout;
+    void *stores;                /* http/stores.c keeps the server's front here */
+} idem_server_settings;
+
+/* The settings where r is served. Resolved on first use and kept for r's per-directory configuration. Never NULL. */
+const idem_settings *idem_settings_of(request_rec *r);
+
+/* Cheap look at the one option that decides everything: before anything is resolved or allocated. */
+int idem_engine_of(request_rec *r);
+
+/* Resolved after the configuration was read (post_config); the same struct every time. */
+idem_server_settings *idem_server_settings_of(server_rec *s);
+
+/* For the module record. */
+extern const command_rec idem_commands[];
+void *idem_create_dir_config(apr_pool_t *pool, char *dir);
+void *idem_merge_dir_config(apr_pool_t *pool, void *base, void *add);
+void *idem_create_server_config(apr_pool_t *pool, server_rec *s);
+void *idem_merge_server_config(apr_pool_t *pool, void *base, void *add);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * parts.h - the one mini-language of IdempotencyKey, IdempotencyScope and IdempotencyFingerprint, and its evaluation.
+ *
+ * A part is parsed once, when the configuration is read, and evaluated per request. What it names may be absent in a request:
+ * then its value has data == NULL, which is not the same as being empty.
+ */
+#ifndef IDEM_PARTS_H
+#define IDEM_PARTS_H
+
+#include "key.h"
+
+#include <ap_expr.h>
+#include <httpd.h>
+#include <http_config.h>
+
+typedef enum idem_part_kind {
+    IDEM_PART_HEADER,
+    IDEM_PART_QUERY_VALUE, /* query:NAME */
+    IDEM_PART_COOKIE,
+    IDEM_PART_ENV,
+    IDEM_PART_EXPR,
+    IDEM_PART_HOST,
+    IDEM_PART_USER,
+    IDEM_PART_CREDENTIALS,
+    IDEM_PART_METHOD,
+    IDEM_PART_PATH,
+    IDEM_PART_QUERY,
+    IDEM_PART_ADDR,
+    IDEM_PART_BODY
+} idem_part_kind;
+
+/* Which of the three lists a part stands in: each allows its own kinds. */
+typedef enum idem_part_use { IDEM_USE_KEY = 1, IDEM_USE_SCOPE = 2, IDEM_USE_FINGERPRINT = 4 } idem_part_use;
+
+typedef struct idem_part {
+    idem_part_kind kind;
+    const char *spelled; /* normalised: "header:x-tenant" (lower case where names have none), "host", "expr=%{…}" */
+    const char *name;    /* behind the colon, as it is looked up; NULL for kinds without */
+    const ap_expr_info_t *expr;
+} idem_part;
+
+/* Parses one word. Returns NULL, or a sentence that names the directive's valid parts. Lives in cmd->pool. */
+const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part);
+
+/*
+ * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
+ * redirects (r->prev), whose method, path and query are the client's.
+ */
+typedef struct idem_asked {
+    request_rec *r;
+    request_rec *first;
+    const char *method;          /* from the request line */
+    idem_blob path, query;       /* octets as sent; query.data NULL without '?' or with nothing behind it */
+    const apr_array_header_t *session_cookies; /* of const char *, for credentials */
+    const char *content_type;    /* with a multipart boundary taken out, NULL if there is none */
+} idem_asked;
+
+/* Fills all of asked but session_cookies and content_type. */
+void idem_asked_of(request_rec *r, idem_asked *asked);
+
+/* Evaluates into asked->r->pool. APR_EGENERAL and *why only for an expression that fails. BODY gives no value. */
+apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, idem_blob *value, const char **why);
+
+/* Does the request carry credentials that httpd does not check: Authorization, or any cookie? */
+int idem_has_credentials(const idem_asked *asked);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * store.h - the front of every store: opened by URL, one value codec, one deadline, one reason to log.
+ *
+ * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads and
+ * responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its own
+ * token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it means.
+ *
+ * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start; the
+ * rest from any thread. While its driver is not attached, one call a second tries to attach it and the others return
+ * IDEM_EDOWN at once; a store found damaged is not tried again before a restart.
+ */
+#ifndef IDEM_STORE_FRONT_H
+#define IDEM_STORE_FRONT_H
+
+#include "record.h"
+
+#define IDEM_EDOWN (IDEM_ESTART + 20) /* not attached, or known to be down: nothing was sent */
+
+typedef struct idem_front idem_front;
+
+typedef enum idem_op {
+    IDEM_OP_CLAIM,
+    IDEM_OP_TAKEOVER,
+    IDEM_OP_RENEW,
+    IDEM_OP_SETTLE,
+    IDEM_OP_RELEASE,
+    IDEM_OP_FETCH,
+    IDEM_OP_SWEEP,
+    IDEM_OPS
+} idem_op;
+
+/* Called after each call, in the calling thread; took is in microseconds. */
+typedef void idem_front_observer(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took);
+
+/* What was found in a slot. */
+typedef struct idem_seen {
+    idem_head head;         /* meaningless if corrupt */
+    idem_response response; /* for a RECORD */
+    int owner_dead;         /* for a LEASE */
+    int corrupt;            /* something stands there that is no value of this slot: counts as unknown, why says what */
+} idem_seen;
+
+/* Finds a driver that is not compiled in; set once by the glue (httpd's providers). May be NULL. */
+typedef const idem_driver *idem_driver_finder(const char *scheme);
+extern idem_driver_finder *idem_registry_finder;
+
+/* NULL if there is none of that name. *names (may be NULL) gets the known ones, "lmdb, socache", for an error text. */
+const idem_driver *idem_registry_find(const char *scheme, const char **names, apr_pool_t *pool);
+
+/* The compiled-in drivers, NULL-terminated. */
+const idem_driver *const *idem_registry_drivers(void);
+
+/* url is "scheme:rest"; options as idem_driver.configure has them. *why is a sentence for the administrator. */
+apr_status_t idem_front_configure(idem_front **front, const idem_env *env, const char *url, const char *const *options,
+                                  apr_pool_t *pool, const char **why);
+void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout);
+void idem_front_set_observer(idem_front *front, idem_front_observer *observer, void *baton);
+
+apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why);
+apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
+void idem_front_detach(idem_front *front);
+
+const char *idem_front_url(const idem_front *front); /* with any password masked: fit for a log */
+const idem_store *idem_front_store(const idem_front *front); /* flags, max_value, warning */
+
+/* A fresh lease: token, owner number and (attempt as given) the rest of head are filled. */
+apr_status_t idem_front_lease(idem_front *front, idem_head *head);
+
+/*
+ * The driver's operations, on heads. lease->slot, ->token and ->print are the caller's. A claim that gets no answer is
+ * repeated once with the same token while the timeout lasts. *why may be NULL after success.
+ */
+apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
+                              const char **why);
+apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,
+                                 apr_pool_t *pool, const char **why);
+apr_status_t idem_front_renew(idem_front *front, const idem_head *lease, apr_pool_t *pool, const char **why);
+apr_status_t idem_front_release(idem_front *front, const unsigned char *slot, const unsigned char *token,
+                                apr_pool_t *pool, const char **why);
+apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_seen *seen,
+                              const char **why);
+
+/* Encodes once, so that the keeper can repeat the settlement without the request. IDEM_ETOOBIG by max_value. */
+apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const idem_response *response,
+                               apr_pool_t *pool, idem_blob *value);
+apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why);
+
+apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why);
+
+#endif
