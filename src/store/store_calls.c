@@ -1,0 +1,220 @@
+/*
+ * store_calls.c - the calls through a store's front: heads become values, values become heads.
+ *
+ * Called by guarded requests and the keeper, from any thread. What always holds: a driver is called only while it is attached;
+ * each call has one deadline, which a repetition does not extend; each call, also one refused here, is told to the observer
+ * once; nothing is logged, a failed call leaves a sentence instead. A lease enters the store with the owner number of this
+ * process, whatever the caller wrote, since a lease with another's would be taken over.
+ * Limits: none of its own; the largest value is the driver's.
+ */
+#include "store_private.h"
+
+/* One call on its way through the front. */
+typedef struct passage {
+    idem_front *front;
+    idem_op op;
+    idem_call call;
+    apr_interval_time_t began; /* monotonic */
+    const unsigned char *slot, *seen_token;
+    idem_blob value;
+    idem_found found;
+} passage;
+
+static apr_status_t begin(passage *p, idem_front *front, idem_op op, apr_pool_t *pool)
+{
+    memset(p, 0, sizeof(*p));
+    p->front = front;
+    p->op = op;
+    p->began = idem_monotonic();
+    p->call.pool = pool;
+    p->call.deadline = apr_time_now() + front->timeout;
+    return idem_front_ready(front, pool, &p->call.why);
+}
+
+/* Every call leaves by here. */
+static apr_status_t end(passage *p, apr_status_t rv, const char **why)
+{
+    idem_front *front = p->front;
+
+    if (rv != APR_SUCCESS && !p->call.why)
+        p->call.why = idem_store_sentence(rv, p->call.pool);
+    if (rv == IDEM_EDAMAGED)
+        idem_front_damaged(front, p->call.why);
+    *why = p->call.why;
+    if (front->observer)
+        front->observer(front->baton, p->op, rv, idem_monotonic() - p->began);
+    return rv;
+}
+
+/* Did the store say what it did? If not, a change may or may not have been made. IDEM_EDOWN: nothing was sent. */
+static int is_answer(apr_status_t rv)
+{
+    switch (rv) {
+    case APR_SUCCESS:
+    case APR_EEXIST:
+    case APR_NOTFOUND:
+    case IDEM_ELOST:
+    case IDEM_EFULL:
+    case IDEM_ETOOBIG:
+    case IDEM_EDAMAGED:
+    case IDEM_EALIVE:
+    case IDEM_EDOWN: return 1;
+    default: return 0;
+    }
+}
+
+static apr_status_t encode_lease(const idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_blob *value)
+{
+    idem_head head = *lease;
+    head.state = IDEM_LEASE;
+    head.owner = front->store->owner;
+    return idem_record_encode(&head, NULL, pool, value);
+}
+
+static void decode_found(passage *p, const unsigned char *slot, idem_seen *seen)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_record_decode(p->found.value, slot, p->call.pool, &seen->head, &seen->response, &why);
+
+    if (rv != APR_SUCCESS) {
+        seen->corrupt = 1;
+        p->call.why = why ? why : "what stands in the slot is no value of this module";
+        return;
+    }
+    seen->owner_dead = seen->head.state == IDEM_LEASE && p->found.owner_dead;
+}
+
+apr_status_t idem_front_lease(idem_front *front, idem_head *head)
+{
+    head->state = IDEM_LEASE;
+    head->flags = 0;
+    head->owner = front->store->owner;
+    return idem_random(head->token, IDEM_TOKEN_LEN);
+}
+
+/* Claim or takeover, once; what an earlier attempt said or found is gone. */
+static apr_status_t send_lease(passage *p)
+{
+    idem_store *store = p->front->store;
+
+    p->call.why = NULL;
+    memset(&p->found, 0, sizeof(p->found));
+    if (p->op == IDEM_OP_CLAIM)
+        return store->driver->claim(store, &p->call, p->slot, p->value, &p->found);
+    return store->driver->takeover(store, &p->call, p->slot, p->seen_token, p->value);
+}
+
+/* …, and a second time if the first is in doubt: the own token makes that harmless. */
+static apr_status_t send_lease_surely(passage *p)
+{
+    const char *why;
+    apr_status_t second, first = send_lease(p);
+
+    if (is_answer(first) || apr_time_now() >= p->call.deadline)
+        return first;
+    why = p->call.why;
+    second = send_lease(p);
+    if (second != IDEM_EDOWN)
+        return second;
+    p->call.why = why; /* the second was not even sent, so the first stays in doubt */
+    return first;
+}
+
+static apr_status_t try_lease(passage *p, const idem_head *lease, const unsigned char *seen_token)
+{
+    apr_status_t rv = encode_lease(p->front, lease, p->call.pool, &p->value);
+
+    p->slot = lease->slot;
+    p->seen_token = seen_token;
+    return rv == APR_SUCCESS ? send_lease_surely(p) : rv;
+}
+
+apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
+                              const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_CLAIM, pool);
+
+    memset(seen, 0, sizeof(*seen));
+    if (rv == APR_SUCCESS)
+        rv = try_lease(&p, lease, NULL);
+    if (rv == APR_EEXIST)
+        decode_found(&p, lease->slot, seen);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,
+                                 apr_pool_t *pool, const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_TAKEOVER, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = try_lease(&p, lease, seen_token);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_renew(idem_front *front, const idem_head *lease, apr_pool_t *pool, const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_RENEW, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->renew(front->store, &p.call, lease->slot, lease->token);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_release(idem_front *front, const unsigned char *slot, const unsigned char *token,
+                                apr_pool_t *pool, const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_RELEASE, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->release(front->store, &p.call, slot, token);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_seen *seen,
+                              const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_FETCH, pool);
+
+    memset(seen, 0, sizeof(*seen));
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
+    if (rv == APR_SUCCESS)
+        decode_found(&p, slot, seen);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const idem_response *response,
+                               apr_pool_t *pool, idem_blob *value)
+{
+    apr_size_t most = front->store->max_value;
+    if (most && idem_record_size(response) > most)
+        return IDEM_ETOOBIG; /* before a copy is made of it */
+    return idem_record_encode(head, response, pool, value);
+}
+
+apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_SETTLE, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->settle(front->store, &p.call, idem_value_slot(value), value);
+    return end(&p, rv, why);
+}
+
+apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_SWEEP, pool);
+
+    *removed = 0;
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->sweep(front->store, &p.call, most, removed);
+    return end(&p, rv, why);
+}

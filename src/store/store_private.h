@@ -1,0 +1,46 @@
+/*
+ * store_private.h - what the two halves of the front share: store.c (its life) and store_calls.c (calls through it).
+ */
+#ifndef IDEM_STORE_PRIVATE_H
+#define IDEM_STORE_PRIVATE_H
+
+#include "store.h"
+
+#include <stdatomic.h>
+
+#include <apr_thread_mutex.h>
+
+#define IDEM_REASON_LEN 512
+
+/* Where a front stands in its process. */
+enum { IDEM_DETACHED, IDEM_ATTACHED, IDEM_DAMAGED };
+
+struct idem_front {
+    idem_store *store;
+    const char *url; /* password masked */
+    apr_interval_time_t timeout;
+    idem_front_observer *observer;
+    void *baton;
+
+    atomic_int phase;
+    apr_thread_mutex_t *lock;     /* guards what follows, and every change of phase */
+    apr_pool_t *home;             /* this process's; parent of what attach() allocates; NULL before attach, after detach */
+    int attaching;                /* a thread is inside driver->attach */
+    apr_interval_time_t retry_at; /* monotonic; earlier calls do not try to attach */
+    int owed;                     /* attach() succeeded, detach() has not been called */
+    char reason[IDEM_REASON_LEN]; /* why the store is not there */
+};
+
+/* APR_SUCCESS if the driver may be called; attaches it first where that is due. *why is set otherwise, in pool. */
+apr_status_t idem_front_ready(idem_front *front, apr_pool_t *pool, const char **why);
+
+/* The store told that it is damaged: it is not called again. */
+void idem_front_damaged(idem_front *front, const char *why);
+
+/* A sentence for each status that has one; a driver's own is better. */
+const char *idem_store_sentence(apr_status_t status, apr_pool_t *pool);
+
+/* Microseconds of a clock that nobody sets. */
+apr_interval_time_t idem_monotonic(void);
+
+#endif

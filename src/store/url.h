@@ -1,0 +1,15 @@
+/*
+ * url.h - the address of a store as it may appear in a log.
+ */
+#ifndef IDEM_URL_H
+#define IDEM_URL_H
+
+#include <apr_pools.h>
+
+/*
+ * A copy of url in pool with its password replaced by "***": what stands between the user and the last '@' behind "://", and
+ * everything behind the first "pass…=" or "pwd=" (a database's parameters have no common way to quote, so all is cut).
+ */
+const char *idem_url_masked(const char *url, apr_pool_t *pool);
+
+#endif
