@@ -11,7 +11,12 @@
 
 typedef struct idem_bodyhash idem_bodyhash;
 
-/* boundary: as in the Content-Type, unquoted, at most 70 bytes (RFC 2046); NULL for a raw body. */
+#define IDEM_BOUNDARY_MAX 70 /* RFC 2046 5.1.1 */
+
+/*
+ * boundary: as in the Content-Type, unquoted, NULL or empty for a raw body. APR_EINVAL if it is longer than
+ * IDEM_BOUNDARY_MAX or holds a CR, which no field value can.
+ */
 apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret, const char *boundary, apr_pool_t *pool);
 void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len);
 
@@ -25,8 +30,9 @@ apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
 /*
- * The boundary parameter of a multipart/form-data Content-Type, unquoted, in pool; NULL if it is another type or has none.
- * *stripped gets the field value without that parameter (type and other parameters as sent), or the whole value.
+ * The boundary parameter of a multipart/form-data Content-Type (NULL where there is none), unquoted, in pool; NULL if it is
+ * another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value without
+ * that parameter (type and other parameters as sent), or the whole value.
  */
 const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, const char **stripped);
 

@@ -18,11 +18,21 @@ apr_status_t idem_digest_create(idem_digest **digest, const idem_blob *secret, a
 /* Feeding never fails: what libcrypto refuses makes the final fail. */
 void idem_digest_feed(idem_digest *digest, const void *data, apr_size_t len);
 
-/* Feeds the length as 8 bytes, then the bytes: two parts never run into each other. */
+/*
+ * Feeds the length as 8 bytes, then the bytes: two parts never run into each other. An absent part (data NULL) is fed as a
+ * length that no part can have, so that it differs from the empty one.
+ */
 void idem_digest_feed_part(idem_digest *digest, idem_blob part);
 
 /* The value so far, leaving the digest open for more: what has been read is compared before the rest has come. */
 apr_status_t idem_digest_peek(idem_digest *digest, unsigned char out[IDEM_DIGEST_LEN]);
+
+/* The value it would have if tail were fed too. */
+apr_status_t idem_digest_peek_with(idem_digest *digest, idem_blob tail, unsigned char out[IDEM_DIGEST_LEN]);
+
+/* For use within one function, without a pool: finish gives the value and frees the digest, whatever it returns. */
+apr_status_t idem_digest_start(idem_digest **digest, const idem_blob *secret);
+apr_status_t idem_digest_finish(idem_digest *digest, unsigned char out[IDEM_DIGEST_LEN]);
 
 /* SHA-256 (HMAC with a secret) of one piece. */
 apr_status_t idem_digest_of(const idem_blob *secret, idem_blob data, unsigned char out[IDEM_DIGEST_LEN]);

@@ -28,6 +28,7 @@ typedef struct idem_problem_info {
     const char *detail; /* what a client's developer should do; a caller may say more */
 } idem_problem_info;
 
+/* NULL for IDEM_PROBLEM_NONE and whatever is no problem. */
 const idem_problem_info *idem_problem_info_of(idem_problem problem);
 
 /* "urn:problem-type:idempotency:NAME", or HELP#NAME where help is given. */
