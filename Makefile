@@ -1,9 +1,140 @@
-# Working skeleton; the targets of the finished project are added to it.
-APXS    ?= apxs
-CC      ?= gcc
-BUILD   ?= build
-STATEDIR ?= /var/lib/apache2
+# mod_idempotency. `make help` lists the targets; docs/contributing.md says how to work with them.
+#
+# Each layer is compiled with the include paths of the layers below it and no others, so that a wrong #include does not even
+# compile. Objects depend on the headers they read (-MMD) and on the flags they were made with ($(BUILD)/.flags).
 
-WARN    = -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -Wimplicit-fallthrough -Wstrict-prototypes
-CFLAGS  ?= -O2 -g
-IDEM_CPPFLAGS = -std=gnu11 $(shell apr-1-config --cppflags) -Iinclude -Isrc/core -isystem $(shell apr-1-config --includedir)
+APXS     ?= apxs
+PYTHON   ?= /usr/bin/python3
+BUILD    ?= build
+STATEDIR ?= /var/lib/apache2
+DESTDIR  ?=
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+
+# Packagers and continuous integration override these. WERROR is for people who change the code, not for who builds it.
+OPT      ?= -O2 -g
+CFLAGS   ?= $(OPT)
+HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS  ?=
+CHECKING := check unit conformance durability integration test asan tsan valgrind warnings
+WERROR   ?= $(if $(CI)$(filter $(CHECKING),$(MAKECMDGOALS)),-Werror)
+
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -Wimplicit-fallthrough -Wstrict-prototypes
+
+# One short line a file, or with V=1 the whole commands.
+ifeq ($(V),)
+Q := @
+endif
+say = @$(if $(Q),printf '  %-5s %s\n' $(1) $(2),:)
+
+# ---- what is made of what -------------------------------------------------------------------------------------------------
+
+APR_FLAGS   := $(shell apr-1-config --cppflags 2>/dev/null) -isystem $(shell apr-1-config --includedir 2>/dev/null)
+HTTPD_FLAGS := -isystem $(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
+APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
+
+LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' $(WARN)
+COMPILE  = $(CC) $(LANGUAGE) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden $(CFLAGS)
+LINK     = $(CC) $(SAN) $(CFLAGS) $(LDFLAGS)
+
+CORE_SRC  := $(wildcard src/core/*.c)
+STORE_SRC := $(wildcard src/store/*.c)
+HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
+UNIT_SRC  := $(wildcard tests/unit/*.c)
+STEST_SRC := $(wildcard tests/store/*.c)
+CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c)
+
+CORE_INC  := -Iinclude -Isrc/core
+STORE_INC := $(CORE_INC) -Isrc/store
+HTTP_INC  := $(STORE_INC) -Isrc/http $(HTTPD_FLAGS)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+CORE      := $(call objects,$(CORE_SRC))
+# The store layer without what needs httpd around it, which is what tests and command-line tools link.
+OFFLINE   := $(call objects,$(filter-out src/store/driver_socache.c,$(STORE_SRC)))
+# Inside httpd the registry has more drivers: the same source, compiled once more.
+REGISTRY  := $(BUILD)/src/store/registry_httpd.o
+MODULE    := $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
+UNIT_HELP := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
+UNITS     := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
+MODULE_LIBS  := -llmdb -lcrypto -lpthread
+OFFLINE_LIBS := -llmdb -lcrypto $(APR_LIBS) -lpthread
+
+.PHONY: all FORCE
+all: $(BUILD)/mod_idempotency.so
+## make               build/mod_idempotency.so (CC=, CFLAGS=, LDFLAGS=, APXS=, STATEDIR=/var/lib/apache2 may be given)
+
+$(BUILD)/mod_idempotency.so: $(MODULE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
+
+$(BUILD)/src/core/%.o $(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
+$(BUILD)/src/store/%.o $(BUILD)/tests/store/%.o: INC = $(STORE_INC)
+$(BUILD)/src/store/driver_socache.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
+$(BUILD)/src/http/%.o $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC)
+$(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
+$(BUILD)/tests/%.o: INC += -UNDEBUG
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) $(WERROR) $(INC) -MMD -MP -c -o $@ $<
+
+$(REGISTRY): src/store/registry.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) $(WERROR) $(INC) -MMD -MP -c -o $@ $<
+
+# Rewritten only when it changes: another compiler, sanitizer or STATEDIR rebuilds everything, the same ones nothing.
+quote = '$(subst ','\'',$(1))'
+$(BUILD)/.flags: FORCE | $(BUILD)/.toolchain
+	@printf '%s\n' $(call quote,$(COMPILE)) | cmp -s - $@ || printf '%s\n' $(call quote,$(COMPILE)) > $@
+
+$(BUILD)/.toolchain:
+	@tests/deps/toolchain $(call quote,$(CC)) $(call quote,$(APXS))
+	@mkdir -p $(@D) && touch $@
+
+-include $(shell find $(BUILD)/src $(BUILD)/tests $(BUILD)/mod_idempotency.d -name '*.d' 2>/dev/null)
+
+# ---- checks ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: check unit conformance warnings lint
+check: all unit conformance warnings lint
+## make check         unit tests, store conformance, durability, protocol model, lint: under a minute, no network
+
+$(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ -lcmocka $(OFFLINE_LIBS)
+
+unit: $(UNITS)
+	@tests/lint/run-each $(UNITS)
+## make unit          tests/unit: the core, without httpd
+
+$(BUILD)/conformance: $(call objects,$(wildcard tests/store/conformance*.c)) $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+
+# The other compiler's opinion, without its code; stamps make it as incremental as the build.
+CLANG ?= clang
+WARNED := $(patsubst %.c,$(BUILD)/warnings/%.ok,$(CFILES))
+warnings: $(WARNED)
+	@echo "warnings: $(words $(WARNED)) files are clean under $(CLANG) -Werror"
+$(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@$(CLANG) $(LANGUAGE) $(HTTP_INC) -O1 -Werror -fsyntax-only -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
+-include $(shell find $(BUILD)/warnings -name '*.d' 2>/dev/null)
+
+LINTS := layers sizes words lognos
+lint: $(LINTS:%=lint-%)
+## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
+lint-%:
+	@$(PYTHON) tests/lint/$*.py
+
+.PHONY: clean help
+clean:
+	rm -rf $(BUILD)
+## make clean         remove build/ (stop a running demo first: make demo-stop)
+
+help:
+	@sed -n 's/^## //p' Makefile
