@@ -1,7 +1,7 @@
 /*
- * config.h - the directives: one row per option, one setter per type; create, merge and resolve are loops over the rows.
+ * config.h - the directives: one row per option, one setter per type; create, merge and preset are loops over the rows.
  *
- * Nobody outside config.c sees an unset value: idem_settings_of() gives a resolved, constant struct.
+ * Nobody outside config*.c sees an unset value: what idem_settings_of() gives is complete and constant.
  */
 #ifndef IDEM_CONFIG_H
 #define IDEM_CONFIG_H
@@ -53,13 +53,13 @@ typedef struct idem_server_settings {
     void *stores;                /* http/stores.c keeps the server's front here */
 } idem_server_settings;
 
-/* The settings where r is served. Resolved on first use and kept for r's per-directory configuration. Never NULL. */
+/* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */
 const idem_settings *idem_settings_of(request_rec *r);
 
-/* Cheap look at the one option that decides everything: before anything is resolved or allocated. */
+/* The one option that decides everything. */
 int idem_engine_of(request_rec *r);
 
-/* Resolved after the configuration was read (post_config); the same struct every time. */
+/* Final once the configuration has been read; the same struct every time, and one for all virtual hosts that say nothing. */
 idem_server_settings *idem_server_settings_of(server_rec *s);
 
 /* For the module record. */

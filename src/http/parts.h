@@ -39,7 +39,10 @@ typedef struct idem_part {
     const ap_expr_info_t *expr;
 } idem_part;
 
-/* Parses one word. Returns NULL, or a sentence that names the directive's valid parts. Lives in cmd->pool. */
+/*
+ * Parses one word. Returns NULL, or a sentence without its subject, which is the directive's name, that says which parts it
+ * takes. Lives in cmd->pool.
+ */
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part);
 
 /*
@@ -53,9 +56,10 @@ typedef struct idem_asked {
     idem_blob path, query;       /* octets as sent; query.data NULL without '?' or with nothing behind it */
     const apr_array_header_t *session_cookies; /* of const char *, for credentials */
     const char *content_type;    /* with a multipart boundary taken out, NULL if there is none */
+    const char *boundary;        /* the boundary taken out, NULL if none was */
 } idem_asked;
 
-/* Fills all of asked but session_cookies and content_type. */
+/* Fills all of asked but session_cookies, content_type and boundary. */
 void idem_asked_of(request_rec *r, idem_asked *asked);
 
 /* Evaluates into asked->r->pool. APR_EGENERAL and *why only for an expression that fails. BODY gives no value. */
@@ -63,5 +67,13 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
 
 /* Does the request carry credentials that httpd does not check: Authorization, or any cookie? */
 int idem_has_credentials(const idem_asked *asked);
+
+/*
+ * How many field lines of that name the request has now. Lines that the client repeated do not count apart: httpd joins them
+ * with ", " before any module sees them (HTTP/1 and HTTP/2 alike), so for them the comma is what can be seen: no key has one in
+ * its bare form, and behind a String it is "something after the String". More than one line stems from httpd's own
+ * configuration (RequestHeader add).
+ */
+int idem_header_lines(request_rec *r, const char *name);
 
 #endif

@@ -1,0 +1,187 @@
+/*
+ * config.c - the option table at work: its commands, its layers, their merging.
+ *
+ * Called by httpd while it reads the configuration, and per request where sections or .htaccess files are merged, which is
+ * why merging copies one struct and touches only what is given. What always holds: a directive is read into an empty layer of its
+ * own and then taken over exactly as an inner section is, so merging cannot differ from setting; whether an option is given
+ * is a bit, never a value. httpd starts every request from a server's layer (path NULL below), which holds the presets:
+ * so what a request sees is complete, and there is nothing left to resolve.
+ * Limits: 64 options, fewer than WORDS_MAX words to a directive.
+ */
+#include "config_options.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <http_log.h>
+
+APLOG_USE_MODULE(idempotency);
+
+/* httpd hands on so many words of a directive (AP_MAX_ARGC, which it keeps to itself) and drops the others without a word. */
+#define WORDS_MAX 64
+
+static const idem_choice engines[] = {{"Off", IDEM_ENGINE_OFF}, {"On", IDEM_ENGINE_ON}, {NULL, 0}};
+static const idem_choice flags[] = {{"Off", 0}, {"On", 1}, {NULL, 0}};
+static const idem_choice interruptions[] = {
+    {"refuse", IDEM_INTERRUPTED_REFUSE}, {"retry", IDEM_INTERRUPTED_RETRY}, {NULL, 0}};
+static const idem_choice failures[] = {{"refuse", IDEM_FAILURE_REFUSE}, {"bypass", IDEM_FAILURE_BYPASS}, {NULL, 0}};
+static const idem_choice mismatches[] = {{"400", 400}, {"409", 409}, {"422", 422}, {NULL, 0}};
+static const idem_choice cookies[] = {
+    {"auto", IDEM_COOKIE_AUTO}, {"keep", IDEM_COOKIE_KEEP}, {"omit", IDEM_COOKIE_OMIT}, {NULL, 0}};
+
+/* Where a row's word allows a directive: httpd's own check (override), and ours for what httpd's cannot tell apart. */
+#define OVERRIDE_SERVER RSRC_CONF
+#define OVERRIDE_LOCATION (RSRC_CONF | ACCESS_CONF)
+#define OVERRIDE_HTACCESS OR_FILEINFO
+#define FORBIDDEN_SERVER (NOT_IN_DIR_CONTEXT | NOT_IN_HTACCESS)
+#define FORBIDDEN_LOCATION (NOT_IN_LIMIT | NOT_IN_HTACCESS)
+#define FORBIDDEN_HTACCESS NOT_IN_LIMIT
+
+static const idem_option options[IDEM_OPTIONS] = {
+#define OPTION(block, first, last, directive, where, type, text, help, ...)                                            \
+    {.name = directive,                                                                                                \
+     .index = IDEM_OPT_##first,                                                                                        \
+     .server = OVERRIDE_##where == RSRC_CONF,                                                                          \
+     .not_in = FORBIDDEN_##where,                                                                                      \
+     .set = idem_set_##type,                                                                                           \
+     .at = offsetof(idem_layer, block.first),                                                                          \
+     .size = offsetof(idem_layer, block.last) + sizeof(((idem_layer *)0)->block.last) -                                \
+             offsetof(idem_layer, block.first),                                                                        \
+     .preset = text,                                                                                                   \
+     __VA_ARGS__},
+#include "config_options.def"
+#undef OPTION
+};
+
+/* ---- layers -------------------------------------------------------------------------------------------------------- */
+
+/* Lets what from gives for option i win over what stands in to. */
+static void take(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
+{
+    const idem_option *option = &options[i];
+    apr_uint64_t bit = APR_UINT64_C(1) << i;
+    apr_array_header_t *changes = from->changes[i];
+    int replaced = (to->given & bit) && !to->changes[i];
+
+    to->given |= bit;
+    if (!changes) {
+        memcpy(idem_member(to, option), (const char *)from + option->at, option->size);
+        to->changes[i] = NULL;
+        return;
+    }
+
+    /* Changes act on a list that is known here, and wait for an outer layer's unless this one has replaced that. */
+    apr_array_header_t **list = idem_member(to, option);
+    if (*list)
+        *list = idem_list_changed(option, *list, changes, pool);
+    if (!replaced)
+        to->changes[i] = to->changes[i] ? apr_array_append(pool, to->changes[i], changes) : changes;
+}
+
+/* Reads a directive's words into layer. Returns as idem_setter does. */
+static const char *give(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *layer)
+{
+    idem_layer one = {0};
+    const char *wrong = option->set(cmd, option, words, &one);
+    if (!wrong)
+        take(layer, &one, option->index, cmd->pool);
+    return wrong;
+}
+
+/* Fills a new layer with the presets, without counting them as given. */
+static void preset(idem_layer *layer, int server, apr_pool_t *pool)
+{
+    cmd_parms cmd = {.pool = pool, .temp_pool = pool};
+
+    for (int i = 0; i < IDEM_OPTIONS; i++) {
+        char **argv;
+        if (options[i].server != server)
+            continue;
+        apr_tokenize_to_argv(options[i].preset, &argv, pool);
+        idem_words words = {0, (const char *const *)argv};
+        while (argv[words.count])
+            words.count++;
+        ap_assert(give(&cmd, &options[i], &words, layer) == NULL);
+    }
+    layer->given = 0;
+}
+
+/* Called with dir NULL for what holds in a whole server, else for a section or an .htaccess file. */
+void *idem_create_dir_config(apr_pool_t *pool, char *dir)
+{
+    idem_layer *layer = apr_pcalloc(pool, sizeof(*layer));
+    if (!dir)
+        preset(layer, 0, pool);
+    return layer;
+}
+
+void *idem_create_server_config(apr_pool_t *pool, server_rec *s)
+{
+    idem_layer *layer = apr_pcalloc(pool, sizeof(*layer));
+    (void)s;
+    preset(layer, 1, pool);
+    layer->server.store_named = 0;
+    return layer;
+}
+
+void *idem_merge_dir_config(apr_pool_t *pool, void *base, void *add)
+{
+    const idem_layer *inner = add;
+    idem_layer *layer = apr_pmemdup(pool, base, sizeof(*layer));
+
+    for (int i = 0; i < IDEM_OPTIONS; i++) {
+        if (inner->given & APR_UINT64_C(1) << i)
+            take(layer, inner, i, pool);
+    }
+    return layer;
+}
+
+void *idem_merge_server_config(apr_pool_t *pool, void *base, void *add)
+{
+    return idem_merge_dir_config(pool, base, add);
+}
+
+const idem_settings *idem_settings_of(request_rec *r)
+{
+    const idem_layer *layer = ap_get_module_config(r->per_dir_config, &idempotency_module);
+    return &layer->here;
+}
+
+int idem_engine_of(request_rec *r)
+{
+    return idem_settings_of(r)->engine;
+}
+
+idem_server_settings *idem_server_settings_of(server_rec *s)
+{
+    idem_layer *layer = ap_get_module_config(s->module_config, &idempotency_module);
+    return &layer->server;
+}
+
+/* ---- commands ------------------------------------------------------------------------------------------------------ */
+
+static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const idem_option *option = cmd->info;
+    idem_words words = {argc, (const char *const *)argv};
+    const char *wrong = ap_check_cmd_context(cmd, option->not_in);
+    idem_layer *layer = dir;
+
+    if (wrong)
+        return wrong;
+    if (option->server)
+        layer = ap_get_module_config(cmd->server->module_config, &idempotency_module);
+    if (argc >= WORDS_MAX)
+        wrong = apr_psprintf(cmd->pool, "takes fewer than %d words", WORDS_MAX);
+    else
+        wrong = give(cmd, option, &words, layer);
+    return wrong ? apr_pstrcat(cmd->pool, option->name, " ", wrong, NULL) : NULL;
+}
+
+const command_rec idem_commands[] = {
+#define OPTION(block, first, last, directive, where, type, text, help, ...)                                            \
+    AP_INIT_TAKE_ARGV(directive, set_option, (void *)&options[IDEM_OPT_##first], OVERRIDE_##where, help),
+#include "config_options.def"
+#undef OPTION
+    {.name = NULL}};

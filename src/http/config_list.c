@@ -1,0 +1,198 @@
+/*
+ * config_list.c - lists: read whole or as changes, checked word by word, changed when layers are merged.
+ *
+ * Called by config.c as config_set.c is, and for each merge of a layer that changes a list, which may be per request. What always
+ * holds: a list that was handed out is never altered, a changed one is a new one; no element stands in a list twice.
+ * Limits: names are compared as they are kept, so each checker keeps one spelling of what is the same name.
+ */
+#include "config_options.h"
+
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+#include "fingerprint.h"
+
+/* ---- elements ------------------------------------------------------------------------------------------------------ */
+
+static apr_size_t element_size(const idem_option *option)
+{
+    return option->use ? sizeof(idem_part) : sizeof(const char *);
+}
+
+static const char *spelling(const idem_option *option, const void *element)
+{
+    return option->use ? ((const idem_part *)element)->spelled : *(const char *const *)element;
+}
+
+static int find(const idem_option *option, const apr_array_header_t *list, const char *spelled)
+{
+    for (int i = 0; i < list->nelts; i++) {
+        if (strcmp(spelling(option, list->elts + i * list->elt_size), spelled) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static void add(const idem_option *option, apr_array_header_t *list, const void *element)
+{
+    if (find(option, list, spelling(option, element)) < 0)
+        memcpy(apr_array_push(list), element, (apr_size_t)list->elt_size);
+}
+
+static void drop(const idem_option *option, apr_array_header_t *list, const void *element)
+{
+    int i = find(option, list, spelling(option, element));
+    if (i < 0)
+        return;
+    char *at = list->elts + i * list->elt_size;
+    memmove(at, at + list->elt_size, (apr_size_t)((list->nelts - i - 1) * list->elt_size));
+    list->nelts--;
+}
+
+apr_array_header_t *idem_list_changed(const idem_option *option, const apr_array_header_t *list,
+                                      const apr_array_header_t *changes, apr_pool_t *pool)
+{
+    apr_array_header_t *changed = apr_array_copy(pool, list);
+    for (int i = 0; i < changes->nelts; i++) {
+        const idem_change *change = &APR_ARRAY_IDX(changes, i, idem_change);
+        (change->remove ? drop : add)(option, changed, change->element);
+    }
+    return changed;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+static int is_sign(char c)
+{
+    return c == '+' || c == '-';
+}
+
+static const char *read_element(cmd_parms *cmd, const idem_option *option, const char *word, void *element)
+{
+    if (option->use)
+        return idem_part_parse(cmd, word, option->use, element);
+    return option->check(cmd->pool, word, element);
+}
+
+static const char *read_list(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    apr_array_header_t *list = apr_array_make(cmd->pool, words->count, (int)element_size(option));
+    void *element = apr_pcalloc(cmd->temp_pool, element_size(option));
+
+    for (int i = 0; i < words->count; i++) {
+        const char *wrong = read_element(cmd, option, words->word[i], element);
+        if (wrong)
+            return wrong;
+        add(option, list, element);
+    }
+    *(apr_array_header_t **)idem_member(one, option) = list;
+    return NULL;
+}
+
+static const char *read_changes(cmd_parms *cmd, const idem_option *option, const idem_words *words,
+                                apr_array_header_t **out)
+{
+    apr_array_header_t *changes = apr_array_make(cmd->pool, words->count, sizeof(idem_change));
+
+    for (int i = 0; i < words->count; i++) {
+        void *element = apr_pcalloc(cmd->pool, element_size(option));
+        const char *wrong = read_element(cmd, option, words->word[i] + 1, element);
+        if (wrong)
+            return wrong;
+        idem_change *change = apr_array_push(changes);
+        change->remove = words->word[i][0] == '-';
+        change->element = element;
+    }
+    *out = changes;
+    return NULL;
+}
+
+/* "none" among other words, or with a sign. */
+static int names_none(const idem_words *words)
+{
+    for (int i = 0; i < words->count; i++) {
+        if (strcasecmp(words->word[i] + is_sign(words->word[i][0]), "none") == 0)
+            return 1;
+    }
+    return 0;
+}
+
+const char *idem_set_list(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    static const idem_words nothing = {0, NULL};
+    int signs = 0;
+
+    if (!words->count)
+        return "takes at least one word";
+    if (option->use && words->count > IDEM_PARTS_MAX)
+        return apr_psprintf(cmd->pool, "takes at most %d parts, not %d", IDEM_PARTS_MAX, words->count);
+    for (int i = 0; i < words->count; i++)
+        signs += is_sign(words->word[i][0]);
+    if (option->may_be_none && names_none(words)) {
+        if (words->count > 1 || signs)
+            return "takes none alone, not among other words or with a sign";
+        return read_list(cmd, option, &nothing, one);
+    }
+    if (!signs)
+        return read_list(cmd, option, words, one);
+    if (signs != words->count)
+        return "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once";
+    return read_changes(cmd, option, words, &one->changes[option->index]);
+}
+
+/* ---- checks of one word -------------------------------------------------------------------------------------------- */
+
+static int is_token(const char *word)
+{
+    return *word && !*ap_scan_http_token(word);
+}
+
+const char *idem_check_method(apr_pool_t *pool, const char *word, const char **kept)
+{
+    static const char *const unguarded[] = {"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"};
+    const char *capitals = apr_pstrdup(pool, word);
+
+    ap_str_toupper((char *)capitals);
+    *kept = word;
+    if (!is_token(word))
+        return apr_psprintf(pool, "takes names of HTTP methods, not \"%s\"", word);
+    for (size_t i = 0; i < sizeof(unguarded) / sizeof(*unguarded); i++) {
+        if (strcmp(capitals, unguarded[i]) == 0)
+            return apr_psprintf(pool, "must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as \"%s\" does", word);
+    }
+    /* A method's case counts (RFC 9110 section 9.1): nobody sends "post", and who writes it means POST. */
+    if (strcmp(capitals, word) != 0 && ap_method_number_of(capitals) != M_INVALID)
+        return apr_psprintf(pool, "must name methods as clients send them, \"%s\", not \"%s\"", capitals, word);
+    return NULL;
+}
+
+const char *idem_check_cookie(apr_pool_t *pool, const char *word, const char **kept)
+{
+    *kept = word;
+    return is_token(word) ? NULL : apr_psprintf(pool, "takes names of cookies, not \"%s\"", word);
+}
+
+const char *idem_check_status(apr_pool_t *pool, const char *word, const char **kept)
+{
+    int plausible = strlen(word) == 3 && word[0] >= '2' && word[0] <= '5' && apr_isdigit(word[1]) && apr_isdigit(word[2]);
+    *kept = word;
+    return plausible ? NULL : apr_psprintf(pool, "takes statuses between 200 and 599, not \"%s\"", word);
+}
+
+const char *idem_check_header(apr_pool_t *pool, const char *word, const char **kept)
+{
+    *kept = word;
+    return is_token(word) ? NULL : apr_psprintf(pool, "takes the name of a header (RFC 9110, 5.1), not \"%s\"", word);
+}
+
+/* Names of headers know no case: kept in lower case, so that they can be compared as they are. */
+const char *idem_check_header_folded(apr_pool_t *pool, const char *word, const char **kept)
+{
+    char *folded = apr_pstrdup(pool, word);
+    ap_str_tolower(folded);
+    *kept = folded;
+    return idem_check_header(pool, word, &word);
+}

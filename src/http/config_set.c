@@ -1,0 +1,236 @@
+/*
+ * config_set.c - one setter per type of value: choice, number, size, duration, range, text, key format, store.
+ *
+ * Called by config.c for each directive that was written, in the single-threaded parent or by a request's thread that reads an
+ * .htaccess file; also for each preset. Words that are wrong become a sentence that says what would be right.
+ * Lists are in config_list.c.
+ */
+#include "config_options.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <apr_uri.h>
+
+typedef struct unit {
+    const char *name;
+    apr_int64_t worth;
+} unit;
+
+/* httpd's units and days. Not ap_timeout_parameter_parse(): it takes "10sec" and "5 monthly" for 10s and 5min. */
+static const unit durations[] = {{"", APR_USEC_PER_SEC},
+                                 {"ms", 1000},
+                                 {"s", APR_USEC_PER_SEC},
+                                 {"min", 60 * APR_USEC_PER_SEC},
+                                 {"h", 3600 * APR_USEC_PER_SEC},
+                                 {"d", 86400 * APR_USEC_PER_SEC},
+                                 {NULL, 0}};
+static const unit sizes[] = {{"", 1}, {"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {NULL, 0}};
+static const unit numbers[] = {{"", 1}, {NULL, 0}};
+
+static int parse_quantity(const char *text, const unit *units, apr_int64_t *out)
+{
+    char *end;
+    apr_int64_t n;
+
+    if (!apr_isdigit(*text))
+        return 0;
+    errno = 0;
+    n = apr_strtoi64(text, &end, 10);
+    if (errno)
+        return 0;
+    for (; units->name; units++) {
+        if (strcasecmp(end, units->name) == 0) {
+            *out = n * units->worth;
+            return n <= APR_INT64_MAX / units->worth;
+        }
+    }
+    return 0;
+}
+
+int idem_parse_duration(const char *text, apr_int64_t *microseconds)
+{
+    return parse_quantity(text, durations, microseconds);
+}
+
+int idem_parse_size(const char *text, apr_int64_t *bytes)
+{
+    return parse_quantity(text, sizes, bytes);
+}
+
+const char *idem_one_word(cmd_parms *cmd, const idem_words *words)
+{
+    return words->count == 1 ? NULL : apr_psprintf(cmd->pool, "takes one value, not %d", words->count);
+}
+
+/* ---- quantities ---------------------------------------------------------------------------------------------------- */
+
+static const char *set_quantity(cmd_parms *cmd, const idem_option *option, const char *word, const unit *units,
+                                apr_int64_t *out)
+{
+    apr_int64_t min = 0, max = APR_INT64_MAX;
+
+    if (option->min)
+        ap_assert(parse_quantity(option->min, units, &min));
+    if (option->max)
+        ap_assert(parse_quantity(option->max, units, &max));
+    if (parse_quantity(word, units, out) && *out >= min && *out <= max)
+        return NULL;
+    return apr_psprintf(cmd->pool, "must be between %s and %s, not \"%s\"", option->min, option->max, word);
+}
+
+static const char *set_one_quantity(cmd_parms *cmd, const idem_option *option, const idem_words *words,
+                                    const unit *units, apr_int64_t *out)
+{
+    const char *wrong = idem_one_word(cmd, words);
+    return wrong ? wrong : set_quantity(cmd, option, words->word[0], units, out);
+}
+
+const char *idem_set_size(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    return set_one_quantity(cmd, option, words, sizes, idem_member(one, option));
+}
+
+const char *idem_set_duration(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    return set_one_quantity(cmd, option, words, durations, idem_member(one, option));
+}
+
+const char *idem_set_number(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    return set_one_quantity(cmd, option, words, numbers, idem_member(one, option));
+}
+
+const char *idem_set_range(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    apr_int64_t *out = idem_member(one, option);
+
+    if (words->count != 2)
+        return apr_psprintf(cmd->pool, "takes two values, MIN and MAX, not %d", words->count);
+    for (int i = 0; i < 2; i++) {
+        const char *wrong = set_quantity(cmd, option, words->word[i], numbers, &out[i]);
+        if (wrong)
+            return wrong;
+    }
+    if (out[0] > out[1])
+        return apr_psprintf(cmd->pool, "must not have a MIN above its MAX, as \"%s %s\" has", words->word[0],
+                            words->word[1]);
+    return NULL;
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------------- */
+
+/* "On, Off or DetectionOnly" */
+static const char *choices_text(apr_pool_t *pool, const idem_choice *choice)
+{
+    const char *text = choice->word;
+    while ((++choice)->word)
+        text = apr_pstrcat(pool, text, choice[1].word ? ", " : " or ", choice->word, NULL);
+    return text;
+}
+
+const char *idem_set_choice(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    const char *wrong = idem_one_word(cmd, words);
+    if (wrong)
+        return wrong;
+    for (const idem_choice *choice = option->choices; choice->word; choice++) {
+        if (strcasecmp(choice->word, words->word[0]) == 0) {
+            *(int *)idem_member(one, option) = choice->value;
+            return NULL;
+        }
+    }
+    return apr_psprintf(cmd->pool, "must be %s, not \"%s\"", choices_text(cmd->pool, option->choices), words->word[0]);
+}
+
+const char *idem_set_text(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    const char *wrong = idem_one_word(cmd, words);
+    if (wrong)
+        return wrong;
+    if (option->may_be_none && strcasecmp(words->word[0], "none") == 0)
+        return NULL; /* an empty layer's text is NULL already */
+    return option->check(cmd->pool, words->word[0], (const char **)idem_member(one, option));
+}
+
+/*
+ * A URL that goes into Link: <…> and, with #NAME behind it, into a problem's type: nothing that would end either, or start a
+ * second fragment.
+ */
+const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kept)
+{
+    apr_uri_t uri;
+    int plain = 1, absolute;
+
+    for (const char *c = word; *c; c++)
+        plain = plain && *c > ' ' && *c < 0x7f && !strchr("<>\"#", *c);
+    absolute = word[0] == '/' ? word[1] != '/'
+                              : apr_uri_parse(pool, word, &uri) == APR_SUCCESS && uri.scheme && uri.hostname &&
+                                    (strcasecmp(uri.scheme, "http") == 0 || strcasecmp(uri.scheme, "https") == 0);
+    *kept = word;
+    if (plain && absolute)
+        return NULL;
+    return apr_psprintf(pool,
+                        "must be an http or https URL, an absolute path or none, in ASCII without spaces, "
+                        "quotes, \"<\", \">\" and \"#\", not \"%s\"",
+                        word);
+}
+
+/* ---- key format ---------------------------------------------------------------------------------------------------- */
+
+static const char *regex_of(const char *spelled)
+{
+    if (strcasecmp(spelled, "uuid") == 0)
+        return "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
+    return spelled;
+}
+
+const char *idem_set_key_format(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    const char *wrong = idem_one_word(cmd, words), *regex;
+    idem_key_format *format;
+
+    if (wrong)
+        return wrong;
+    format = apr_pcalloc(cmd->pool, sizeof(*format));
+    format->spelled = words->word[0];
+    *(const idem_key_format **)idem_member(one, option) = format;
+    if (strcasecmp(format->spelled, "any") == 0)
+        return NULL;
+
+    /* Compiled bare first: "a)|(b" is an expression only between our parentheses, and would not be anchored there. */
+    regex = regex_of(format->spelled);
+    if (ap_pregcomp(cmd->temp_pool, regex, 0))
+        format->regex = ap_pregcomp(cmd->pool, apr_pstrcat(cmd->pool, "\\A(?:", regex, ")\\z", NULL), 0);
+    if (*regex && format->regex)
+        return NULL;
+    return apr_psprintf(cmd->pool, "must be any, uuid or a regular expression, not \"%s\"", format->spelled);
+}
+
+/* ---- store --------------------------------------------------------------------------------------------------------- */
+
+/* Keeps the words; what they mean is the driver's, and is checked when all servers' are known. */
+const char *idem_set_store(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    idem_server_settings *server = &one->server;
+    const char **store_options;
+
+    (void)option;
+    if (!words->count || !words->word[0][0])
+        return "takes the URL of a store and its options: URL [OPTION=VALUE ...]";
+    store_options = apr_pcalloc(cmd->pool, (apr_size_t)words->count * sizeof(*store_options));
+    for (int i = 1; i < words->count; i++) {
+        const char *equals = strchr(words->word[i], '=');
+        if (!equals || equals == words->word[i])
+            return apr_psprintf(cmd->pool, "takes options in the form OPTION=VALUE behind its URL, not \"%s\"",
+                                words->word[i]);
+        store_options[i - 1] = words->word[i];
+    }
+    server->store_url = words->word[0];
+    server->store_named = 1;
+    server->store_options = store_options;
+    return NULL;
+}
