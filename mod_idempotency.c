@@ -1,0 +1,84 @@
+/*
+ * mod_idempotency.c - the module record, and where its hooks and filters stand.
+ *
+ * Nothing is decided here. Read on in src/core/lease.c (what can happen to a request) and src/http/gate.c (how it happens).
+ */
+#include "config.h"
+#include "expose.h"
+#include "gate.h"
+#include "intake.h"
+#include "keeper.h"
+#include "recorder.h"
+#include "driver_socache.h"
+#include "stores.h"
+
+#include <http_config.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <mpm_common.h>
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    if (idem_socache_pre_config(pconf) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    idem_stores_register(pconf);
+    return OK;
+}
+
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    (void)ptemp;
+    return idem_stores_configure(pconf, s);
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    (void)ptemp;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK; /* the configuration is read twice at a start: a store is opened once */
+    return idem_stores_open(pconf, s);
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    idem_stores_attach(pchild, s);
+    idem_keeper_start(pchild, s);
+}
+
+static void register_hooks(apr_pool_t *pool)
+{
+    /* core.c and mod_cache.c also stand at REALLY_FIRST: core's upgrade and a cache's hit come before any decision of ours. */
+    static const char *const before_us[] = {"core.c", "mod_cache.c", NULL};
+
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Also run by configtest (httpd -t), which post_config is not: a wrong URL is reported there. */
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* After mod_unixd and the socache providers have read their configuration. */
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(idem_keeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* Behind every access check, with the filter chain standing, before every real handler. */
+    ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);
+    /* Before mod_log_config reads the variables. */
+    ap_hook_log_transaction(idem_gate_log, NULL, NULL, APR_HOOK_FIRST);
+
+    /* The body as sent: after transfer decoding, before content decoders (AP_FTYPE_CONTENT_SET + 1). */
+    idem_intake_register(pool);
+    /* The response as written: after generators and rewriters, before compression (AP_FTYPE_CONTENT_SET - 3). */
+    idem_recorder_register(pool);
+    /* Behind mod_headers, which decides whether a response is for other origins (AP_FTYPE_CONTENT_SET + 2). */
+    idem_expose_register(pool);
+}
+
+AP_DECLARE_MODULE(idempotency) = {
+    STANDARD20_MODULE_STUFF, idem_create_dir_config, idem_merge_dir_config, idem_create_server_config,
+    idem_merge_server_config, idem_commands, register_hooks,
+#if defined(AP_MODULE_FLAG_NONE)
+    AP_MODULE_FLAG_NONE
+#endif
+};

@@ -1,0 +1,105 @@
+/*
+ * compare.c - verdicts on two fingerprints.
+ *
+ * Called by the gate. What differs is named to the client by the parts' configured names, never by their values; where credentials
+ * differ nothing else is named, so that a stranger learns nothing about the request that used the key.
+ */
+#include "compare.h"
+
+#include "intake.h"
+
+#include <apr_strings.h>
+
+static const idem_part *part_at(const idem_txn *txn, int i)
+{
+    return &APR_ARRAY_IDX(txn->settings->fingerprint, i, const idem_part);
+}
+
+static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
+{
+    apr_array_header_t *names = apr_array_make(txn->r->pool, 4, sizeof(const char *));
+
+    for (int i = 0; i < txn->settings->fingerprint->nelts && i < IDEM_PARTS_MAX; i++) {
+        const idem_part *part = part_at(txn, i);
+        int differs = part->kind == IDEM_PART_BODY ? body_differs : (int)(differ >> i & 1U);
+
+        if (!differs)
+            continue;
+        if (part->kind == IDEM_PART_CREDENTIALS) {
+            apr_array_clear(names);
+            APR_ARRAY_PUSH(names, const char *) = part->spelled;
+            break;
+        }
+        APR_ARRAY_PUSH(names, const char *) = part->spelled;
+    }
+    txn->detail = apr_psprintf(txn->r->pool,
+                               "This key was used before for a request that differs in: %s. "
+                               "Send a new key with a new operation, and the same request with the same key.",
+                               apr_array_pstrcat(txn->r->pool, names, ','));
+    return IDEM_KEY_REUSED;
+}
+
+/* What can be said without reading on: SAME means "nothing speaks against it". */
+static idem_likeness compare_now(idem_txn *txn)
+{
+    const idem_print *kept = &txn->seen.head.print, *mine = &txn->head.print;
+    unsigned differ = 0;
+    idem_likeness likeness = idem_print_compare_rest(kept, mine, &differ);
+    int body_differs = likeness != IDEM_INCOMPARABLE && (kept->body_flags & IDEM_BODY_USED) &&
+                       idem_print_compare_body(kept, mine) == IDEM_DIFFERENT;
+
+    if (likeness == IDEM_INCOMPARABLE)
+        return likeness;
+    if (likeness == IDEM_SAME && !body_differs)
+        return IDEM_SAME;
+    txn->problem = reused(txn, differ, body_differs);
+    return IDEM_DIFFERENT;
+}
+
+idem_event idem_compare_found(idem_txn *txn)
+{
+    idem_likeness likeness;
+
+    txn->problem = IDEM_OUTCOME_UNKNOWN;
+    if (txn->seen.corrupt)
+        return IDEM_EV_UNSURE;
+    if (txn->seen.head.state == IDEM_RECORD || txn->seen.head.state == IDEM_TOMBSTONE)
+        return IDEM_EV_FOUND;
+    likeness = compare_now(txn);
+    if (txn->seen.head.state == IDEM_LEASE && !txn->seen.owner_dead) {
+        if (likeness != IDEM_DIFFERENT)
+            txn->problem = IDEM_IN_PROGRESS;
+        return IDEM_EV_BUSY;
+    }
+    if (likeness == IDEM_SAME && txn->settings->interrupted == IDEM_INTERRUPTED_RETRY)
+        return IDEM_EV_UNSURE_RETRY;
+    return IDEM_EV_UNSURE;
+}
+
+idem_event idem_compare_settled(idem_txn *txn)
+{
+    const idem_print *kept = &txn->seen.head.print;
+    idem_likeness likeness = compare_now(txn);
+
+    if (likeness == IDEM_DIFFERENT)
+        return IDEM_EV_DIFFERENT;
+    if (likeness == IDEM_SAME && (kept->body_flags & IDEM_BODY_USED)) {
+        txn->input_status = idem_intake_reach(txn, kept, &txn->head.print);
+        if (txn->input_status != OK)
+            return IDEM_EV_BODY_CUT;
+        likeness = idem_print_compare_body(kept, &txn->head.print);
+        if (likeness == IDEM_DIFFERENT) {
+            txn->problem = reused(txn, 0, 1);
+            return IDEM_EV_DIFFERENT;
+        }
+    }
+    if (likeness == IDEM_INCOMPARABLE) {
+        txn->problem = IDEM_OUTCOME_UNKNOWN;
+        txn->detail = "The server's idea of what makes two requests the same has changed since this key was used.";
+        return IDEM_EV_UNSURE;
+    }
+    if (txn->seen.head.state == IDEM_RECORD)
+        return IDEM_EV_SAME;
+    txn->problem = IDEM_RESPONSE_NOT_KEPT;
+    return IDEM_EV_SAME_TOMBSTONE;
+}

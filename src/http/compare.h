@@ -1,0 +1,18 @@
+/*
+ * compare.h - is what stands in the slot the same request as this one, and what follows from that.
+ *
+ * Both functions read txn->seen, set txn->problem and txn->detail where the answer will be a refusal, and return the event for
+ * the lease's table.
+ */
+#ifndef IDEM_COMPARE_H
+#define IDEM_COMPARE_H
+
+#include "txn.h"
+
+/* Somebody has the slot: BUSY, FOUND, UNSURE or UNSURE_RETRY. Reads nothing more of the request. */
+idem_event idem_compare_found(idem_txn *txn);
+
+/* A record or tombstone was found: SAME, SAME_TOMBSTONE, DIFFERENT, UNSURE or BODY_CUT. May read the body on. */
+idem_event idem_compare_settled(idem_txn *txn);
+
+#endif

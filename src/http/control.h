@@ -1,0 +1,21 @@
+/*
+ * control.h - Idempotency-Control, the application's word about its own response.
+ */
+#ifndef IDEM_CONTROL_H
+#define IDEM_CONTROL_H
+
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#define IDEM_CONTROL_HEADER "Idempotency-Control"
+
+typedef struct idem_control {
+    int no_store;
+    apr_interval_time_t ttl; /* 0: nothing said */
+    int invalid;             /* members that mean nothing */
+} idem_control;
+
+/* Reads every field of that name in table, a comma list each; the last valid member wins over what control already holds. */
+void idem_control_read(const apr_table_t *table, apr_interval_time_t max_ttl, apr_pool_t *pool, idem_control *control);
+
+#endif

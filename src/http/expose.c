@@ -1,0 +1,78 @@
+/*
+ * expose.c - the last look at the headers, behind mod_headers' filters (AP_FTYPE_CONTENT_SET) and before the protocol's.
+ *
+ * One pass at the first brigade of a response, then it removes itself.
+ */
+#include "expose.h"
+
+#include "config.h"
+#include "control.h"
+#include "txn.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_filter.h>
+
+#define EXPOSE "Access-Control-Expose-Headers"
+
+static ap_filter_rec_t *expose_handle;
+
+static const char *header_out(request_rec *r, const char *name)
+{
+    const char *value = apr_table_get(r->err_headers_out, name);
+
+    return value ? value : apr_table_get(r->headers_out, name);
+}
+
+static void expose_one(request_rec *r, const char *name)
+{
+    apr_table_t *table = apr_table_get(r->err_headers_out, EXPOSE) ? r->err_headers_out : r->headers_out;
+    const char *listed = apr_table_get(table, EXPOSE);
+
+    if (listed && (ap_find_token(r->pool, listed, name) || !strcmp(listed, "*")))
+        return;
+    apr_table_setn(table, EXPOSE, listed ? apr_pstrcat(r->pool, listed, ", ", name, NULL) : name);
+}
+
+static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    idem_txn *txn = idem_txn_of(r);
+
+    if (APR_BRIGADE_EMPTY(bb))
+        return ap_pass_brigade(f->next, bb);
+    apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
+    apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
+    if (txn && header_out(r, "Access-Control-Allow-Origin")) {
+        if (txn->settings->replayed_header)
+            expose_one(r, txn->settings->replayed_header);
+        expose_one(r, "Idempotency-Error");
+        expose_one(r, "Retry-After");
+    }
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+void idem_expose_join(request_rec *r)
+{
+    for (ap_filter_t *f = r->output_filters; f; f = f->next)
+        if (f->frec == expose_handle && f->r == r)
+            return;
+    ap_add_output_filter_handle(expose_handle, NULL, r, r->connection);
+}
+
+static void insert_expose(request_rec *r)
+{
+    if (!r->main && (idem_engine_of(r) != IDEM_ENGINE_OFF || idem_txn_of(r)))
+        idem_expose_join(r);
+}
+
+void idem_expose_register(apr_pool_t *pool)
+{
+    (void)pool;
+    expose_handle = ap_register_output_filter("IDEMPOTENCY_EXPOSE", expose_filter, NULL,
+                                              (ap_filter_type)(AP_FTYPE_CONTENT_SET + 2));
+    ap_hook_insert_filter(insert_expose, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_error_filter(insert_expose, NULL, NULL, APR_HOOK_LAST);
+}

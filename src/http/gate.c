@@ -1,0 +1,255 @@
+/*
+ * gate.c - the one decision about a client request, and its execution.
+ *
+ * Runs as a handler, behind every access check, with the filter chain standing. A guarded request is decided here once; the hook
+ * then calls the other handlers itself, so that it sees what they return. Internal redirects come by again with a new
+ * request_rec on the same pool: they join the transaction that they find there.
+ *
+ * The loop in decide() carries out what the lease's table says and feeds back what came out. It chooses nothing.
+ */
+#include "gate.h"
+
+#include "compare.h"
+#include "expose.h"
+#include "fingerprint.h"
+#include "intake.h"
+#include "keysource.h"
+#include "log.h"
+#include "recorder.h"
+#include "replay.h"
+#include "respond.h"
+#include "stores.h"
+#include "volatile_auth.h"
+
+#include <apr_strings.h>
+#include <http_config.h>
+
+/* How often a takeover that others won first is followed by another claim; each round means somebody else went ahead. */
+#define ROUNDS 20
+
+/* ---- running the handler -------------------------------------------------------------------------------------------- */
+
+/* One handler of the chain. While it runs, an end of stream on r is held (recorder.c). */
+static int visit(idem_txn *txn, request_rec *r)
+{
+    request_rec *outer = txn->inside;
+    int rv;
+
+    idem_txn_export(txn, r);
+    idem_intake_join(txn, r);
+    idem_recorder_join(txn, r);
+    idem_expose_join(r);
+    txn->inside = r;
+    rv = ap_run_handler(r);
+    rv = idem_recorder_conclude(txn, r, rv);
+    txn->inside = outer;
+    return rv;
+}
+
+static int enter(idem_txn *txn)
+{
+    idem_txn_outcome(txn, "executed");
+    return visit(txn, txn->r);
+}
+
+static int bypass(idem_txn *txn)
+{
+    IDEM_LOG(txn, APLOG_WARNING, 50, "the store is down: runs unguarded, as IdempotencyStoreFailure bypass says");
+    idem_txn_outcome(txn, "bypassed");
+    return DECLINED;
+}
+
+static int replay(idem_txn *txn)
+{
+    IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,
+             txn->seen.response.body.len);
+    idem_txn_outcome(txn, "replayed");
+    return idem_replay(txn, txn->r, txn->r->output_filters);
+}
+
+/* ---- the decision --------------------------------------------------------------------------------------------------- */
+
+static int decide(idem_txn *txn)
+{
+    idem_action action = idem_txn_step(txn, IDEM_EV_GUARDED);
+    int rounds = 0;
+
+    for (;;) {
+        switch (action) {
+        case IDEM_DO_CLAIM:
+            if (rounds++ < ROUNDS) {
+                action = idem_txn_step(txn, idem_txn_claim(txn));
+                break;
+            }
+            txn->problem = IDEM_IN_PROGRESS;
+            action = idem_txn_step(txn, IDEM_EV_BUSY);
+            break;
+        case IDEM_DO_TAKE_OVER:
+            action = idem_txn_step(txn, idem_txn_take_over(txn));
+            break;
+        case IDEM_DO_COMPARE:
+            action = idem_txn_step(txn, idem_compare_settled(txn));
+            break;
+        case IDEM_DO_RUN:
+            action = idem_txn_step(txn, IDEM_EV_STARTED);
+            break;
+        case IDEM_DO_ENTER:
+            return enter(txn);
+        case IDEM_DO_BYPASS:
+            return bypass(txn);
+        case IDEM_DO_REPLAY:
+            return replay(txn);
+        case IDEM_DO_REFUSE:
+            return idem_respond(txn, txn->r, txn->r->output_filters, 1);
+        case IDEM_DO_NOTHING:
+            return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
+        default:
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+}
+
+static int refuse(idem_txn *txn, idem_problem problem, const char *detail)
+{
+    txn->problem = problem;
+    txn->detail = detail;
+    txn->phase = IDEM_DONE; /* nothing was claimed, nothing will be */
+    return idem_respond(txn, txn->r, txn->r->output_filters, 1);
+}
+
+static apr_status_t values_of(idem_txn *txn, const apr_array_header_t *parts, idem_part_value *values)
+{
+    for (int i = 0; i < parts->nelts; i++) {
+        const idem_part *part = &APR_ARRAY_IDX(parts, i, const idem_part);
+        const char *why = NULL;
+        apr_status_t rv = idem_part_value_of(&txn->asked, part, &values[i].value, &why);
+
+        values[i].name = part->spelled;
+        if (rv != APR_SUCCESS) {
+            IDEM_LOG(txn, APLOG_ERR, 52, "%s could not be evaluated: %s", part->spelled, why ? why : "unknown reason");
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t name_slot(idem_txn *txn, idem_blob key)
+{
+    idem_part_value values[IDEM_PARTS_MAX];
+    unsigned char slot[IDEM_SLOT_LEN];
+    apr_status_t rv = values_of(txn, txn->settings->scope, values);
+
+    if (rv == APR_SUCCESS)
+        rv = idem_slot_make(NULL, values, txn->settings->scope->nelts, key, slot);
+    if (rv == APR_SUCCESS)
+        idem_txn_set_slot(txn, slot);
+    return rv;
+}
+
+static apr_status_t take_print(idem_txn *txn)
+{
+    idem_part_value values[IDEM_PARTS_MAX];
+    apr_status_t rv = values_of(txn, txn->settings->fingerprint, values);
+
+    if (rv == APR_SUCCESS)
+        rv = idem_print_make(NULL, values, txn->settings->fingerprint->nelts, &txn->head.print);
+    return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
+}
+
+static int guard(idem_txn *txn, idem_blob key)
+{
+    request_rec *r = txn->r;
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    int status;
+
+    txn->asked.content_type = type;
+    if (type)
+        txn->asked.boundary = idem_multipart_boundary(type, r->pool, &txn->asked.content_type);
+    idem_warn_volatile_auth(txn);
+    if (name_slot(txn, key) != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
+        txn->phase = IDEM_DONE;
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    status = idem_intake_prefetch(txn);
+    if (status == OK && take_print(txn) != APR_SUCCESS)
+        status = HTTP_INTERNAL_SERVER_ERROR;
+    if (status != OK) {
+        idem_txn_step(txn, IDEM_EV_GONE);
+        return status;
+    }
+    return decide(txn);
+}
+
+/* ---- is it guarded -------------------------------------------------------------------------------------------------- */
+
+static int is_method(const idem_settings *settings, const char *method)
+{
+    for (int i = 0; i < settings->methods->nelts; i++)
+        if (!strcmp(method, APR_ARRAY_IDX(settings->methods, i, const char *)))
+            return 1;
+    return 0;
+}
+
+/* An ErrorDocument of a check that refused before any guarded handler was reached: not the application's, not ours. */
+static int is_error_page(const request_rec *r)
+{
+    return r->prev && r->status != HTTP_OK;
+}
+
+static int consider(request_rec *r)
+{
+    const idem_settings *settings = idem_settings_of(r);
+    idem_asked asked;
+    idem_blob key;
+    const char *detail = NULL;
+    apr_status_t rv;
+    idem_problem problem;
+    idem_txn *txn;
+
+    idem_asked_of(r, &asked);
+    if (!is_method(settings, asked.method))
+        return DECLINED;
+    problem = idem_find_key(&asked, settings, &key, &detail, &rv);
+    if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && !key.data && !settings->require_key)
+        return DECLINED;
+
+    txn = idem_txn_create(r, settings, idem_stores_front(r->server));
+    txn->asked = asked;
+    txn->asked.session_cookies = settings->session_cookies;
+    if (rv != APR_SUCCESS) {
+        IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s", detail ? detail : "unknown reason");
+        txn->phase = IDEM_DONE;
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (problem != IDEM_PROBLEM_NONE)
+        return refuse(txn, problem, detail);
+    if (!key.data)
+        return refuse(txn, IDEM_KEY_MISSING, NULL);
+    return guard(txn, key);
+}
+
+int idem_gate(request_rec *r)
+{
+    idem_txn *txn;
+
+    if (r->main)
+        return DECLINED;
+    txn = idem_txn_of(r);
+    if (txn)
+        return txn->phase == IDEM_RUNNING && txn->inside != r ? visit(txn, r) : DECLINED;
+    if (idem_engine_of(r) == IDEM_ENGINE_OFF)
+        return DECLINED;
+    idem_expose_join(r);
+    if (is_error_page(r))
+        return DECLINED;
+    return consider(r);
+}
+
+int idem_gate_log(request_rec *r)
+{
+    idem_txn *txn = idem_txn_of(r);
+
+    for (; txn && r; r = r->next)
+        idem_txn_export(txn, r);
+    return DECLINED;
+}

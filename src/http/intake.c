@@ -1,0 +1,372 @@
+/*
+ * intake.c - the request body read ahead, handed out, hashed.
+ *
+ * Called by the gate before the decision, by httpd as an input filter afterwards, by compare.c for a retry whose body is longer than
+ * the spool. What is kept of the body lies in one brigade: heap buckets first, then the temporary file. A handler takes it
+ * from there in whatever mode it reads; after an internal redirect the next handler goes on where the last one stopped.
+ *
+ * The temporary file has no name from the moment it was made: nothing is left behind by a process that dies.
+ */
+#include "intake.h"
+
+#include "log.h"
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+#define PIECE 16384
+
+struct idem_intake {
+    idem_txn *txn;
+    ap_filter_t *filter;      /* of the request that reads at the moment */
+    apr_bucket_brigade *kept; /* read ahead and not handed out */
+    apr_bucket_brigade *in;   /* scratch */
+    apr_file_t *spool;
+    apr_uint64_t read;
+    idem_bodyhash *hash; /* NULL where the body is no part of the fingerprint */
+    int whole;           /* its end was seen */
+    int cut;             /* it broke off under the handler */
+    int comparing;       /* read on for a comparison: no handler will see it, or needs it */
+};
+
+static ap_filter_rec_t *intake_handle;
+
+static int running(const idem_intake *intake)
+{
+    return intake->txn->phase == IDEM_RUNNING;
+}
+
+static apr_uint64_t declared_length(request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t length;
+
+    if (apr_table_get(r->headers_in, "Transfer-Encoding"))
+        return IDEM_LENGTH_UNKNOWN;
+    if (!field)
+        return r->proto_num >= HTTP_VERSION(2, 0) ? IDEM_LENGTH_UNKNOWN : 0;
+    if (!ap_parse_strict_length(&length, field))
+        return IDEM_LENGTH_UNKNOWN;
+    return (apr_uint64_t)length;
+}
+
+static void count(idem_intake *intake, const char *data, apr_size_t len)
+{
+    intake->read += len;
+    if (intake->hash)
+        idem_bodyhash_feed(intake->hash, data, len);
+}
+
+apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
+{
+    request_rec *r = txn->r;
+    idem_intake *intake = apr_pcalloc(r->pool, sizeof(*intake));
+    int used = 0;
+
+    for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
+        used |= APR_ARRAY_IDX(txn->settings->fingerprint, i, idem_part).kind == IDEM_PART_BODY;
+    intake->txn = txn;
+    intake->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    txn->intake = intake;
+    idem_intake_join(txn, r);
+    return used ? idem_bodyhash_create(&intake->hash, NULL, boundary, r->pool) : APR_SUCCESS;
+}
+
+void idem_intake_join(idem_txn *txn, request_rec *r)
+{
+    ap_filter_t *f;
+
+    for (f = r->input_filters; f; f = f->next)
+        if (f->frec == intake_handle && f->ctx == txn->intake)
+            break;
+    txn->intake->filter = f ? f : ap_add_input_filter_handle(intake_handle, txn->intake, r, r->connection);
+}
+
+/* ---- reading ahead -------------------------------------------------------------------------------------------------- */
+
+static apr_status_t open_spool(idem_intake *intake)
+{
+    apr_pool_t *pool = intake->txn->r->pool;
+    const char *dir;
+    char *name;
+    apr_status_t rv = apr_temp_dir_get(&dir, pool);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    name = apr_pstrcat(pool, dir, "/idempotency-body-XXXXXX", NULL);
+    rv = apr_file_mktemp(&intake->spool, name, APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL, pool);
+    return rv == APR_SUCCESS ? apr_file_remove(name, pool) : rv;
+}
+
+static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
+{
+    apr_uint64_t before = intake->read - len, room = (apr_uint64_t)intake->txn->settings->prefetch;
+    apr_size_t in_memory = before >= room ? 0 : (apr_size_t)(room - before);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (in_memory > len)
+        in_memory = len;
+    if (in_memory)
+        rv = apr_brigade_write(intake->kept, NULL, NULL, data, in_memory);
+    if (rv == APR_SUCCESS && in_memory < len && !intake->spool)
+        rv = open_spool(intake);
+    if (rv == APR_SUCCESS && in_memory < len)
+        rv = apr_file_write_full(intake->spool, data + in_memory, len - in_memory, NULL);
+    return rv;
+}
+
+/* Reads one piece of at most most bytes, counts it, and keeps it unless it is only compared. */
+static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
+{
+    apr_bucket *b;
+    apr_status_t rv;
+
+    apr_brigade_cleanup(intake->in);
+    rv = ap_get_brigade(intake->filter->next, intake->in, AP_MODE_READBYTES, APR_BLOCK_READ, most);
+    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(intake->in))
+        return APR_EOF;
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(intake->in)) {
+        const char *data;
+        apr_size_t len;
+
+        b = APR_BRIGADE_FIRST(intake->in);
+        if (APR_BUCKET_IS_EOS(b)) {
+            intake->whole = 1;
+        } else if (AP_BUCKET_IS_ERROR(b)) {
+            rv = APR_EGENERAL;
+        } else if (!APR_BUCKET_IS_METADATA(b)) {
+            rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+            if (rv == APR_SUCCESS) {
+                count(intake, data, len);
+                if (!intake->comparing)
+                    rv = keep(intake, data, len);
+            }
+        }
+        apr_bucket_delete(b);
+    }
+    apr_brigade_cleanup(intake->in);
+    return rv;
+}
+
+static apr_status_t show_spool(idem_intake *intake)
+{
+    apr_off_t length = 0;
+    apr_bucket *file;
+    apr_status_t rv;
+
+    if (!intake->spool)
+        return APR_SUCCESS;
+    rv = apr_file_seek(intake->spool, APR_CUR, &length);
+    if (rv != APR_SUCCESS)
+        return rv;
+    file = apr_brigade_insert_file(intake->kept, intake->spool, 0, length, intake->txn->r->pool);
+#if APR_HAS_MMAP
+    apr_bucket_file_enable_mmap(file, 0); /* a mapped body would count as this process's memory */
+#else
+    (void)file;
+#endif
+    return APR_SUCCESS;
+}
+
+static int input_failed(idem_txn *txn, apr_status_t rv)
+{
+    int status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+
+    IDEM_LOG(txn, APLOG_INFO, 20, "the request body could not be read (%d): nothing was claimed, nothing ran", rv);
+    txn->r->connection->keepalive = AP_CONN_CLOSE;
+    return status; /* AP_FILTER_ERROR: HTTP_IN has sent its own error page already */
+}
+
+int idem_intake_prefetch(idem_txn *txn)
+{
+    idem_intake *intake = txn->intake;
+    apr_uint64_t limit = (apr_uint64_t)txn->settings->spool;
+    apr_uint64_t declared = declared_length(txn->r);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (declared != IDEM_LENGTH_UNKNOWN && declared > limit)
+        return OK;
+    while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
+        rv = read_piece(intake, PIECE);
+    if (rv == APR_SUCCESS)
+        rv = show_spool(intake);
+    return rv == APR_SUCCESS ? OK : input_failed(txn, rv);
+}
+
+/* ---- what is known of it -------------------------------------------------------------------------------------------- */
+
+apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
+{
+    idem_intake *intake = txn->intake;
+    apr_status_t rv;
+
+    print->declared = declared_length(txn->r);
+    if (!intake || !intake->hash || !(print->body_flags & IDEM_BODY_USED))
+        return APR_SUCCESS;
+    if (!intake->whole && txn->phase < IDEM_RUNNING)
+        return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
+    rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+    if (rv == APR_SUCCESS)
+        print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
+    return rv;
+}
+
+/* A body read ahead whole, against a record that knows only its beginning: hash that beginning again. */
+static apr_status_t print_beginning(idem_txn *txn, apr_uint64_t bytes, idem_print *print)
+{
+    idem_intake *intake = txn->intake;
+    idem_bodyhash *hash;
+    apr_status_t rv = idem_bodyhash_create(&hash, NULL, txn->asked.boundary, txn->r->pool);
+
+    for (apr_bucket *b = APR_BRIGADE_FIRST(intake->kept); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(intake->kept);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t len, used = 0;
+
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        while (rv == APR_SUCCESS && used < len) {
+            apr_size_t piece = len - used;
+
+            rv = idem_bodyhash_peek(hash, print->body, &print->hashed);
+            if (rv != APR_SUCCESS || print->hashed >= bytes)
+                break;
+            if (piece > bytes - print->hashed)
+                piece = (apr_size_t)(bytes - print->hashed);
+            idem_bodyhash_feed(hash, data + used, piece);
+            used += piece;
+        }
+    }
+    if (rv == APR_SUCCESS)
+        rv = idem_bodyhash_peek(hash, print->body, &print->hashed);
+    print->body_flags &= ~(unsigned)IDEM_BODY_WHOLE;
+    return rv;
+}
+
+int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print)
+{
+    idem_intake *intake = txn->intake;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!intake->hash || !(kept->body_flags & IDEM_BODY_KNOWN))
+        return OK;
+    intake->comparing = 1;
+    if (intake->whole && !(kept->body_flags & IDEM_BODY_WHOLE) && print->hashed != kept->hashed) {
+        rv = print_beginning(txn, kept->hashed, print);
+        return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    }
+    while (rv == APR_SUCCESS && !intake->whole) {
+        rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+        if (rv == APR_SUCCESS && print->hashed < kept->hashed) {
+            apr_uint64_t rest = kept->hashed - print->hashed;
+
+            rv = read_piece(intake, rest < PIECE ? (apr_off_t)rest : PIECE);
+        } else if (rv == APR_SUCCESS && (kept->body_flags & IDEM_BODY_WHOLE) && print->hashed == kept->hashed) {
+            rv = read_piece(intake, 1); /* does it end here too? */
+        } else {
+            break;
+        }
+    }
+    if (rv != APR_SUCCESS)
+        return input_failed(txn, rv);
+    rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+    print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
+    return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int idem_intake_cut(const idem_txn *txn)
+{
+    return txn->intake && txn->intake->cut;
+}
+
+int idem_intake_unread(const idem_txn *txn)
+{
+    return txn->intake && !txn->intake->whole;
+}
+
+/* ---- handing out ---------------------------------------------------------------------------------------------------- */
+
+static apr_status_t hand_out(idem_intake *intake, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
+                             apr_off_t bytes)
+{
+    apr_bucket *end, *b;
+    apr_status_t rv;
+
+    if (mode == AP_MODE_GETLINE)
+        return apr_brigade_split_line(bb, intake->kept, block, HUGE_STRING_LEN);
+    if (mode == AP_MODE_EXHAUSTIVE) {
+        APR_BRIGADE_CONCAT(bb, intake->kept);
+        return APR_SUCCESS;
+    }
+    rv = apr_brigade_partition(intake->kept, bytes, &end);
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE)
+        return rv;
+    for (b = APR_BRIGADE_FIRST(intake->kept); b != end && b != APR_BRIGADE_SENTINEL(intake->kept);) {
+        apr_bucket *next = APR_BUCKET_NEXT(b), *give = b;
+
+        if (mode == AP_MODE_SPECULATIVE)
+            rv = apr_bucket_copy(b, &give);
+        else
+            APR_BUCKET_REMOVE(b);
+        APR_BRIGADE_INSERT_TAIL(bb, give);
+        b = next;
+    }
+    return APR_SUCCESS;
+}
+
+/* Beyond what was read ahead: pass on, and hash what passes. */
+static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
+                            apr_read_type_e block, apr_off_t bytes)
+{
+    apr_status_t rv = ap_get_brigade(f->next, bb, mode, block, bytes);
+
+    if (mode == AP_MODE_SPECULATIVE || mode == AP_MODE_INIT || !running(intake))
+        return rv;
+    if (rv != APR_SUCCESS) {
+        if (!APR_STATUS_IS_EAGAIN(rv) && !APR_STATUS_IS_EINTR(rv))
+            intake->cut = 1;
+        return rv;
+    }
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t len;
+
+        if (APR_BUCKET_IS_EOS(b))
+            intake->whole = 1;
+        else if (AP_BUCKET_IS_ERROR(b))
+            intake->cut = 1;
+        if (APR_BUCKET_IS_METADATA(b))
+            continue;
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        if (rv != APR_SUCCESS) {
+            intake->cut = 1;
+            return rv;
+        }
+        count(intake, data, len);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t intake_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
+                                  apr_off_t bytes)
+{
+    idem_intake *intake = f->ctx;
+
+    if (mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF)
+        return ap_get_brigade(f->next, bb, mode, block, bytes);
+    if (!APR_BRIGADE_EMPTY(intake->kept))
+        return hand_out(intake, bb, mode, block, bytes);
+    if (intake->whole) {
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(f->c->bucket_alloc));
+        return APR_SUCCESS;
+    }
+    return read_on(intake, f, bb, mode, block, bytes);
+}
+
+void idem_intake_register(apr_pool_t *pool)
+{
+    (void)pool;
+    intake_handle = ap_register_input_filter("IDEMPOTENCY_IN", intake_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET + 1));
+}

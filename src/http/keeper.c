@@ -1,0 +1,311 @@
+/*
+ * keeper.c - the child's own thread.
+ *
+ * Called by the transaction to hand over what the store did not take. The thread wakes when there is a job, repeats each with growing
+ * pauses until the store acknowledges or refuses it, and sweeps every store in small steps.
+ *
+ * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop`; if the
+ * thread is at that moment inside a store, it is waited for a little, otherwise it never touches anything again. Nothing is joined:
+ * prefork ends its child inside a signal handler, where a lock that the interrupted code holds would never be had.
+ */
+#include "keeper.h"
+
+#include "bytes.h"
+#include "log.h"
+#include "stores.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include <apr_ring.h>
+#include <apr_strings.h>
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
+
+#define MOST_BYTES (64 * 1024 * 1024) /* of kept records; then tombstones */
+#define MOST_JOBS 100000
+#define FIRST_PAUSE apr_time_from_msec(100)
+#define LONGEST_PAUSE apr_time_from_sec(2)
+#define SWEEP_EVERY apr_time_from_sec(10)
+#define SWEEP_STEP 200
+#define PARK_WAIT_MS 2000
+
+typedef struct kept_job {
+    APR_RING_ENTRY(kept_job) link;
+    apr_pool_t *pool;
+    idem_front *front;
+    idem_blob value; /* to settle; data NULL: a claim to withdraw */
+    unsigned char slot[IDEM_SLOT_LEN], token[IDEM_TOKEN_LEN];
+    apr_time_t next;
+    apr_interval_time_t pause;
+} kept_job;
+
+APR_RING_HEAD(job_ring, kept_job);
+
+static struct {
+    apr_pool_t *root;
+    apr_thread_mutex_t *lock; /* guards ring, bytes, jobs */
+    apr_thread_cond_t *wake;
+    struct job_ring ring;
+    apr_size_t bytes;
+    int jobs;
+    server_rec *server;
+} keeper;
+
+static atomic_int stop;     /* the child ends: touch nothing more */
+static atomic_int busy;     /* the thread is inside a store */
+static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
+
+/* ---- jobs ----------------------------------------------------------------------------------------------------------- */
+
+static void enqueue(kept_job *job)
+{
+    job->pause = FIRST_PAUSE;
+    job->next = apr_time_now();
+    apr_thread_mutex_lock(keeper.lock);
+    APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
+    keeper.bytes += job->value.len;
+    keeper.jobs++;
+    apr_thread_cond_signal(keeper.wake);
+    apr_thread_mutex_unlock(keeper.lock);
+}
+
+static kept_job *new_job(idem_front *front)
+{
+    apr_pool_t *pool;
+    kept_job *made;
+    int full;
+
+    if (!keeper.root || atomic_load(&stop))
+        return NULL;
+    apr_thread_mutex_lock(keeper.lock);
+    full = keeper.jobs >= MOST_JOBS;
+    apr_thread_mutex_unlock(keeper.lock);
+    if (full || apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
+        IDEM_SLOG(keeper.server, APLOG_ERR, 70, "too many settlements wait for the store: one was dropped, its key stays "
+                                                "taken until this process ends");
+        return NULL;
+    }
+    made = apr_pcalloc(pool, sizeof(*made));
+    made->pool = pool;
+    made->front = front;
+    return made;
+}
+
+void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback)
+{
+    kept_job *job = new_job(front);
+    idem_blob keep = value;
+
+    if (!job)
+        return;
+    apr_thread_mutex_lock(keeper.lock);
+    if (keeper.bytes + value.len > MOST_BYTES && fallback.data)
+        keep = fallback;
+    apr_thread_mutex_unlock(keeper.lock);
+    job->value.data = apr_pmemdup(job->pool, keep.data, keep.len);
+    job->value.len = keep.len;
+    enqueue(job);
+}
+
+void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const unsigned char *token)
+{
+    kept_job *job = new_job(front);
+
+    if (!job)
+        return;
+    memcpy(job->slot, slot, IDEM_SLOT_LEN);
+    memcpy(job->token, token, IDEM_TOKEN_LEN);
+    enqueue(job);
+}
+
+/* ---- the thread ----------------------------------------------------------------------------------------------------- */
+
+/* Known answers end a job; anything else is repeated. A full store may have room later. */
+static int is_final(apr_status_t rv)
+{
+    return rv == APR_SUCCESS || rv == APR_NOTFOUND || rv == IDEM_ELOST;
+}
+
+static int run_job(kept_job *job)
+{
+    apr_pool_t *pool;
+    const char *why = NULL;
+    apr_status_t rv;
+
+    apr_pool_create(&pool, job->pool);
+    rv = job->value.data ? idem_front_settle(job->front, job->value, pool, &why)
+                         : idem_front_release(job->front, job->slot, job->token, pool, &why);
+    apr_pool_destroy(pool);
+    if (!is_final(rv))
+        return 0;
+    if (rv == IDEM_ELOST && job->value.data)
+        IDEM_SLOG(keeper.server, APLOG_WARNING, 71, "store %s: a late settlement was refused, the slot is another's",
+                  idem_front_url(job->front));
+    else
+        IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s: a late %s was acknowledged", idem_front_url(job->front),
+                  job->value.data ? "settlement" : "withdrawal");
+    return 1;
+}
+
+static kept_job *take_due(apr_time_t now)
+{
+    kept_job *found = NULL;
+
+    apr_thread_mutex_lock(keeper.lock);
+    for (kept_job *job = APR_RING_FIRST(&keeper.ring); job != APR_RING_SENTINEL(&keeper.ring, kept_job, link);
+         job = APR_RING_NEXT(job, link)) {
+        if (job->next <= now) {
+            found = job;
+            APR_RING_REMOVE(job, link);
+            break;
+        }
+    }
+    apr_thread_mutex_unlock(keeper.lock);
+    return found;
+}
+
+static void put_back(kept_job *job)
+{
+    job->pause = 2 * job->pause < LONGEST_PAUSE ? 2 * job->pause : LONGEST_PAUSE;
+    job->next = apr_time_now() + job->pause;
+    apr_thread_mutex_lock(keeper.lock);
+    APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
+    apr_thread_mutex_unlock(keeper.lock);
+}
+
+static void drop(kept_job *job)
+{
+    apr_thread_mutex_lock(keeper.lock);
+    keeper.bytes -= job->value.len;
+    keeper.jobs--;
+    apr_thread_mutex_unlock(keeper.lock);
+    apr_pool_destroy(job->pool);
+}
+
+static void run_due(void)
+{
+    apr_time_t now = apr_time_now();
+    kept_job *job;
+
+    while (!atomic_load(&stop) && (job = take_due(now))) {
+        atomic_store(&busy, 1);
+        if (!atomic_load(&stop) && run_job(job))
+            drop(job);
+        else
+            put_back(job);
+        atomic_store(&busy, 0);
+    }
+}
+
+/* Each child sweeps on its own; a step is short, and a full one is followed by the next at once. */
+static void sweep(void)
+{
+    const apr_array_header_t *fronts = idem_stores_all();
+    apr_pool_t *pool;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+        return;
+    for (int i = 0; i < fronts->nelts; i++) {
+        int removed = SWEEP_STEP;
+
+        while (removed == SWEEP_STEP && !atomic_load(&stop)) {
+            const char *why = NULL;
+
+            removed = 0;
+            atomic_store(&busy, 1);
+            if (!atomic_load(&stop))
+                idem_front_sweep(APR_ARRAY_IDX(fronts, i, idem_front *), SWEEP_STEP, pool, &removed, &why);
+            atomic_store(&busy, 0);
+            apr_pool_clear(pool);
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
+static void wait_a_little(void)
+{
+    apr_thread_mutex_lock(keeper.lock);
+    if (!atomic_load(&stop))
+        apr_thread_cond_timedwait(keeper.wake, keeper.lock, keeper.jobs ? FIRST_PAUSE : SWEEP_EVERY);
+    apr_thread_mutex_unlock(keeper.lock);
+}
+
+static void *keep(void *unused)
+{
+    apr_time_t next_sweep = apr_time_now() + SWEEP_EVERY;
+
+    (void)unused;
+    while (!atomic_load(&stop)) {
+        wait_a_little();
+        run_due();
+        if (!atomic_load(&stop) && apr_time_now() >= next_sweep) {
+            sweep();
+            next_sweep = apr_time_now() + SWEEP_EVERY;
+        }
+    }
+    return NULL;
+}
+
+/* ---- beginning and end ---------------------------------------------------------------------------------------------- */
+
+/* Async-signal-safe, and bounded: a store call has a deadline of its own. */
+static void park(void)
+{
+    const struct timespec step = {0, 1000000};
+
+    atomic_store(&stop, 1);
+    for (int i = 0; atomic_load(&busy) && i < PARK_WAIT_MS; i++)
+        nanosleep(&step, NULL);
+}
+
+static apr_status_t child_ends(void *unused)
+{
+    (void)unused;
+    park();
+    return APR_SUCCESS;
+}
+
+void idem_keeper_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    if (graceful)
+        return; /* requests run on, and their settlements with them */
+    atomic_store(&stopping, 1);
+    park();
+}
+
+int idem_keeper_stopping(void)
+{
+    return atomic_load(&stopping);
+}
+
+void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
+{
+    sigset_t every, before;
+    pthread_attr_t detached;
+    pthread_t thread;
+    int failed;
+
+    keeper.server = s;
+    APR_RING_INIT(&keeper.ring, kept_job, link);
+    if (apr_pool_create_unmanaged_ex(&keeper.root, NULL, NULL) != APR_SUCCESS ||
+        apr_thread_mutex_create(&keeper.lock, APR_THREAD_MUTEX_DEFAULT, keeper.root) != APR_SUCCESS ||
+        apr_thread_cond_create(&keeper.wake, keeper.root) != APR_SUCCESS) {
+        keeper.root = NULL;
+        return;
+    }
+    apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
+    /* No signal of the server is this thread's to handle (prefork's would destroy the child from here). */
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    failed = pthread_create(&thread, &detached, keep, NULL);
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        IDEM_SLOG(s, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail are not repeated", failed);
+}

@@ -1,0 +1,21 @@
+/*
+ * log.h - the two macros every message of the module goes through: a stable number, who, and in which phase.
+ *
+ * A number is used once (tests/lint); warnings and errors each have a test that expects them. A key is never printed: who is
+ * the first bytes of the slot.
+ */
+#ifndef IDEM_LOG_H
+#define IDEM_LOG_H
+
+#include <http_log.h>
+
+APLOG_USE_MODULE(idempotency);
+
+#define IDEM_LOG(txn, level, number, format, ...)                                                                      \
+    ap_log_rerror(APLOG_MARK, level, 0, (txn)->r, "IDEM%03d: [%s,%s] " format, number, (txn)->slot_name,               \
+                  idem_phase_name((txn)->phase), ##__VA_ARGS__)
+
+#define IDEM_SLOG(server, level, number, format, ...)                                                                  \
+    ap_log_error(APLOG_MARK, level, 0, server, "IDEM%03d: " format, number, ##__VA_ARGS__)
+
+#endif

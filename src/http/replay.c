@@ -1,0 +1,178 @@
+/*
+ * replay.c - which header fields a record keeps, and how they come back.
+ *
+ * Called by the recorder (to keep) and by gate and recorder (to replay). A replay goes through the same output filters as
+ * any response of its location: mod_headers and compression act on it as they would today.
+ */
+#include "replay.h"
+
+#include "control.h"
+#include "intake.h"
+
+#include <apr_cstr.h>
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+/* RFC 9110 7.6.1 and what the connection or the moment owns, and challenges, which are httpd's to make. */
+static const char *const never_kept[] = {
+    "Connection",   "Keep-Alive",         "Proxy-Connection",    "Proxy-Authenticate",        "Proxy-Authentication-Info",
+    "TE",           "Trailer",            "Transfer-Encoding",   "Upgrade",                   "Date",
+    "Server",       "Content-Length",     "WWW-Authenticate",    "Authentication-Info",       "Authentication-Control",
+    "Content-Type", IDEM_CONTROL_HEADER, NULL,
+};
+
+static int is_in(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (!apr_cstr_casecmp(name, *list))
+            return 1;
+    return 0;
+}
+
+/* A record goes to equal credentials only if they are in the fingerprint, to the same user if that is in scope or fingerprint. */
+static int tied_to(const idem_txn *txn, idem_part_kind kind)
+{
+    const apr_array_header_t *lists[] = {txn->settings->scope, txn->settings->fingerprint};
+
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < lists[l]->nelts; i++)
+            if (APR_ARRAY_IDX(lists[l], i, const idem_part).kind == kind)
+                return 1;
+    return 0;
+}
+
+static int keeps_cookies(const idem_txn *txn)
+{
+    if (txn->settings->set_cookie != IDEM_COOKIE_AUTO)
+        return txn->settings->set_cookie == IDEM_COOKIE_KEEP;
+    return (txn->r->user && tied_to(txn, IDEM_PART_USER)) ||
+           (idem_has_credentials(&txn->asked) && tied_to(txn, IDEM_PART_CREDENTIALS));
+}
+
+static int is_omitted(const idem_txn *txn, const char *name)
+{
+    const apr_array_header_t *list = txn->settings->omit_headers;
+
+    for (int i = 0; i < list->nelts; i++)
+        if (!apr_cstr_casecmp(name, APR_ARRAY_IDX(list, i, const char *)))
+            return 1;
+    return 0;
+}
+
+static void keep_fields(const idem_txn *txn, request_rec *r, const apr_table_t *table, unsigned flags,
+                        apr_array_header_t *fields)
+{
+    const apr_array_header_t *elts = apr_table_elts(table);
+    const char *connection = apr_table_get(r->headers_out, "Connection");
+    int cookies = keeps_cookies(txn);
+
+    for (int i = 0; i < elts->nelts; i++) {
+        const apr_table_entry_t *e = &APR_ARRAY_IDX(elts, i, const apr_table_entry_t);
+        idem_field *field;
+
+        if (!e->key || is_in(e->key, never_kept) || is_omitted(txn, e->key))
+            continue;
+        if (!cookies && !apr_cstr_casecmp(e->key, "Set-Cookie"))
+            continue;
+        if (connection && ap_find_token(r->pool, connection, e->key))
+            continue;
+        field = apr_array_push(fields);
+        field->name = e->key;
+        field->value = e->val;
+        field->flags = flags;
+    }
+}
+
+/* Many handlers leave the type to r->content_type, some write it into the table only. */
+static const char *type_of(request_rec *r)
+{
+    const char *type = r->content_type;
+
+    if (!type)
+        type = apr_table_get(r->headers_out, "Content-Type");
+    return type ? type : apr_table_get(r->err_headers_out, "Content-Type");
+}
+
+void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response)
+{
+    response->status = r->status;
+    response->reason = NULL;
+    if (r->status_line && atoi(r->status_line) == r->status && strcmp(r->status_line, ap_get_status_line(r->status)) != 0)
+        response->reason = r->status_line;
+    response->content_type = type_of(r);
+    response->content_encoding = r->content_encoding;
+    response->languages = r->content_languages && r->content_languages->nelts
+                              ? apr_array_pstrcat(r->pool, r->content_languages, ',')
+                              : NULL;
+    response->fields = apr_array_make(r->pool, 16, sizeof(idem_field));
+    keep_fields(txn, r, r->err_headers_out, IDEM_FIELD_ERR, response->fields);
+    keep_fields(txn, r, r->headers_out, 0, response->fields);
+}
+
+void idem_response_strip(const idem_txn *txn, request_rec *r)
+{
+    apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
+    apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
+    if (txn->settings->replayed_header) {
+        apr_table_unset(r->headers_out, txn->settings->replayed_header);
+        apr_table_unset(r->err_headers_out, txn->settings->replayed_header);
+    }
+}
+
+static void put_fields(request_rec *r, const apr_array_header_t *fields)
+{
+    for (int i = 0; fields && i < fields->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(fields, i, const idem_field).name;
+
+        apr_table_unset(r->headers_out, name);
+        apr_table_unset(r->err_headers_out, name);
+    }
+    for (int i = 0; fields && i < fields->nelts; i++) {
+        const idem_field *field = &APR_ARRAY_IDX(fields, i, const idem_field);
+
+        apr_table_addn(field->flags & IDEM_FIELD_ERR ? r->err_headers_out : r->headers_out, field->name, field->value);
+    }
+}
+
+static void put_languages(request_rec *r, const char *languages)
+{
+    char *list, *state, *language;
+
+    r->content_languages = NULL;
+    if (!languages)
+        return;
+    r->content_languages = apr_array_make(r->pool, 2, sizeof(const char *));
+    list = apr_pstrdup(r->pool, languages);
+    for (language = apr_strtok(list, ",", &state); language; language = apr_strtok(NULL, ",", &state))
+        APR_ARRAY_PUSH(r->content_languages, const char *) = language;
+}
+
+int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
+{
+    const idem_response *response = &txn->seen.response;
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+
+    r->status = response->status;
+    r->status_line = response->reason;
+    r->no_local_copy = 1; /* the record is the answer, whatever If-None-Match says */
+    r->content_type = NULL;
+    if (response->content_type)
+        ap_set_content_type(r, response->content_type);
+    r->content_encoding = response->content_encoding;
+    put_languages(r, response->languages);
+    idem_response_strip(txn, r);
+    put_fields(r, response->fields);
+    if (txn->settings->replayed_header)
+        apr_table_setn(r->err_headers_out, txn->settings->replayed_header, "true");
+    if (idem_intake_unread(txn) && !r->connection->master)
+        r->connection->keepalive = AP_CONN_CLOSE;
+    if (!AP_STATUS_IS_HEADER_ONLY(r->status))
+        ap_set_content_length(r, (apr_off_t)response->body.len);
+    if (response->body.len)
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create((const char *)response->body.data, response->body.len,
+                                                           r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    ap_pass_brigade(next, bb);
+    return OK;
+}

@@ -1,0 +1,23 @@
+/*
+ * replay.h - a record becomes a response again; and a response becomes a record.
+ */
+#ifndef IDEM_REPLAY_H
+#define IDEM_REPLAY_H
+
+#include "txn.h"
+
+#include <util_filter.h>
+
+/*
+ * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what SPEC 6 never keeps.
+ * The body is the caller's. Lives in r->pool.
+ */
+void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response);
+
+/* Answers r from txn->seen.response through the output filters from next on. Returns OK. */
+int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next);
+
+/* Removes from r's response what only the module may send: the control header, and a handler's own replay marker. */
+void idem_response_strip(const idem_txn *txn, request_rec *r);
+
+#endif

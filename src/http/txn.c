@@ -1,0 +1,287 @@
+/*
+ * txn.c - the transaction: found by pool, moved by the table, settled once.
+ *
+ * Called by the gate, the filters and the pool's cleanup. A failure of the store is logged here and nowhere else, since here
+ * it is known what it means for the request. The pool's cleanup is the last resort for a request that ends without
+ * anybody having settled it; it fires an event like everybody else.
+ */
+#include "txn.h"
+
+#include "compare.h"
+#include "intake.h"
+#include "keeper.h"
+#include "log.h"
+#include "recorder.h"
+
+#include <apr_atomic.h>
+#include <apr_strings.h>
+
+#define TXN_KEY "mod_idempotency"
+
+/* One line a second and child about a store in trouble: every refused request would say the same. */
+static int may_log_store(void)
+{
+    static volatile apr_uint32_t last;
+    apr_uint32_t now = (apr_uint32_t)apr_time_sec(apr_time_now());
+    apr_uint32_t before = apr_atomic_read32(&last);
+
+    return now != before && apr_atomic_cas32(&last, now, before) == before;
+}
+
+static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
+{
+    char text[120];
+
+    ap_log_rerror(APLOG_MARK, may_log_store() ? APLOG_WARNING : APLOG_INFO, 0, txn->r,
+                  "IDEM%03d: [%s,%s] store %s: %s failed: %s", 10, txn->slot_name, idem_phase_name(txn->phase),
+                  idem_front_url(txn->front), what, why ? why : apr_strerror(rv, text, sizeof(text)));
+}
+
+/* The request ends. Whatever still holds the slot says what it knows; a stopping child says it by dying. */
+static apr_status_t txn_end(void *data)
+{
+    idem_txn *txn = data;
+
+    if (idem_keeper_stopping())
+        return APR_SUCCESS;
+    if (txn->phase == IDEM_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
+        idem_txn_release(txn);
+    else if (txn->phase == IDEM_RUNNING)
+        idem_txn_settle(txn, IDEM_EV_GONE, NULL);
+    return APR_SUCCESS;
+}
+
+idem_txn *idem_txn_of(request_rec *r)
+{
+    void *txn = NULL;
+
+    apr_pool_userdata_get(&txn, TXN_KEY, r->pool);
+    return txn;
+}
+
+idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_front *front)
+{
+    idem_txn *txn = apr_pcalloc(r->pool, sizeof(*txn));
+
+    txn->r = r;
+    txn->settings = settings;
+    txn->front = front;
+    txn->phase = IDEM_IDLE;
+    txn->head.ttl = settings->ttl;
+    txn->head.attempt = 1;
+    apr_cpystrn(txn->slot_name, "-", sizeof(txn->slot_name));
+    apr_pool_userdata_setn(txn, TXN_KEY, NULL, r->pool);
+    apr_pool_pre_cleanup_register(r->pool, txn, txn_end);
+    return txn;
+}
+
+idem_action idem_txn_step(idem_txn *txn, idem_event event)
+{
+    idem_step step = idem_lease_step(txn->phase, event);
+
+    IDEM_LOG(txn, APLOG_TRACE1, 1, "%s -> %s, %s", idem_event_name(event), idem_phase_name(step.next),
+             idem_action_name(step.action));
+    if (step.action == IDEM_DO_FAIL) {
+        IDEM_LOG(txn, APLOG_CRIT, 2, "impossible event %s: please report this", idem_event_name(event));
+        AP_DEBUG_ASSERT(0);
+    }
+    txn->phase = step.next;
+    return step.action;
+}
+
+void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
+{
+    memcpy(txn->head.slot, slot, IDEM_SLOT_LEN);
+    apr_snprintf(txn->slot_name, sizeof(txn->slot_name), "%02x%02x%02x%02x", slot[0], slot[1], slot[2], slot[3]);
+}
+
+/* No answer, or none that says what happened: whatever may have been claimed is withdrawn once the store answers again. */
+static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
+{
+    log_store(txn, what, rv, why);
+    if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
+        idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
+    txn->problem = IDEM_STORE_UNAVAILABLE;
+    return IDEM_EV_STORE_DOWN;
+}
+
+idem_event idem_txn_claim(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_front_lease(txn->front, &txn->head);
+
+    if (rv == APR_SUCCESS)
+        rv = idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, &why);
+    if (rv == APR_SUCCESS)
+        return IDEM_EV_WON;
+    if (rv == APR_EEXIST) {
+        if (txn->seen.corrupt)
+            IDEM_LOG(txn, APLOG_WARNING, 11, "the store holds an unusable value: %s", why ? why : "unknown reason");
+        return idem_compare_found(txn);
+    }
+    store_trouble(txn, "claim", rv, why);
+    return txn->settings->store_failure == IDEM_FAILURE_BYPASS ? IDEM_EV_STORE_BYPASS : IDEM_EV_STORE_DOWN;
+}
+
+idem_event idem_txn_take_over(idem_txn *txn)
+{
+    unsigned char dead[IDEM_TOKEN_LEN];
+    const char *why = NULL;
+    apr_status_t rv = idem_front_lease(txn->front, &txn->head);
+
+    memcpy(dead, txn->seen.head.token, sizeof(dead));
+    txn->head.attempt = txn->seen.head.attempt + 1;
+    if (rv == APR_SUCCESS)
+        rv = idem_front_takeover(txn->front, &txn->head, dead, txn->r->pool, &why);
+    if (rv == APR_SUCCESS) {
+        IDEM_LOG(txn, APLOG_NOTICE, 12, "takes over from an owner that died or did not know its outcome, attempt %u",
+                 txn->head.attempt);
+        return IDEM_EV_WON;
+    }
+    txn->head.attempt = 1;
+    if (rv == IDEM_ELOST || rv == IDEM_EALIVE || rv == APR_NOTFOUND)
+        return IDEM_EV_LOST;
+    return store_trouble(txn, "takeover", rv, why);
+}
+
+void idem_txn_release(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
+
+    txn->settlement = "released";
+    if (rv != APR_SUCCESS && rv != APR_NOTFOUND && rv != IDEM_ELOST) {
+        log_store(txn, "release", rv, why);
+        idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
+    }
+}
+
+static idem_event send_release(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
+
+    txn->settlement = "released";
+    if (rv == APR_SUCCESS || rv == APR_NOTFOUND)
+        return IDEM_EV_ACKED;
+    if (rv == IDEM_ELOST)
+        return IDEM_EV_LOST;
+    log_store(txn, "release", rv, why);
+    idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
+    return IDEM_EV_STORE_DOWN;
+}
+
+/* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
+static void hand_to_keeper(idem_txn *txn, idem_blob value)
+{
+    idem_head head = txn->head;
+    idem_blob fallback = {NULL, 0};
+
+    if (head.state == IDEM_RECORD)
+        head.state = IDEM_TOMBSTONE;
+    idem_front_encode(txn->front, &head, NULL, txn->r->pool, &fallback);
+    idem_keeper_settle(txn->front, value, fallback);
+}
+
+static idem_event send_value(idem_txn *txn, idem_state state, const idem_response *response)
+{
+    idem_blob value;
+    const char *why = NULL;
+    apr_status_t rv;
+
+    txn->head.state = state;
+    rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
+    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
+        return IDEM_EV_TOO_BIG;
+    if (rv == APR_SUCCESS)
+        rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
+    if (rv == APR_SUCCESS)
+        return IDEM_EV_ACKED;
+    if (rv == IDEM_ELOST)
+        return IDEM_EV_LOST;
+    log_store(txn, "settle", rv, why);
+    if (rv == IDEM_EFULL && state == IDEM_RECORD)
+        return IDEM_EV_STORE_FULL;
+    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
+        return IDEM_EV_TOO_BIG;
+    hand_to_keeper(txn, value);
+    return IDEM_EV_STORE_DOWN;
+}
+
+idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response)
+{
+    idem_action action = idem_txn_step(txn, event);
+
+    idem_intake_print(txn, &txn->head.print);
+    for (;;) {
+        switch (action) {
+        case IDEM_DO_SETTLE_RECORD:
+            txn->settlement = "recorded";
+            event = send_value(txn, IDEM_RECORD, response);
+            break;
+        case IDEM_DO_SETTLE_TOMBSTONE:
+            txn->settlement = "tombstone";
+            event = send_value(txn, IDEM_TOMBSTONE, NULL);
+            break;
+        case IDEM_DO_SETTLE_UNKNOWN:
+            txn->settlement = "unknown";
+            IDEM_LOG(txn, APLOG_NOTICE, 13, "the outcome of this request is unknown: it may have acted");
+            event = send_value(txn, IDEM_UNKNOWN, NULL);
+            break;
+        case IDEM_DO_SETTLE_RELEASE:
+            event = send_release(txn);
+            break;
+        case IDEM_DO_ANSWER_FROM_SLOT:
+            txn->settlement = "lost";
+            IDEM_LOG(txn, APLOG_WARNING, 14, "the slot was given to another request meanwhile: this response is not kept");
+            return action;
+        default:
+            return action;
+        }
+        action = idem_txn_step(txn, event);
+    }
+}
+
+void idem_txn_look_again(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why);
+
+    if (rv != APR_SUCCESS)
+        txn->problem = rv == APR_NOTFOUND ? IDEM_OUTCOME_UNKNOWN : IDEM_STORE_UNAVAILABLE;
+    else if (txn->seen.corrupt || txn->seen.head.state == IDEM_UNKNOWN)
+        txn->problem = IDEM_OUTCOME_UNKNOWN;
+    else if (txn->seen.head.state == IDEM_LEASE)
+        txn->problem = txn->seen.owner_dead ? IDEM_OUTCOME_UNKNOWN : IDEM_IN_PROGRESS;
+    else
+        txn->problem = txn->seen.head.state == IDEM_RECORD ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
+}
+
+void idem_txn_outcome(idem_txn *txn, const char *outcome)
+{
+    if (!txn->outcome)
+        txn->outcome = outcome;
+    idem_txn_export(txn, txn->r);
+}
+
+void idem_txn_export(const idem_txn *txn, request_rec *r)
+{
+    static const char hex[] = "0123456789abcdef";
+    char token[2 * IDEM_TOKEN_LEN + 1];
+
+    if (txn->outcome)
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", txn->outcome);
+    if (txn->settlement)
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", txn->settlement);
+    if (txn->slot_name[0] != '-')
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", txn->slot_name);
+    if (txn->phase != IDEM_HOLDING && txn->phase != IDEM_RUNNING)
+        return;
+    for (int i = 0; i < IDEM_TOKEN_LEN; i++) {
+        token[2 * i] = hex[txn->head.token[i] >> 4];
+        token[2 * i + 1] = hex[txn->head.token[i] & 15];
+    }
+    token[2 * IDEM_TOKEN_LEN] = 0;
+    apr_table_set(r->subprocess_env, "IDEMPOTENCY_TOKEN", token);
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_ATTEMPT", apr_itoa(r->pool, (int)txn->head.attempt));
+}
