@@ -1,0 +1,301 @@
+/*
+ * test_bodyhash.c - the streaming hash against a whole-buffer one that is too simple to be wrong, for every way to cut a body
+ * into pieces; and the boundary of all manner of Content-Types.
+ */
+#include "unit.h"
+
+#include <apr_strings.h>
+
+#include "bodyhash.h"
+
+/* ---- the reference: sees the whole body at once -------------------------------------------------------------------- */
+
+static int delimiter_at(const unsigned char *body, size_t len, size_t at, const char *boundary, size_t *prefix)
+{
+    size_t b = strlen(boundary);
+
+    *prefix = 4;
+    if (len - at >= 4 + b && !memcmp(body + at, "\r\n--", 4) && !memcmp(body + at + 4, boundary, b))
+        return 1;
+    *prefix = 2;
+    return at == 0 && len >= 2 + b && !memcmp(body, "--", 2) && !memcmp(body + 2, boundary, b);
+}
+
+static size_t normalise(const unsigned char *body, size_t len, const char *boundary, unsigned char *out)
+{
+    size_t written = 0, prefix;
+
+    for (size_t i = 0; i < len;) {
+        if (boundary && delimiter_at(body, len, i, boundary, &prefix)) {
+            memcpy(out + written, body + i, prefix);
+            written += prefix;
+            i += prefix + strlen(boundary);
+        }
+        else {
+            out[written++] = body[i++];
+        }
+    }
+    return written;
+}
+
+static void assert_like_reference(idem_bodyhash *hash, const unsigned char *body, size_t len, const char *boundary)
+{
+    unsigned char normal[512], expected[IDEM_DIGEST_LEN], got[IDEM_DIGEST_LEN];
+    apr_size_t normal_len = normalise(body, len, boundary, normal);
+    apr_uint64_t bytes;
+
+    assert_int_equal(idem_digest_of(NULL, idem_blob_of(normal, normal_len), expected), APR_SUCCESS);
+    assert_int_equal(idem_bodyhash_peek(hash, got, &bytes), APR_SUCCESS);
+    assert_int_equal(bytes, normal_len);
+    assert_int_equal(idem_bodyhash_fed(hash), len);
+    assert_memory_equal(got, expected, sizeof got);
+}
+
+static idem_bodyhash *hash_of(apr_pool_t *pool, const char *boundary)
+{
+    idem_bodyhash *hash;
+
+    assert_int_equal(idem_bodyhash_create(&hash, NULL, boundary, pool), APR_SUCCESS);
+    return hash;
+}
+
+/* At once; then byte by byte, looked at after each. */
+static void assert_body(apr_pool_t *pool, const void *body, size_t len, const char *boundary)
+{
+    unit_area *area = unit_area_create(pool, len);
+    idem_bodyhash *hash = hash_of(pool, boundary);
+
+    idem_bodyhash_feed(hash, unit_place(area, body, len).data, len);
+    assert_like_reference(hash, body, len, boundary);
+    hash = hash_of(pool, boundary);
+    assert_like_reference(hash, body, 0, boundary);
+    for (size_t i = 0; i < len; i++) {
+        idem_bodyhash_feed(hash, unit_place(area, (const char *)body + i, 1).data, 1);
+        assert_like_reference(hash, body, i + 1, boundary);
+    }
+}
+
+/* ---- hashing ------------------------------------------------------------------------------------------------------- */
+
+static void a_raw_body_is_hashed_as_it_is(void **state)
+{
+    assert_body(*state, "", 0, NULL);
+    assert_body(*state, "\r\n--x\0y", 8, NULL);
+    assert_body(*state, "\r\n--x\0y", 8, "");
+}
+
+static void delimiters_lose_their_boundary(void **state)
+{
+    static const char *const bodies[] = {
+        "--AB\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--AB\r\n\r\n2\r\n--AB--\r\n",
+        "preamble\r\n--AB\r\n\r\nx\r\n--AB--\r\nepilogue",
+        "--AB",
+        "\r\n--AB",
+        "\r\n--AB--AB\r\n--AB\r\n--AB",
+        "--AB--AB",
+        "-AB",
+        "x--AB",
+        "\n--AB",
+        "\r--AB",
+        "\r\n--A",
+        "\r\n--AA\r\n--AB",
+        "\r\r\n--AB",
+        "\r\n\r\n--AB",
+        "\r\n-\r\n--AB",
+        "\r\n--\r\n--AB",
+        "\r\n--A\r\r\n--AB",
+        "-\r\n--AB",
+        "--A\r\n--AB",
+        "--\r\n--AB",
+        "--ABC\r\n--ABAB",
+        "\r\n---AB\r\n--AB",
+    };
+
+    for (size_t i = 0; i < UNIT_COUNT(bodies); i++)
+        assert_body(*state, bodies[i], strlen(bodies[i]), "AB");
+}
+
+/* Small alphabets make near misses the rule. */
+static void random_bodies_hash_like_the_reference(void **state)
+{
+    static const char letters[] = "\r\n--AB", boundary_letters[] = "AB-\n";
+    uint32_t seed = 4711;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, *state);
+    for (int round = 0; round < 1500; round++, apr_pool_clear(pool)) {
+        char boundary[5] = "";
+        unsigned char body[400];
+        size_t len = 0, wanted = unit_random(&seed) % 60;
+
+        for (size_t i = 0, n = 1 + unit_random(&seed) % 4; i < n; i++)
+            boundary[i] = boundary_letters[unit_random(&seed) % 4];
+        while (len < wanted) {
+            const char *piece = apr_psprintf(pool, "%c", letters[unit_random(&seed) % 6]);
+            if (unit_random(&seed) % 4 == 0)
+                piece = apr_psprintf(pool, "\r\n--%.*s", (int)(unit_random(&seed) % 6), boundary);
+            memcpy(body + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        assert_body(pool, body, len, boundary);
+    }
+}
+
+static void any_splits_give_the_same(void **state)
+{
+    static const char body[] = "--AB\r\n\r\none\r\n--A\r\n--AB\r\n\r\n\r\n--AA\r\n--AB--\r\n\r\n--ABAB\r\n-\r\n--\r\r\n--AB";
+    unit_area *area = unit_area_create(*state, sizeof body);
+    uint32_t seed = 99;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, *state);
+    for (int round = 0; round < 3000; round++, apr_pool_clear(pool)) {
+        idem_bodyhash *hash = hash_of(pool, "AB");
+        size_t len = sizeof body - 1, most = 1 + unit_random(&seed) % len;
+
+        for (size_t at = 0, piece; at < len; at += piece) {
+            piece = unit_random(&seed) % (most + 1);
+            piece = piece > len - at ? len - at : piece;
+            idem_bodyhash_feed(hash, unit_place(area, body + at, piece).data, piece);
+        }
+        assert_like_reference(hash, (const unsigned char *)body, len, "AB");
+    }
+}
+
+static void body_digest(apr_pool_t *pool, const char *body, const char *boundary, unsigned char *out)
+{
+    idem_bodyhash *hash = hash_of(pool, boundary);
+    apr_uint64_t bytes;
+
+    idem_bodyhash_feed(hash, body, strlen(body));
+    assert_int_equal(idem_bodyhash_peek(hash, out, &bytes), APR_SUCCESS);
+}
+
+static void another_boundary_is_the_same_body(void **state)
+{
+    unsigned char one[IDEM_DIGEST_LEN], two[IDEM_DIGEST_LEN], three[IDEM_DIGEST_LEN];
+
+    body_digest(*state, "--X1\r\n\r\nv\r\n--X1--\r\n", "X1", one);
+    body_digest(*state, "--other\r\n\r\nv\r\n--other--\r\n", "other", two);
+    body_digest(*state, "--other\r\n\r\nw\r\n--other--\r\n", "other", three);
+    assert_memory_equal(one, two, sizeof one);
+    assert_memory_not_equal(one, three, sizeof one);
+}
+
+static void the_longest_boundary_fits_and_no_longer_one(void **state)
+{
+    char boundary[IDEM_BOUNDARY_MAX + 2];
+    idem_bodyhash *hash;
+    const char *body;
+
+    memset(boundary, 'b', sizeof boundary);
+    boundary[IDEM_BOUNDARY_MAX] = '\0';
+    body = apr_psprintf(*state, "--%s\r\n--%.69s\r\n--%s", boundary, boundary, boundary);
+    assert_body(*state, body, strlen(body), boundary);
+    boundary[IDEM_BOUNDARY_MAX] = 'b';
+    boundary[IDEM_BOUNDARY_MAX + 1] = '\0';
+    assert_int_equal(idem_bodyhash_create(&hash, NULL, boundary, *state), APR_EINVAL);
+    assert_int_equal(idem_bodyhash_create(&hash, NULL, "a\rb", *state), APR_EINVAL);
+}
+
+static void a_secret_changes_the_digest(void **state)
+{
+    unsigned char plain[IDEM_DIGEST_LEN], keyed[IDEM_DIGEST_LEN], expected[IDEM_DIGEST_LEN];
+    idem_blob secret = idem_blob_str("Jefe");
+    idem_bodyhash *hash;
+    apr_uint64_t bytes;
+
+    body_digest(*state, "--x", "x", plain);
+    assert_int_equal(idem_bodyhash_create(&hash, &secret, "x", *state), APR_SUCCESS);
+    idem_bodyhash_feed(hash, "--x", 3);
+    assert_int_equal(idem_bodyhash_peek(hash, keyed, &bytes), APR_SUCCESS);
+    assert_int_equal(idem_digest_of(&secret, idem_blob_str("--"), expected), APR_SUCCESS);
+    assert_memory_equal(keyed, expected, sizeof keyed);
+    assert_memory_not_equal(keyed, plain, sizeof keyed);
+}
+
+/* ---- the Content-Type ---------------------------------------------------------------------------------------------- */
+
+#define SEVENTY "0123456789012345678901234567890123456789012345678901234567890123456789"
+
+static const struct {
+    const char *type, *boundary, *stripped; /* stripped NULL: the whole value */
+} types[] = {
+    {"multipart/form-data; boundary=AB", "AB", "multipart/form-data"},
+    {"multipart/form-data;boundary=AB", "AB", "multipart/form-data"},
+    {"Multipart/Form-DATA; BoundarY=AB", "AB", "Multipart/Form-DATA"},
+    {" multipart/form-data ;\t boundary=AB ", "AB", " multipart/form-data  "},
+    {"multipart/form-data; boundary=AB; charset=utf-8", "AB", "multipart/form-data; charset=utf-8"},
+    {"multipart/form-data; boundary=AB ; charset=utf-8", "AB", "multipart/form-data ; charset=utf-8"},
+    {"multipart/form-data; charset=utf-8; boundary=AB", "AB", "multipart/form-data; charset=utf-8"},
+    {"multipart/form-data; x=\"a;boundary=no\"; boundary=AB", "AB", "multipart/form-data; x=\"a;boundary=no\""},
+    {"multipart/form-data; x=\"\\\";boundary=no\"; boundary=AB", "AB", "multipart/form-data; x=\"\\\";boundary=no\""},
+    {"multipart/form-data; boundary=\"A B\"", "A B", "multipart/form-data"},
+    {"multipart/form-data; boundary=\"A;B\"; x=y", "A;B", "multipart/form-data; x=y"},
+    {"multipart/form-data; boundary=\"A\\\"\\\\B\"", "A\"\\B", "multipart/form-data"},
+    {"multipart/form-data; boundary=\"AB", "AB", "multipart/form-data"},
+    {"multipart/form-data; boundary=\"AB\\", "AB\\", "multipart/form-data"},
+    {"multipart/form-data; boundary=----=_'()+,./:?", "----=_'()+,./:?", "multipart/form-data"},
+    {"multipart/form-data; boundary=A; boundary=B", "A", "multipart/form-data; boundary=B"},
+    {"multipart/form-data; xboundary=no; boundary=AB", "AB", "multipart/form-data; xboundary=no"},
+    {"multipart/form-data;; boundary=AB", "AB", "multipart/form-data;"},
+    {"multipart/form-data; boundary=" SEVENTY, SEVENTY, "multipart/form-data"},
+    {"multipart/form-data; boundary=" SEVENTY "x", NULL, NULL},
+    {"multipart/form-data; boundary=", NULL, NULL},
+    {"multipart/form-data; boundary=\"\"", NULL, NULL},
+    {"multipart/form-data; boundary=\"", NULL, NULL},
+    {"multipart/form-data; boundary=; x=y", NULL, NULL},
+    {"multipart/form-data; boundary=A\x01", NULL, NULL},
+    {"multipart/form-data; boundary=A\xc3\xa4", NULL, NULL},
+    {"multipart/form-data; boundary", NULL, NULL},
+    {"multipart/form-data; bound", NULL, NULL},
+    {"multipart/form-data;", NULL, NULL},
+    {"multipart/form-data", NULL, NULL},
+    {"multipart/form-data2; boundary=AB", NULL, NULL},
+    {"multipart/form-data, x; boundary=AB", NULL, NULL},
+    {"multipart/mixed; boundary=AB", NULL, NULL},
+    {"multipart", NULL, NULL},
+    {"application/json", NULL, NULL},
+    {"", NULL, NULL},
+};
+
+static void the_boundary_is_found_and_taken_out(void **state)
+{
+    for (size_t i = 0; i < UNIT_COUNT(types); i++) {
+        const char *type = unit_guarded_text(*state, types[i].type), *stripped;
+        const char *boundary = idem_multipart_boundary(type, *state, &stripped);
+
+        if (!types[i].boundary)
+            assert_null(boundary);
+        else if (!boundary)
+            fail_msg("no boundary found in %s", type);
+        else
+            assert_string_equal(boundary, types[i].boundary);
+        assert_string_equal(stripped, types[i].stripped ? types[i].stripped : type);
+    }
+}
+
+static void no_content_type_has_no_boundary(void **state)
+{
+    const char *stripped = "";
+
+    assert_null(idem_multipart_boundary(NULL, *state, &stripped));
+    assert_null(stripped);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(a_raw_body_is_hashed_as_it_is),
+        UNIT(delimiters_lose_their_boundary),
+        UNIT(random_bodies_hash_like_the_reference),
+        UNIT(any_splits_give_the_same),
+        UNIT(another_boundary_is_the_same_body),
+        UNIT(the_longest_boundary_fits_and_no_longer_one),
+        UNIT(a_secret_changes_the_digest),
+        UNIT(the_boundary_is_found_and_taken_out),
+        UNIT(no_content_type_has_no_boundary),
+    };
+
+    return cmocka_run_group_tests_name("bodyhash", tests, NULL, NULL);
+}
