@@ -3,7 +3,7 @@
  *
  * Called by config.c as config_set.c is, and for each merge of a layer that changes a list, which may be per request. What always
  * holds: a list that was handed out is never altered, a changed one is a new one; no element stands in a list twice.
- * Limits: names are compared as they are kept, so each checker keeps one spelling of what is the same name.
+ * Limits: IDEM_PARTS_MAX parts to a list; names are compared as they are kept, so each checker keeps one spelling of a name.
  */
 #include "config_options.h"
 
@@ -52,6 +52,19 @@ static void drop(const idem_option *option, apr_array_header_t *list, const void
     list->nelts--;
 }
 
+/*
+ * Nobody can be told while sections are merged, and no part may be left out in silence: what has become too long is replaced by one
+ * part that cannot be evaluated, so that the requests it concerns fail with a line in the log.
+ */
+static void limit_parts(apr_array_header_t *parts)
+{
+    static const idem_part too_many = {.kind = IDEM_PART_TOO_MANY, .spelled = "the list of parts"};
+    if (parts->nelts > IDEM_PARTS_MAX) {
+        apr_array_clear(parts);
+        APR_ARRAY_PUSH(parts, idem_part) = too_many;
+    }
+}
+
 apr_array_header_t *idem_list_changed(const idem_option *option, const apr_array_header_t *list,
                                       const apr_array_header_t *changes, apr_pool_t *pool)
 {
@@ -60,6 +73,8 @@ apr_array_header_t *idem_list_changed(const idem_option *option, const apr_array
         const idem_change *change = &APR_ARRAY_IDX(changes, i, idem_change);
         (change->remove ? drop : add)(option, changed, change->element);
     }
+    if (option->use)
+        limit_parts(changed);
     return changed;
 }
 

@@ -26,7 +26,8 @@ typedef enum idem_part_kind {
     IDEM_PART_PATH,
     IDEM_PART_QUERY,
     IDEM_PART_ADDR,
-    IDEM_PART_BODY
+    IDEM_PART_BODY,
+    IDEM_PART_TOO_MANY /* stands for a list that became longer than IDEM_PARTS_MAX by merging: evaluating it fails */
 } idem_part_kind;
 
 /* Which of the three lists a part stands in: each allows its own kinds. */
