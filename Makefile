@@ -52,7 +52,7 @@ HTTP_INC  := $(STORE_INC) -Isrc/http $(HTTPD_FLAGS)
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 CORE      := $(call objects,$(CORE_SRC))
 # The store layer without what needs httpd around it, which is what tests and command-line tools link.
-OFFLINE   := $(call objects,$(filter-out src/store/driver_socache.c,$(STORE_SRC)))
+OFFLINE   := $(call objects,$(filter-out src/store/driver_socach%,$(STORE_SRC)))
 # Inside httpd the registry has more drivers: the same source, compiled once more.
 REGISTRY  := $(BUILD)/src/store/registry_httpd.o
 MODULE    := $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
@@ -71,7 +71,7 @@ $(BUILD)/mod_idempotency.so: $(MODULE)
 
 $(BUILD)/src/core/%.o $(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
 $(BUILD)/src/store/%.o $(BUILD)/tests/store/%.o: INC = $(STORE_INC)
-$(BUILD)/src/store/driver_socache.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
+$(BUILD)/src/store/driver_socach%.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
 $(BUILD)/src/http/%.o $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC)
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
 $(BUILD)/tests/%.o: INC += -UNDEBUG
@@ -97,39 +97,9 @@ $(BUILD)/.toolchain:
 
 -include $(shell find $(BUILD)/src $(BUILD)/tests $(BUILD)/mod_idempotency.d -name '*.d' 2>/dev/null)
 
-# ---- checks ---------------------------------------------------------------------------------------------------------------
+# ---- the rest -------------------------------------------------------------------------------------------------------------
 
-.PHONY: check unit conformance warnings lint
-check: all unit conformance warnings lint
-## make check         unit tests, store conformance, durability, protocol model, lint: under a minute, no network
-
-$(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
-	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ -lcmocka $(OFFLINE_LIBS)
-
-unit: $(UNITS)
-	@tests/lint/run-each $(UNITS)
-## make unit          tests/unit: the core, without httpd
-
-$(BUILD)/conformance: $(call objects,$(wildcard tests/store/conformance*.c)) $(CORE) $(OFFLINE)
-	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-
-# The other compiler's opinion, without its code; stamps make it as incremental as the build.
-CLANG ?= clang
-WARNED := $(patsubst %.c,$(BUILD)/warnings/%.ok,$(CFILES))
-warnings: $(WARNED)
-	@echo "warnings: $(words $(WARNED)) files are clean under $(CLANG) -Werror"
-$(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags
-	@mkdir -p $(@D)
-	@$(CLANG) $(LANGUAGE) $(HTTP_INC) -O1 -Werror -fsyntax-only -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
--include $(shell find $(BUILD)/warnings -name '*.d' 2>/dev/null)
-
-LINTS := layers sizes words lognos
-lint: $(LINTS:%=lint-%)
-## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
-lint-%:
-	@$(PYTHON) tests/lint/$*.py
+include mk/check.mk mk/run.mk
 
 .PHONY: clean help
 clean:
@@ -137,4 +107,4 @@ clean:
 ## make clean         remove build/ (stop a running demo first: make demo-stop)
 
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## //p' Makefile mk/run.mk mk/check.mk

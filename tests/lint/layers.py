@@ -11,7 +11,7 @@ import source
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 RANK = {"include": 0, "src/core": 1, "src/store": 2, "src/http": 3, "src/cli": 3, ".": 4}
 HTTPD_ALLOWED = {"src/http", "."}
-HTTPD_FILES = {"src/store/driver_socache.c"}
+HTTPD_FILES = "src/store/driver_socache"
 # APR's own names, then what belongs to httpd although its name does not say so.
 APR = re.compile(r"ap[ru]_\w+\.h$")
 HTTPD = re.compile(r"(ap_\w+|http\w*|httpd|util_\w+|mod_\w+|mpm_\w+|scoreboard|unixd|cache_common|heartbeat)\.h$")
@@ -38,7 +38,7 @@ def complaint(path, folder, quoted, name, headers):
         return f"<{name}> is our own header: it is included with quotes"
     if APR.match(name):
         return None
-    if HTTPD.match(name) and folder not in HTTPD_ALLOWED and path not in HTTPD_FILES:
+    if HTTPD.match(name) and folder not in HTTPD_ALLOWED and not path.startswith(HTTPD_FILES):
         return f"<{name}> is httpd's: {folder} does not know httpd"
     home = DRIVER_LIBRARIES.get(name)
     if home and not path.startswith(home):
@@ -47,8 +47,8 @@ def complaint(path, folder, quoted, name, headers):
 
 
 def main():
-    paths = source.files("mod_idempotency.c", "include", "src", ends=(".c", ".h"))
-    headers = {os.path.basename(path): os.path.dirname(path) for path in paths if path.endswith(".h")}
+    paths = source.files("mod_idempotency.c", "include", "src", ends=(".c", ".h", ".def"))
+    headers = {os.path.basename(path): os.path.dirname(path) for path in paths if not path.endswith(".c")}
     findings, seen = [], 0
     for path in paths:
         folder, text = os.path.dirname(path) or ".", source.text_of(path)

@@ -1,0 +1,119 @@
+# What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
+
+.PHONY: check unit conformance durability model integration test
+check: all unit conformance durability model warnings lint install-check
+## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
+
+# Everything continuous integration runs. In this order, so that what is quick to say is said first.
+test:
+	tests/deps/install build demo test
+	+$(MAKE) check
+	+$(MAKE) asan
+	+$(MAKE) integration
+## make test          deps, check, asan and integration: everything that continuous integration runs
+
+# ---- programs -------------------------------------------------------------------------------------------------------------
+
+$(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ -lcmocka $(OFFLINE_LIBS)
+
+unit: $(UNITS)
+	@tests/lint/run-each $(UNITS)
+## make unit          tests/unit: the core, without httpd
+
+$(BUILD)/conformance: $(call objects,$(wildcard tests/store/conformance*.c)) $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+
+# ---- the protocol ---------------------------------------------------------------------------------------------------------
+
+model:
+	@$(PYTHON) tests/model/check.py
+## make model         the protocol of leases, explored to its last state
+
+# ---- against a real httpd ---------------------------------------------------------------------------------------------------
+
+PYTEST ?= $(PYTHON) -m pytest -q -p no:cacheprovider
+MPMS   ?= event worker prefork
+integration: all $(TEST_MODULES)
+	@status=0; for mpm in $(MPMS); do \
+	    echo "integration on $$mpm"; \
+	    test $$mpm = event && mark= || mark='not mpm_independent'; \
+	    IDEM_MPM=$$mpm $(PYTEST) tests/http -m "$$mark" $(PYTEST_ARGS) || status=1; \
+	done; exit $$status
+## make integration   tests/http against a private httpd (MPMS="event worker prefork", PYTEST_ARGS="-k replay")
+
+# ---- lint -----------------------------------------------------------------------------------------------------------------
+
+.PHONY: lint warnings format lint-format lint-diagram diagram lognos
+LINTS := layers sizes words lognos scripts
+lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram
+## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
+
+$(LINTS:%=lint-%): lint-%:
+	@$(PYTHON) tests/lint/$*.py
+lint-options:
+	@$(PYTHON) tests/lint/options.py
+
+FORMAT  ?= clang-format
+HFILES  := $(shell find include src tests -name '*.h')
+lint-format:
+	@$(FORMAT) --dry-run -Werror $(CFILES) $(HFILES) && echo "format: $(words $(CFILES) $(HFILES)) files"
+format:
+	$(FORMAT) -i $(CFILES) $(HFILES)
+## make format        lay out all C sources as .clang-format says
+
+$(BUILD)/lease_diagram: $(BUILD)/tests/lint/lease_diagram.o $(CORE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+lint-diagram: $(BUILD)/lease_diagram
+	@$(PYTHON) tests/lint/diagram.py $<
+diagram: $(BUILD)/lease_diagram
+	$(PYTHON) tests/lint/diagram.py $< --write
+lognos:
+	$(PYTHON) tests/lint/lognos.py --write
+## make diagram       write the state diagram into docs/design.md; make lognos: the messages into docs/operations.md
+
+# The other compiler's opinion, without its code; stamps make it as incremental as the build.
+CLANG  ?= clang
+WARNED := $(patsubst %.c,$(BUILD)/warnings/%.ok,$(CFILES))
+warnings: $(WARNED)
+	@test -n "$(WARNED)" && echo "warnings: $(words $(WARNED)) files are clean under $(CLANG) -Werror"
+$(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@$(CLANG) $(LANGUAGE) $(HTTP_INC) -UNDEBUG -O1 -Werror -fsyntax-only -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
+-include $(shell find $(BUILD)/warnings -name '*.d' 2>/dev/null)
+
+# ---- slower tools -----------------------------------------------------------------------------------------------------------
+
+.PHONY: asan tsan valgrind tidy cppcheck coverage
+# Each has a build folder of its own, below this one.
+STRICT := HARDEN= CFLAGS='-O1 -g -fno-omit-frame-pointer'
+
+asan:
+	+UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) BUILD=$(BUILD)/asan $(STRICT) \
+	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit conformance
+## make asan          unit and conformance under AddressSanitizer and UndefinedBehaviorSanitizer
+
+tsan:
+	+$(MAKE) BUILD=$(BUILD)/tsan $(STRICT) SAN='-fsanitize=thread' conformance
+## make tsan          conformance under ThreadSanitizer
+
+valgrind: $(UNITS) $(BUILD)/conformance
+	@tests/lint/run-each -w 'valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite' $(UNITS)
+## make valgrind      unit tests under valgrind
+
+tidy:
+	clang-tidy --quiet $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE
+## make tidy          clang-tidy with the checks of .clang-tidy
+
+cppcheck:
+	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
+	    --error-exitcode=1 -Iinclude -Isrc/core -Isrc/store -Isrc/http $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC)
+## make cppcheck      cppcheck's opinion
+
+coverage:
+	+$(MAKE) BUILD=$(BUILD)/coverage HARDEN= CFLAGS='-O0 -g' SAN=--coverage unit
+	@$(PYTHON) tests/lint/coverage.py $(BUILD)/coverage src/core 95
+## make coverage      lines of src/core that the unit tests reach; under 95 in a hundred is a failure
