@@ -146,7 +146,9 @@ const char *idem_set_list(cmd_parms *cmd, const idem_option *option, const idem_
         return apr_psprintf(cmd->pool, "takes at most %d parts, not %d", IDEM_PARTS_MAX, words->count);
     for (int i = 0; i < words->count; i++)
         signs += is_sign(words->word[i][0]);
-    if (option->may_be_none && names_none(words)) {
+    if (names_none(words)) {
+        if (!option->may_be_none)
+            return "must name something, not none";
         if (words->count > 1 || signs)
             return "takes none alone, not among other words or with a sign";
         return read_list(cmd, option, &nothing, one);

@@ -168,7 +168,7 @@ const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kep
     for (const char *c = word; *c; c++)
         plain = plain && *c > ' ' && *c < 0x7f && !strchr("<>\"#", *c);
     absolute = word[0] == '/' ? word[1] != '/'
-                              : apr_uri_parse(pool, word, &uri) == APR_SUCCESS && uri.scheme && uri.hostname &&
+                              : apr_uri_parse(pool, word, &uri) == APR_SUCCESS && uri.scheme && uri.hostname && *uri.hostname &&
                                     (strcasecmp(uri.scheme, "http") == 0 || strcasecmp(uri.scheme, "https") == 0);
     *kept = word;
     if (plain && absolute)
