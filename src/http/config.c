@@ -46,8 +46,8 @@ static const idem_option options[IDEM_OPTIONS] = {
      .not_in = FORBIDDEN_##where,                                                                                      \
      .set = idem_set_##type,                                                                                           \
      .at = offsetof(idem_layer, block.first),                                                                          \
-     .size = offsetof(idem_layer, block.last) + sizeof(((idem_layer *)0)->block.last) -                                \
-             offsetof(idem_layer, block.first),                                                                        \
+     .size =                                                                                                           \
+         offsetof(idem_layer, block.last) + sizeof(((idem_layer *)0)->block.last) - offsetof(idem_layer, block.first), \
      .preset = text,                                                                                                   \
      __VA_ARGS__},
 #include "config_options.def"
@@ -180,7 +180,7 @@ static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const a
 }
 
 const command_rec idem_commands[] = {
-#define OPTION(block, first, last, directive, where, type, text, help, ...)                                            \
+#define OPTION(block, first, last, directive, where, type, text, help, ...) \
     AP_INIT_TAKE_ARGV(directive, set_option, (void *)&options[IDEM_OPT_##first], OVERRIDE_##where, help),
 #include "config_options.def"
 #undef OPTION

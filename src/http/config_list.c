@@ -194,7 +194,8 @@ const char *idem_check_cookie(apr_pool_t *pool, const char *word, const char **k
 
 const char *idem_check_status(apr_pool_t *pool, const char *word, const char **kept)
 {
-    int plausible = strlen(word) == 3 && word[0] >= '2' && word[0] <= '5' && apr_isdigit(word[1]) && apr_isdigit(word[2]);
+    int plausible =
+        strlen(word) == 3 && word[0] >= '2' && word[0] <= '5' && apr_isdigit(word[1]) && apr_isdigit(word[2]);
     *kept = word;
     return plausible ? NULL : apr_psprintf(pool, "takes statuses between 200 and 599, not \"%s\"", word);
 }

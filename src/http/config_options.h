@@ -33,17 +33,17 @@ typedef struct idem_choice {
 
 struct idem_option {
     const char *name;
-    int index;               /* its own place in the table */
-    int server;              /* belongs to a server, not to a directory or location */
-    unsigned not_in;         /* contexts in which it is refused, as ap_check_cmd_context() has them */
+    int index;       /* its own place in the table */
+    int server;      /* belongs to a server, not to a directory or location */
+    unsigned not_in; /* contexts in which it is refused, as ap_check_cmd_context() has them */
     idem_setter *set;
-    apr_size_t at, size;     /* the members of idem_layer that it fills */
-    const char *preset;      /* what holds where nothing is said, as an administrator would write it */
-    const char *min, *max;   /* bounds, as an administrator would write them; inclusive */
+    apr_size_t at, size;   /* the members of idem_layer that it fills */
+    const char *preset;    /* what holds where nothing is said, as an administrator would write it */
+    const char *min, *max; /* bounds, as an administrator would write them; inclusive */
     const idem_choice *choices;
     idem_checker *check;
-    idem_part_use use;       /* a list of parts, not of names */
-    int may_be_none;         /* the word "none" stands for the empty list, or for no text */
+    idem_part_use use; /* a list of parts, not of names */
+    int may_be_none;   /* the word "none" stands for the empty list, or for no text */
 };
 
 enum {
@@ -64,8 +64,9 @@ typedef struct idem_change {
  * nothing is given, and so does every layer merged on top of it; in the others what is not given is zero.
  */
 struct idem_layer {
-    apr_uint64_t given;                        /* bit i: option i was given here */
-    apr_array_header_t *changes[IDEM_OPTIONS]; /* of idem_change: given as changes to the outer list, in order; else NULL */
+    apr_uint64_t given; /* bit i: option i was given here */
+    /* Of idem_change, in order: option i was given as changes to the outer list; else NULL. */
+    apr_array_header_t *changes[IDEM_OPTIONS];
     idem_settings here;
     idem_server_settings server;
 };

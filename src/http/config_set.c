@@ -156,22 +156,25 @@ const char *idem_set_text(cmd_parms *cmd, const idem_option *option, const idem_
     return option->check(cmd->pool, words->word[0], (const char **)idem_member(one, option));
 }
 
+static int is_http_url(apr_pool_t *pool, const char *word)
+{
+    apr_uri_t uri;
+    return apr_uri_parse(pool, word, &uri) == APR_SUCCESS && uri.scheme && uri.hostname && *uri.hostname &&
+           (strcasecmp(uri.scheme, "http") == 0 || strcasecmp(uri.scheme, "https") == 0);
+}
+
 /*
  * A URL that goes into Link: <…> and, with #NAME behind it, into a problem's type: nothing that would end either, or start a
  * second fragment.
  */
 const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kept)
 {
-    apr_uri_t uri;
-    int plain = 1, absolute;
+    int plain = 1;
 
     for (const char *c = word; *c; c++)
         plain = plain && *c > ' ' && *c < 0x7f && !strchr("<>\"#", *c);
-    absolute = word[0] == '/' ? word[1] != '/'
-                              : apr_uri_parse(pool, word, &uri) == APR_SUCCESS && uri.scheme && uri.hostname && *uri.hostname &&
-                                    (strcasecmp(uri.scheme, "http") == 0 || strcasecmp(uri.scheme, "https") == 0);
     *kept = word;
-    if (plain && absolute)
+    if (plain && (is_http_url(pool, word) || (word[0] == '/' && word[1] != '/')))
         return NULL;
     return apr_psprintf(pool,
                         "must be an http or https URL, an absolute path or none, in ASCII without spaces, "

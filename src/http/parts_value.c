@@ -222,7 +222,9 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
     case IDEM_PART_QUERY: *value = query_in_order(asked->query, r->pool); break;
     case IDEM_PART_ADDR: *value = idem_blob_str(r->useragent_ip); break;
     case IDEM_PART_BODY: break; /* hashed while it is read: http/intake.c */
-    case IDEM_PART_TOO_MANY: *why = "sections and .htaccess files add up to more parts than there may be"; return APR_EGENERAL;
+    case IDEM_PART_TOO_MANY:
+        *why = "sections and .htaccess files add up to more parts than there may be";
+        return APR_EGENERAL;
     }
     return APR_SUCCESS;
 }
