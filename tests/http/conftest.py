@@ -1,0 +1,95 @@
+"""
+Fixtures: one stage for the run, one httpd for each module of tests and store, one host name and a clean ledger for each test.
+
+A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories), STORES (where its behaviour depends on durability) and MODULES (more
+modules of httpd) where it needs them.
+"""
+import itertools
+import tempfile
+
+import pytest
+
+import env
+from checks import passwords
+from client import Api
+from httpd import Httpd
+from origin import Origin, Stage
+
+HOST_NUMBERS = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
+
+
+def pytest_generate_tests(metafunc):
+    if "store" in metafunc.fixturenames:
+        stores = getattr(metafunc.module, "STORES", ["lmdb", "socache:shmcb"])
+        metafunc.parametrize("store", stores, scope="module")
+
+
+@pytest.fixture(scope="session")
+def stage():
+    stage = Stage(tempfile.mkdtemp(prefix="idem-http-"))
+    passwords(stage.root, "alice", "bob")
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def httpd(request, stage, store):
+    server = Httpd(stage, getattr(request.module, "CONFIG", ""), store, getattr(request.module, "MODULES", []))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def new_httpd(stage):
+    """Makes servers of a test's own; they end with it."""
+    made = []
+
+    def make(config="", store="lmdb", modules=()):
+        made.append(Httpd(stage, config, store, modules))
+        return made[-1]
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def host():
+    return f"t{next(HOST_NUMBERS)}.test"
+
+
+@pytest.fixture
+def api(httpd, host):
+    return Api(httpd.address, host)
+
+
+@pytest.fixture(params=env.KINDS)
+def each_api(request, api):
+    """The same test on every kind of origin."""
+    return api.at("/" + request.param)
+
+
+@pytest.fixture
+def origin(stage):
+    origin = Origin(stage.root)
+    origin.clear()
+    return origin
+
+
+@pytest.fixture(autouse=True)
+def expect_log(stage):
+    """Fails a test that leaves a warning, an error or a crash in an error log, or not the ones it said it would."""
+    expected = []
+    for server in stage.servers:
+        server.log.mark()
+    servers = stage.watched = list(stage.servers)  # those of the test's own join when they start
+
+    def expect(*numbers):
+        expected.extend(f"IDEM{number:03d}" if isinstance(number, int) else number for number in numbers)
+    yield expect
+    faults = [line for server in servers for line in server.log.faults()]
+    assert [line for line in faults if not any(text in line for text in expected)] == []
+    assert [text for text in expected if not any(text in line for line in faults)] == [], "expected and never logged"

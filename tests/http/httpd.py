@@ -1,0 +1,166 @@
+"""
+A private httpd: its own ServerRoot, configuration and port; started, restarted and stopped here, by process id.
+
+As root its children run as www-data, otherwise everything runs as whoever runs the tests.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import env
+
+MODULES = """authn_core authn_file authz_core authz_user authz_host auth_basic alias mime dir env setenvif headers rewrite
+filter deflate actions include request proxy proxy_http proxy_fcgi slotmem_shm socache_shmcb socache_dbm""".split()
+SIZES = {"event": "StartServers 3\nServerLimit 3\nThreadsPerChild 24\nMaxRequestWorkers 72\nMinSpareThreads 1\nMaxSpareThreads 72",
+         "prefork": "StartServers 12\nMinSpareServers 2\nMaxSpareServers 70\nServerLimit 70\nMaxRequestWorkers 70"}
+SIZES["worker"] = SIZES["event"]
+FAULT = re.compile(r"^\[[^]]*\] \[\w*:(warn|error|crit|alert|emerg)\].* IDEM\d+|exit signal|[Aa]ssert(ion)?[ (]")
+
+TEMPLATE = env.REPO / "tests/http/httpd.conf.in"
+
+
+class Log:
+    def __init__(self, path):
+        self.path, self.position = path, 0
+
+    def mark(self):
+        self.position = self.size()
+
+    def size(self):
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def lines(self, begin=None):
+        """What was written since the mark."""
+        if not self.path.exists():
+            return []
+        with open(self.path, errors="replace") as log:
+            log.seek(self.position if begin is None else begin)
+            return log.read().splitlines()
+
+    def faults(self):
+        return [line for line in self.lines() if FAULT.search(line)]
+
+    def count(self, text):
+        return sum(text in line for line in self.lines(0))
+
+
+class Httpd:
+    def __init__(self, stage, config="", store="lmdb", modules=()):
+        self.stage, self.store, self.modules = stage, store, list(modules)
+        self.root = stage.root / f"httpd{len(list(stage.root.glob('httpd*')))}"
+        for folder, mode in (("run", 0o755), ("tmp", 0o777)):
+            (self.root / folder).mkdir(parents=True)
+            (self.root / folder).chmod(mode)
+        self.config = config.replace("{stage}", str(stage.root)).replace("{root}", str(self.root))
+        self.log = Log(self.root / "error.log")
+        self.process = None
+        host, port = (env.FOREIGN or "127.0.0.1:0").rsplit(":", 1)
+        with socket.socket() as probe:  # the kernel's choice stays free for a while after this
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+            self.address = probe.getsockname()
+
+    def store_directive(self):
+        """lmdb and socache:shmcb mean a store of this server's own; anything else stands as it is written."""
+        own = {"lmdb": f"lmdb:{self.root}/store", "socache:shmcb": f'"socache:shmcb:{self.root}/run/shmcb(8388608)"'}
+        return own.get(self.store, self.store)
+
+    def write_config(self):
+        folder = env.apxs("LIBEXECDIR")
+        cgi = "cgi" if env.MPM == "prefork" else "cgid"
+        names = ["mpm_" + env.MPM] + MODULES + [cgi] + self.modules
+        lines = [f"LoadModule {name}_module {folder}/mod_{name}.so" for name in names]
+        if env.MPM == "prefork":
+            lines.append(f"LoadModule php_module {folder}/libphp8.2.so")
+        lines.append(f"LoadModule idempotency_module {env.MODULE}")
+        conf = self.root / "httpd.conf"
+        conf.write_text(TEMPLATE.read_text().format(
+            root=self.root, address=self.address[0], port=self.address[1], load="\n".join(lines), mpm=env.MPM,
+            user=f"User {env.USER}\nGroup {env.USER}" if env.ROOT else "", sizes=SIZES[env.MPM], repo=env.REPO,
+            stage=self.stage.root, scripts="" if env.MPM == "prefork" else f'ScriptSock "{self.root}/run/cgid"',
+            backend=self.stage.backend.server_port, store=self.store_directive(), config=self.config))
+        return conf
+
+    def command(self, *more):
+        return [env.program("apache2", "httpd"), "-f", str(self.write_config()), "-DNO_DETACH", *more]
+
+    def check_config(self):
+        """configtest: its exit code and what it said."""
+        done = subprocess.run(self.command("-t"), capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    def answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
+    def start(self):
+        self.begin, first = self.log.size(), self.process is None
+        if env.FOREIGN:
+            print("\nstart it now:", *self.command("-X"), file=sys.__stderr__)
+            env.until(self.answers, "your server answers", 600)
+        else:
+            self.output = open(self.root / "output", "a+")
+            self.process = subprocess.Popen(self.command(), start_new_session=True, stderr=self.output, stdout=self.output,
+                                            env=dict(os.environ, TMPDIR=str(self.root / "tmp")))
+            env.until(lambda: self.process.poll() is not None or self.ready(), "httpd is ready")
+            assert self.process.poll() is None, f"httpd did not start: {self.said()}"
+        self.stage.servers.append(self)
+        if self not in self.stage.watched:
+            self.stage.watched.append(self)
+        self.startup = self.log.lines(self.begin)
+        if first:
+            self.log.mark()  # what the first start says is startup's; tests judge it there
+        return self
+
+    def ready(self):
+        return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
+
+    def said(self):
+        """Everything on its way to a refused start."""
+        self.output.seek(0)
+        return self.output.read() + "\n".join(self.log.lines(self.begin))
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            for child in self.children():
+                os.kill(child, signal.SIGCONT)  # a stopped one could not obey
+            self.process.terminate()
+            try:
+                self.process.wait(env.CLIENT_TIMEOUT)
+            finally:
+                if self.process.poll() is None:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+        if self in self.stage.servers:
+            self.stage.servers.remove(self)
+
+    def outcomes(self, api, count):
+        """What was done with the first so many requests of a test, once they are logged: [path, status, outcome…]."""
+        def rows():
+            lines = [line.split() for line in (self.root / "outcomes.log").read_text().splitlines()]
+            found = [line[1:] for line in lines if line[0] == api.host]
+            return found if len(found) >= count else None
+        return env.until(rows, f"{count} lines in the access log")
+
+    def graceful(self):
+        before = self.log.count("resuming normal operations")
+        os.kill(self.process.pid, signal.SIGUSR1)
+        env.until(lambda: self.log.count("resuming normal operations") > before, "the graceful restart")
+
+    def children(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as children:
+            return [int(pid) for pid in children.read().split()]
+
+    def child_of(self, conn):
+        """The child that serves this connection: it holds the other end of our socket."""
+        theirs = "%04X" % conn.sock.getsockname()[1]
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table]
+        inodes = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(":" + theirs)}
+        for child in self.children():
+            for fd in os.listdir(f"/proc/{child}/fd"):
+                if os.readlink(f"/proc/{child}/fd/{fd}") in inodes:
+                    return child
+        raise LookupError("no child has this connection")

@@ -1,0 +1,62 @@
+"""
+What an origin does when it is run, for the CGI script and the HTTP backend; origin.php says the same in PHP.
+
+It writes one line to the ledger, reads its request to the end, waits at the gate if a test holds its path, and answers as
+the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size= and seed= for
+bytes that look random, echo=1 for what it was sent. By default each execution answers something no other one does.
+"""
+import fcntl
+import hashlib
+import json
+import os
+from urllib.parse import parse_qsl
+
+
+def binary(seed, size):
+    """The same bytes for the same seed in every language: blocks of SHA-256 over "seed:number"."""
+    blocks = (hashlib.sha256(b"%s:%d" % (seed.encode(), n)).digest() for n in range((size + 31) // 32))
+    return b"".join(blocks)[:size]
+
+
+def enter_in_ledger(stage, request):
+    line = json.dumps(request).encode() + b"\n"
+    ledger = os.open(f"{stage}/ledger", os.O_WRONLY | os.O_APPEND)
+    os.write(ledger, line)
+    os.close(ledger)
+
+
+def pass_gate(stage, path):
+    """A gate is a lock the test holds, and a pipe that tells the test who came."""
+    name = path.strip("/").replace("/", "_") or "_"
+    gate = f"{stage}/gates/{name}"
+    try:
+        with open(gate, "rb") as lock, open(f"{gate}.entered", "rb+", buffering=0) as entered:
+            entered.write(b"x")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        pass  # nobody holds this path
+
+
+def execute(stage, request, sent, chunks):
+    """request: kind, method, path, query and IDEMPOTENCY_*; sent: name to value. Returns status, reason, fields, body."""
+    request["id"] = os.urandom(8).hex()
+    enter_in_ledger(stage, request)
+    digest, length = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        length += len(chunk)
+    pass_gate(stage, request["path"])
+    asked = parse_qsl(request["query"], keep_blank_values=True)
+    told = dict(asked)
+    fields = [tuple(value.split(": ", 1)) for name, value in asked if name == "header"]
+    if "size" in told:
+        body = binary(told.get("seed", ""), int(told["size"]))
+    elif "body" in told:
+        body = told["body"].encode()
+    else:
+        body = json.dumps({"execution": request["id"]}).encode()
+    if "echo" in told:
+        body = json.dumps({**request, "length": length, "sha256": digest.hexdigest(), "sent": sent}).encode()
+    if body and not any(name.lower() == "content-type" for name, _ in fields):
+        fields.append(("Content-Type", "application/octet-stream" if "size" in told else "application/json"))
+    return int(told.get("status", 201)), told.get("reason", ""), fields, body
