@@ -5,9 +5,10 @@
  * pieces. Memory is constant: of a delimiter that may be under way only the count of matched bytes is kept, because the
  * bytes themselves are the pattern's.
  *
- * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else (create refuses a boundary with one),
- * so a match that fails cannot overlap a later one except by the very byte it failed at: the search goes on at that byte
- * with nothing matched, and needs no failure table. At the body's very beginning the CR LF counts as already matched.
+ * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else (create refuses a boundary with
+ * one), so a match that fails cannot overlap a later one except by the very byte it failed at: the search goes on at
+ * that byte with nothing matched, and needs no failure table. At the body's very beginning the CR LF counts as already
+ * matched.
  */
 #include "bodyhash.h"
 
@@ -22,7 +23,7 @@ struct idem_bodyhash {
     apr_uint64_t fed;        /* as given */
     apr_uint64_t normalised; /* in the digest */
     apr_size_t pattern_len;  /* 0 for a raw body */
-    apr_size_t matched;      /* bytes of the pattern that the last bytes fed are; those behind KEPT are not in the digest */
+    apr_size_t matched;      /* how much of the pattern came last; what lies behind KEPT is not in the digest */
     unsigned char pattern[KEPT + IDEM_BOUNDARY_MAX];
 };
 
@@ -60,7 +61,8 @@ static idem_blob held_back(const idem_bodyhash *h)
 }
 
 /*
- * One byte that may go on with a match. Returns where the bytes begin that are neither fed nor held: unfed, or behind at.
+ * One byte that may go on with a match. Returns where the bytes begin that are neither fed nor held: unfed, or behind
+ * at.
  */
 static const unsigned char *match(idem_bodyhash *h, const unsigned char *at, const unsigned char *unfed)
 {
@@ -131,7 +133,7 @@ apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGE
     return idem_digest_peek_with(hash->digest, held, out);
 }
 
-/* ---- the boundary in the Content-Type ------------------------------------------------------------------------------ */
+/* ---- the boundary in the Content-Type ---------------------------------------------------------------------------- */
 
 #define TYPE "multipart/form-data"
 #define NAME "boundary="

@@ -1,8 +1,9 @@
 /*
  * bodyhash.h - the running digest of a request body, fed in pieces of any size at constant memory.
  *
- * With a multipart boundary, every delimiter ("--boundary" at the beginning of a line, RFC 2046 5.1.1) is fed without the
- * boundary's characters, since browsers choose a new one for each attempt. Bytes before, between and after stay as they are.
+ * With a multipart boundary, every delimiter ("--boundary" at the beginning of a line, RFC 2046 5.1.1) is fed without
+ * the boundary's characters, since browsers choose a new one for each attempt. Bytes before, between and after stay as
+ * they are.
  */
 #ifndef IDEM_BODYHASH_H
 #define IDEM_BODYHASH_H
@@ -17,22 +18,23 @@ typedef struct idem_bodyhash idem_bodyhash;
  * boundary: as in the Content-Type, unquoted, NULL or empty for a raw body. APR_EINVAL if it is longer than
  * IDEM_BOUNDARY_MAX or holds a CR, which no field value can.
  */
-apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret, const char *boundary, apr_pool_t *pool);
+apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret, const char *boundary,
+                                  apr_pool_t *pool);
 void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len);
 
 /* Bytes fed so far, as given (not as normalised). */
 apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
 
 /*
- * The digest over what was fed, and the count of normalised bytes under it. A delimiter that the last feed cut is counted as
- * ordinary bytes. The hash stays open.
+ * The digest over what was fed, and the count of normalised bytes under it. A delimiter that the last feed cut is
+ * counted as ordinary bytes. The hash stays open.
  */
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
 /*
- * The boundary parameter of a multipart/form-data Content-Type (NULL where there is none), unquoted, in pool; NULL if it is
- * another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value without
- * that parameter (type and other parameters as sent), or the whole value.
+ * The boundary parameter of a multipart/form-data Content-Type (NULL where there is none), unquoted, in pool; NULL if
+ * it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value
+ * without that parameter (type and other parameters as sent), or the whole value.
  */
 const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, const char **stripped);
 

@@ -1,9 +1,10 @@
 /*
  * digest.c - SHA-256 and HMAC-SHA-256 by OpenSSL 3's EVP, and its random numbers.
  *
- * Called by the rest of the core, for slots, fingerprints, bodies and checksums. Algorithms are fetched once per process,
- * since a fetch by name costs more than the digest of a short piece. A failure inside libcrypto is remembered and turns up
- * at the final, so that callers check one place. No deprecated interface; nothing of OpenSSL is visible outside this file.
+ * Called by the rest of the core, for slots, fingerprints, bodies and checksums. Algorithms are fetched once per
+ * process, since a fetch by name costs more than the digest of a short piece. A failure inside libcrypto is remembered
+ * and turns up at the final, so that callers check one place. No deprecated interface; nothing of OpenSSL is visible
+ * outside this file.
  */
 #include "digest.h"
 
@@ -17,7 +18,7 @@
 #include <openssl/rand.h>
 
 struct idem_digest {
-    EVP_MD_CTX *md;  /* this one without a secret */
+    EVP_MD_CTX *md;   /* this one without a secret */
     EVP_MD_CTX *copy; /* for peeking; made at the first peek, then reused */
     EVP_MAC_CTX *mac; /* this one with a secret */
     int failed;

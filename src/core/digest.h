@@ -19,8 +19,8 @@ apr_status_t idem_digest_create(idem_digest **digest, const idem_blob *secret, a
 void idem_digest_feed(idem_digest *digest, const void *data, apr_size_t len);
 
 /*
- * Feeds the length as 8 bytes, then the bytes: two parts never run into each other. An absent part (data NULL) is fed as a
- * length that no part can have, so that it differs from the empty one.
+ * Feeds the length as 8 bytes, then the bytes: two parts never run into each other. An absent part (data NULL) is fed
+ * as a length that no part can have, so that it differs from the empty one.
  */
 void idem_digest_feed_part(idem_digest *digest, idem_blob part);
 

@@ -1,9 +1,9 @@
 /*
  * fingerprint.c - condenses the parts of a request, and compares two prints.
  *
- * Called by the glue, which evaluates the parts and hashes the body (bodyhash.c), and by nobody else. With a secret every
- * digest is an HMAC, made_of included: after a change of the secret two prints are incomparable, never falsely different.
- * At most IDEM_PARTS_MAX parts, because a stored head has room for no more.
+ * Called by the glue, which evaluates the parts and hashes the body (bodyhash.c), and by nobody else. With a secret
+ * every digest is an HMAC, made_of included: after a change of the secret two prints are incomparable, never falsely
+ * different. At most IDEM_PARTS_MAX parts, because a stored head has room for no more.
  */
 #include "fingerprint.h"
 

@@ -1,8 +1,9 @@
 /*
  * fingerprint.h - what a request asked for, condensed; and whether two requests asked for the same.
  *
- * All parts but the body are condensed at once. The body may be known whole, in part (the first `hashed` bytes), or not yet.
- * Per part a short digest is kept too, only to be able to say which part differs; equality is decided on the long ones.
+ * All parts but the body are condensed at once. The body may be known whole, in part (the first `hashed` bytes), or not
+ * yet. Per part a short digest is kept too, only to be able to say which part differs; equality is decided on the long
+ * ones.
  */
 #ifndef IDEM_FINGERPRINT_H
 #define IDEM_FINGERPRINT_H
@@ -19,8 +20,8 @@
 #define IDEM_BODY_WHOLE 0x04 /* the body ended after hashed bytes */
 
 typedef struct idem_print {
-    unsigned char made_of[IDEM_PART_DIGEST_LEN]; /* digest over the parts' names in order */
-    unsigned char rest[IDEM_DIGEST_LEN];         /* digest over all parts but the body */
+    unsigned char made_of[IDEM_PART_DIGEST_LEN];              /* digest over the parts' names in order */
+    unsigned char rest[IDEM_DIGEST_LEN];                      /* digest over all parts but the body */
     unsigned char part[IDEM_PARTS_MAX][IDEM_PART_DIGEST_LEN]; /* the body's and unused ones are zero */
     unsigned char body[IDEM_DIGEST_LEN];
     apr_uint64_t hashed;   /* bytes of the body under the digest, as normalised */
@@ -45,9 +46,9 @@ apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *par
 idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *mine, unsigned *differ);
 
 /*
- * The bodies, where both prints use them. mine must have been hashed over kept->hashed bytes or, both whole, may have any
- * length. kept whole: mine must be whole, of that length and digest. kept in part: the same declared length and digest.
- * IDEM_INCOMPARABLE if either is not KNOWN, or the hashed lengths do not allow a verdict.
+ * The bodies, where both prints use them. mine must have been hashed over kept->hashed bytes or, both whole, may have
+ * any length. kept whole: mine must be whole, of that length and digest. kept in part: the same declared length and
+ * digest. IDEM_INCOMPARABLE if either is not KNOWN, or the hashed lengths do not allow a verdict.
  */
 idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *mine);
 

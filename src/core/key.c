@@ -2,8 +2,8 @@
  * key.c - from the field value of Idempotency-Key to a key, and from a key and its scope to a slot.
  *
  * Called by the glue, before the store is touched. The parser is a cursor over a blob that need not end in a NUL; every
- * function leaves it behind what it accepted. Parameters follow RFC 8941 4.2.3.2 with the bare items of RFC 9651 (which adds
- * dates and display strings); they are checked and thrown away. Work is linear in the field's length.
+ * function leaves it behind what it accepted. Parameters follow RFC 8941 4.2.3.2 with the bare items of RFC 9651 (which
+ * adds dates and display strings); they are checked and thrown away. Work is linear in the field's length.
  */
 #include "key.h"
 
@@ -20,8 +20,9 @@ const char *idem_key_fault_text(idem_key_fault fault)
         [IDEM_KEY_SHORT] = "The key is shorter than this server asks for.",
         [IDEM_KEY_LONG] = "The key is longer than this server accepts.",
         [IDEM_KEY_BYTES] = "The key contains bytes that are not printable ASCII.",
-        [IDEM_KEY_QUOTING] = "The key is not quoted well: in double quotes, only \\\" and \\\\ are escapes and the closing "
-                             "quote must be there; without them, no space, double quote or comma is allowed.",
+        [IDEM_KEY_QUOTING] = "The key is not quoted well: in double quotes, only \\\" and \\\\ are escapes "
+                             "and the closing quote must be there; without them, no space, double quote or comma is "
+                             "allowed.",
         [IDEM_KEY_AFTER] = "Something follows the quoted key that is not a structured-field parameter; exactly one key "
                            "must be sent.",
     };
@@ -29,7 +30,7 @@ const char *idem_key_fault_text(idem_key_fault fault)
     return (unsigned)fault < sizeof text / sizeof *text ? text[fault] : "The key is invalid.";
 }
 
-/* ---- characters: `at` is tested against the end first, so that every look is within bounds ------------------------- */
+/* ---- characters: `at` is tested against the end first, so that every look is within bounds ----------------------- */
 
 static int next_is(const idem_cursor *c, char wanted)
 {
@@ -114,7 +115,7 @@ static int is_padding(unsigned char ch)
     return ch == '=';
 }
 
-/* ---- parameters (RFC 8941 4.2.3.2, 4.2.4 and what follows; RFC 9651 4.2.9, 4.2.10) --------------------------------- */
+/* ---- parameters (RFC 8941 4.2.3.2, 4.2.4 and what follows; RFC 9651 4.2.9, 4.2.10) ------------------------------- */
 
 /* Behind the opening quote: to behind the closing one. The bytes were found printable before. */
 static int skip_string(idem_cursor *c)
@@ -164,7 +165,10 @@ static int skip_boolean(idem_cursor *c)
     return skip_one(c, '0') || skip_one(c, '1');
 }
 
-/* Behind %: a quoted string whose escapes are % and two lower-case hex digits. Whether they are UTF-8 matters to nobody. */
+/*
+ * Behind %: a quoted string whose escapes are % and two lower-case hex digits. Whether they are UTF-8 matters to
+ * nobody.
+ */
 static int skip_display_string(idem_cursor *c)
 {
     if (!skip_one(c, '"'))
@@ -220,7 +224,7 @@ static int skip_parameters(idem_cursor *c)
     return 1;
 }
 
-/* ---- the key ------------------------------------------------------------------------------------------------------- */
+/* ---- the key ----------------------------------------------------------------------------------------------------- */
 
 static idem_blob trimmed(idem_blob value)
 {

@@ -23,8 +23,8 @@ const char *idem_key_fault_text(idem_key_fault fault);
 
 /*
  * The field value of Idempotency-Key: a structured-field String (RFC 8941 3.3.3; escapes \" and \\; parameters are
- * parsed and ignored) or the bare form, '!'…'~' without '"' and ','. Leading and trailing spaces and tabs are not part of it.
- * "abc" and abc give the same key. *key points into value or into pool. Length limits are idem_key_check()'s.
+ * parsed and ignored) or the bare form, '!'…'~' without '"' and ','. Leading and trailing spaces and tabs are not part
+ * of it. "abc" and abc give the same key. *key points into value or into pool. Length limits are idem_key_check()'s.
  */
 idem_key_fault idem_key_parse(idem_blob value, apr_pool_t *pool, idem_blob *key);
 

@@ -1,8 +1,8 @@
 /*
  * problem.c - the problems' table, and their rendering as application/problem+json (RFC 9457).
  *
- * Called by whoever refuses a request. The document is valid JSON whatever the texts hold: they may quote a request or a
- * configuration, so bytes that are no UTF-8 become U+FFFD.
+ * Called by whoever refuses a request. The document is valid JSON whatever the texts hold: they may quote a request or
+ * a configuration, so bytes that are no UTF-8 become U+FFFD.
  */
 #include "problem.h"
 
@@ -15,40 +15,44 @@
 static const idem_problem_info problems[IDEM_PROBLEMS] = {
     [IDEM_KEY_MISSING] =
         {"key-missing", 400, 0, "An idempotency key is required",
-         "This operation is only accepted with an idempotency key. Choose a new random value for each logical operation, "
-         "a UUID for example, send it with the request, and send the same value again with each retry."},
+         "This operation is only accepted with an idempotency key. Choose a new random value for each logical "
+         "operation, a UUID for example, send it with the request, and send the same value again with each retry."},
     [IDEM_KEY_INVALID] =
         {"key-invalid", 400, 0, "The idempotency key is invalid",
-         "The idempotency key does not have the form this server accepts. Nothing was executed. Send exactly one key of "
-         "printable ASCII characters, within the length and format the service documents."},
+         "The idempotency key does not have the form this server accepts. Nothing was executed. Send exactly one "
+         "key of printable ASCII characters, within the length and format the service documents."},
     [IDEM_IN_PROGRESS] =
         {"in-progress", 409, 1, "The first request is still being processed",
-         "A request with this idempotency key is being executed right now. This one was not executed. Send it again, "
-         "unchanged and with the same key, after the time in Retry-After to get the first one's response."},
+         "A request with this idempotency key is being executed right now. This one was not executed. Send it "
+         "again, unchanged and with the same key, after the time in Retry-After to get the first one's response."},
     [IDEM_OUTCOME_UNKNOWN] =
         {"outcome-unknown", 409, 0, "The outcome of the first request is unknown",
-         "A request with this idempotency key was begun and interrupted, so it may or may not have taken effect. This "
-         "one was not executed. Find out by other means what happened; use a new key only to execute the operation anew."},
+         "A request with this idempotency key was begun and interrupted, so it may or may not have taken effect. "
+         "This one was not executed. Find out by other means what happened; use a new key only to execute the "
+         "operation anew."},
     [IDEM_RESPONSE_NOT_KEPT] =
         {"response-not-kept", 409, 0, "Already executed, but the response was not kept",
-         "A request with this idempotency key was executed to its end; its response could not be kept and cannot be "
-         "repeated. This one was not executed. Read the operation's result from the resource it changed."},
+         "A request with this idempotency key was executed to its end; its response could not be kept and cannot "
+         "be repeated. This one was not executed. Read the operation's result from the resource it changed."},
     [IDEM_KEY_REUSED] =
         {"key-reused", 422, 0, "The idempotency key belongs to another request",
-         "This idempotency key was used before for a request that is not the same. This one was not executed. Use a new "
-         "key for a new operation; a retry must repeat the first request unchanged, its credentials included."},
+         "This idempotency key was used before for a request that is not the same. This one was not executed. Use "
+         "a new key for a new operation; a retry must repeat the first request unchanged, its credentials "
+         "included."},
     [IDEM_STORE_UNAVAILABLE] =
         {"store-unavailable", 503, 5, "Retries cannot be recognized at the moment",
-         "The server cannot reach its memory of earlier requests, so it cannot tell whether this one is a retry. This "
-         "one was not executed. Send it again, unchanged and with the same key, after the time in Retry-After."},
+         "The server cannot reach its memory of earlier requests, so it cannot tell whether this one is a retry. "
+         "This one was not executed. Send it again, unchanged and with the same key, after the time in "
+         "Retry-After."},
     [IDEM_TOO_MANY_KEYS] =
         {"too-many-keys", 429, 0, "Too many new idempotency keys",
-         "More new idempotency keys were sent than this server allows in a period. This request was not executed. Send "
-         "it again, unchanged and with the same key, after the time in Retry-After."},
+         "More new idempotency keys were sent than this server allows in a period. This request was not executed. "
+         "Send it again, unchanged and with the same key, after the time in Retry-After."},
     [IDEM_BODY_TOO_LARGE] =
         {"body-too-large", 413, 0, "The request body is too large to read a key from",
-         "The idempotency key is expected inside the request body, and the body is larger than this server searches. "
-         "The request was not executed. Send a smaller body, or the key where the service documents it for large ones."},
+         "The idempotency key is expected inside the request body, and the body is larger than this server "
+         "searches. The request was not executed. Send a smaller body, or the key where the service documents it "
+         "for large ones."},
 };
 
 const idem_problem_info *idem_problem_info_of(idem_problem problem)
@@ -63,8 +67,8 @@ const char *idem_problem_type(const idem_problem_info *info, const char *help, a
 }
 
 /*
- * The length of the well-formed UTF-8 sequence at s (Unicode, table 3-7: no overlong forms, no surrogates, nothing above
- * U+10FFFF), 0 if there is none. The terminating NUL is no continuation byte, so nothing behind it is read.
+ * The length of the well-formed UTF-8 sequence at s (Unicode, table 3-7: no overlong forms, no surrogates, nothing
+ * above U+10FFFF), 0 if there is none. The terminating NUL is no continuation byte, so nothing behind it is read.
  */
 static apr_size_t utf8_length(const unsigned char *s)
 {
@@ -83,10 +87,13 @@ static char *put_escaped(char *to, unsigned char ch)
 {
     static const char hex[] = "0123456789abcdef";
 
-    memcpy(to, "\\u00", 4);
-    to[4] = hex[ch >> 4];
-    to[5] = hex[ch & 15];
-    return to + ESCAPED_MAX;
+    *to++ = '\\';
+    *to++ = 'u';
+    *to++ = '0';
+    *to++ = '0';
+    *to++ = hex[ch >> 4];
+    *to++ = hex[ch & 15];
+    return to;
 }
 
 /* text as the inside of a JSON string (RFC 8259, section 7). */

@@ -1,9 +1,9 @@
 /*
  * record.c - encodes and decodes the bytes under a slot; record.h has their order.
  *
- * Called by the store's front and the command-line tool. Encoder and decoder share one list of what is acceptable, so that
- * the decoder accepts exactly what the encoder makes. A string is stored as a 4-byte length and its bytes, ABSENT for NULL;
- * so one string or field list is limited to 4 GiB, a body only by memory.
+ * Called by the store's front and the command-line tool. Encoder and decoder share one list of what is acceptable, so
+ * that the decoder accepts exactly what the encoder makes. A string is stored as a 4-byte length and its bytes, ABSENT
+ * for NULL; so one string or field list is limited to 4 GiB, a body only by memory.
  *
  *   rest of a RECORD: 2 status · reason · content type · content encoding · languages ·
  *                     4 count of fields, each: 1 flags · name · value · 8 length of the body · body
@@ -49,7 +49,7 @@ static const char *fault_of_status(int status)
     return status < 200 || status > 599 ? "the recorded status is not between 200 and 599" : NULL;
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------------------------ */
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 static apr_size_t string_size(const char *s)
 {
@@ -157,7 +157,8 @@ static int response_encodable(const idem_response *r)
     return 1;
 }
 
-apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool, idem_blob *value)
+apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool,
+                                idem_blob *value)
 {
     apr_size_t size;
     unsigned char *start, *to, sum[IDEM_DIGEST_LEN];
@@ -180,7 +181,7 @@ apr_status_t idem_record_encode(const idem_head *head, const idem_response *resp
     return APR_SUCCESS;
 }
 
-/* ---- decoding ------------------------------------------------------------------------------------------------------ */
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
 static void take_into(idem_cursor *c, void *to, apr_size_t len)
 {

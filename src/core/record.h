@@ -2,7 +2,7 @@
  * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
  *
  *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
- *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each with its length before it
+ *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each behind its length
  *   checksum  the first IDEM_SUM_LEN bytes of the SHA-256 of all before it
  *
  * Big-endian throughout, versioned, the same on every machine. The decoder refuses whatever the encoder would not have
@@ -21,8 +21,8 @@
 
 typedef struct idem_head {
     idem_state state;
-    unsigned flags;           /* IDEM_HEAD_… below; unknown bits are refused */
-    apr_interval_time_t ttl;  /* microseconds, kept in milliseconds */
+    unsigned flags;          /* IDEM_HEAD_… below; unknown bits are refused */
+    apr_interval_time_t ttl; /* microseconds, kept in milliseconds */
     apr_interval_time_t lease;
     apr_uint32_t attempt; /* 1, 2 after a takeover… */
     apr_uint64_t owner;
@@ -41,11 +41,11 @@ typedef struct idem_field {
 } idem_field;
 
 typedef struct idem_response {
-    int status;                /* 200…599 */
-    const char *reason;        /* "418 I'm a teapot" as status_line has it, or NULL for the status's usual words */
-    const char *content_type;  /* or NULL */
+    int status;               /* 200…599 */
+    const char *reason;       /* "418 I'm a teapot" as status_line has it, or NULL for the status's usual words */
+    const char *content_type; /* or NULL */
     const char *content_encoding;
-    const char *languages;     /* content_languages joined by ", ", or NULL */
+    const char *languages;      /* content_languages joined by ", ", or NULL */
     apr_array_header_t *fields; /* of idem_field, in order, repeated ones repeated; NULL for none */
     idem_blob body;
 } idem_response;
@@ -54,11 +54,13 @@ typedef struct idem_response {
 apr_size_t idem_record_size(const idem_response *response);
 
 /* Encodes into pool. response must be given for IDEM_RECORD and NULL for the others. */
-apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool, idem_blob *value);
+apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool,
+                                idem_blob *value);
 
 /*
- * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body points
- * into value. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a newer version.
+ * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body
+ * points into value. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a
+ * newer version.
  */
 apr_status_t idem_record_decode(idem_blob value, const unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool,
                                 idem_head *head, idem_response *response, const char **why);

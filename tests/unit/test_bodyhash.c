@@ -1,6 +1,6 @@
 /*
- * test_bodyhash.c - the streaming hash against a whole-buffer one that is too simple to be wrong, for every way to cut a body
- * into pieces; and the boundary of all manner of Content-Types.
+ * test_bodyhash.c - the streaming hash against a whole-buffer one that is too simple to be wrong, for every way to cut
+ * a body into pieces; and the boundary of all manner of Content-Types.
  */
 #include "unit.h"
 
@@ -8,7 +8,7 @@
 
 #include "bodyhash.h"
 
-/* ---- the reference: sees the whole body at once -------------------------------------------------------------------- */
+/* ---- the reference: sees the whole body at once ------------------------------------------------------------------ */
 
 static int delimiter_at(const unsigned char *body, size_t len, size_t at, const char *boundary, size_t *prefix)
 {
@@ -75,7 +75,7 @@ static void assert_body(apr_pool_t *pool, const void *body, size_t len, const ch
     }
 }
 
-/* ---- hashing ------------------------------------------------------------------------------------------------------- */
+/* ---- hashing ----------------------------------------------------------------------------------------------------- */
 
 static void a_raw_body_is_hashed_as_it_is(void **state)
 {
@@ -143,7 +143,8 @@ static void random_bodies_hash_like_the_reference(void **state)
 
 static void any_splits_give_the_same(void **state)
 {
-    static const char body[] = "--AB\r\n\r\none\r\n--A\r\n--AB\r\n\r\n\r\n--AA\r\n--AB--\r\n\r\n--ABAB\r\n-\r\n--\r\r\n--AB";
+    static const char body[] =
+        "--AB\r\n\r\none\r\n--A\r\n--AB\r\n\r\n\r\n--AA\r\n--AB--\r\n\r\n--ABAB\r\n-\r\n--\r\r\n--AB";
     unit_area *area = unit_area_create(*state, sizeof body);
     uint32_t seed = 99;
     apr_pool_t *pool;
@@ -214,7 +215,7 @@ static void a_secret_changes_the_digest(void **state)
     assert_memory_not_equal(keyed, plain, sizeof keyed);
 }
 
-/* ---- the Content-Type ---------------------------------------------------------------------------------------------- */
+/* ---- the Content-Type -------------------------------------------------------------------------------------------- */
 
 #define SEVENTY "0123456789012345678901234567890123456789012345678901234567890123456789"
 
@@ -286,14 +287,10 @@ static void no_content_type_has_no_boundary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(a_raw_body_is_hashed_as_it_is),
-        UNIT(delimiters_lose_their_boundary),
-        UNIT(random_bodies_hash_like_the_reference),
-        UNIT(any_splits_give_the_same),
-        UNIT(another_boundary_is_the_same_body),
-        UNIT(the_longest_boundary_fits_and_no_longer_one),
-        UNIT(a_secret_changes_the_digest),
-        UNIT(the_boundary_is_found_and_taken_out),
+        UNIT(a_raw_body_is_hashed_as_it_is),         UNIT(delimiters_lose_their_boundary),
+        UNIT(random_bodies_hash_like_the_reference), UNIT(any_splits_give_the_same),
+        UNIT(another_boundary_is_the_same_body),     UNIT(the_longest_boundary_fits_and_no_longer_one),
+        UNIT(a_secret_changes_the_digest),           UNIT(the_boundary_is_found_and_taken_out),
         UNIT(no_content_type_has_no_boundary),
     };
 

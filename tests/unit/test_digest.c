@@ -1,8 +1,9 @@
 /*
- * test_digest.c - SHA-256 and HMAC against published vectors, peeking, parts that cannot run together, and a libcrypto that
- * fails at each of its calls in turn.
+ * test_digest.c - SHA-256 and HMAC against published vectors, peeking, parts that cannot run together, and a libcrypto
+ * that fails at each of its calls in turn.
  *
- * The EVP functions defined here stand in front of libcrypto's for the core linked into this program, and pass on to them.
+ * The EVP functions defined here stand in front of libcrypto's for the core linked into this program, and pass on to
+ * them.
  */
 #include "unit.h"
 
@@ -15,7 +16,7 @@
 
 #include "digest.h"
 
-/* ---- libcrypto, failing on demand ---------------------------------------------------------------------------------- */
+/* ---- libcrypto, failing on demand -------------------------------------------------------------------------------- */
 
 static int calls_until_failure = -1; /* negative: never */
 
@@ -29,10 +30,13 @@ static int failed(void)
     return calls_until_failure < 0;
 }
 
-/* Declares `real`, the function behind the one we stand in front of. ISO C has no cast from an object pointer, memcpy does. */
-#define REAL(name, type, ...)                       \
-    type (*real)(__VA_ARGS__);                      \
-    void *symbol = dlsym(RTLD_NEXT, name);          \
+/*
+ * Declares `real`, the function behind the one we stand in front of. ISO C has no cast from an object pointer, memcpy
+ * does.
+ */
+#define REAL(name, type, ...)              \
+    type (*real)(__VA_ARGS__);             \
+    void *symbol = dlsym(RTLD_NEXT, name); \
     memcpy(&real, &symbol, sizeof real)
 
 EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
@@ -107,7 +111,7 @@ int RAND_bytes(unsigned char *out, int len)
     return fails_now() ? 0 : real(out, len);
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 #define SHA_EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SHA_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -182,7 +186,8 @@ static void parts_never_run_together(void **state)
 {
     static const struct {
         const char *first, *second;
-    } pairs[] = {{"ab", "c"}, {"a", "bc"}, {"abc", ""}, {"", "abc"}, {"abc", NULL}, {NULL, "abc"}, {NULL, ""}, {"", NULL}};
+    } pairs[] = {{"ab", "c"},   {"a", "bc"},   {"abc", ""}, {"", "abc"},
+                 {"abc", NULL}, {NULL, "abc"}, {NULL, ""},  {"", NULL}};
     unsigned char out[UNIT_COUNT(pairs)][IDEM_DIGEST_LEN];
 
     (void)state;
@@ -204,7 +209,7 @@ static void random_bytes_differ(void **state)
     assert_int_equal(idem_random(one, (apr_size_t)1 << 40), APR_EINVAL);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------ */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static apr_status_t one_piece(const idem_blob *secret)
 {

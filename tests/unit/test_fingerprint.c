@@ -1,5 +1,6 @@
 /*
- * test_fingerprint.c - two prints are the same exactly when the requests are, and say which part differs when they are not.
+ * test_fingerprint.c - two prints are the same exactly when the requests are, and say which part differs when they are
+ * not.
  */
 #include "unit.h"
 
@@ -30,7 +31,8 @@ static idem_print simple(const char *method, const char *query, const char *head
     return print_of(NULL, parts, 3);
 }
 
-static void assert_rest(const idem_print *kept, const idem_print *mine, idem_likeness expected, unsigned expected_differ)
+static void assert_rest(const idem_print *kept, const idem_print *mine, idem_likeness expected,
+                        unsigned expected_differ)
 {
     unsigned differ = 0xffff;
 
@@ -153,7 +155,7 @@ static void prints_stay_what_they_are(void **state)
     unit_assert_hex(print.part[1], sizeof print.part[1], "c053a32f99dc2ff7");
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 #define UKW (IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE)
 #define UK (IDEM_BODY_USED | IDEM_BODY_KNOWN)

@@ -7,7 +7,7 @@
 
 #include "key.h"
 
-/* ---- parsing ------------------------------------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct accepted {
     const char *value, *key;
@@ -65,6 +65,7 @@ static void both_forms_give_the_key(void **state)
 
 static void parameters_are_ignored(void **state)
 {
+    /* clang-format off */
     static const char *const parameters[] = {
         ";a",           ";   a",         ";a;b;c",         ";*",           ";a-b_c.d*9=1",
         ";a=1",         ";a=-1",         ";a=123456789012345", ";a=1.5",   ";a=-123456789012.123",
@@ -74,6 +75,7 @@ static void parameters_are_ignored(void **state)
         ";a=@0",        ";a=@-1659578233", ";a=%\"\"",     ";a=%\"f%c3%bc\"", ";a=%\"x\";b=2",
         ";a=1;a=2",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < UNIT_COUNT(parameters); i++)
         assert_key(*state, apr_pstrcat(*state, "\"abc\"", parameters[i], NULL), "abc");
@@ -81,6 +83,7 @@ static void parameters_are_ignored(void **state)
 
 static void what_is_no_parameter_is_refused(void **state)
 {
+    /* clang-format off */
     static const char *const rests[] = {
         "x",             " x",           ", \"abc\"",     ",",              "\"abc\"",      " ;a",
         ";",             "; ",           ";;a",           ";A",             ";1",           ";-a",
@@ -96,6 +99,7 @@ static void what_is_no_parameter_is_refused(void **state)
         ";a=%\"%C3\"",   ";a=%\"%",      ";a=%\"%c",      ";a=%\"%c3",
         ";a=(1 2)",      ";a=!",         ";a=tok\"",      ";a=t,u",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < UNIT_COUNT(rests); i++) {
         const char *value = apr_pstrcat(*state, "\"abc\"", rests[i], NULL);
@@ -109,14 +113,14 @@ static void malformed_keys_are_refused(void **state)
         const char *value;
         idem_key_fault fault;
     } cases[] = {
-        {"", IDEM_KEY_EMPTY},           {" ", IDEM_KEY_EMPTY},           {" \t ", IDEM_KEY_EMPTY},
-        {"\"\"", IDEM_KEY_EMPTY},       {" \"\" ", IDEM_KEY_EMPTY},      {"\"\";a=1", IDEM_KEY_EMPTY},
-        {"\"", IDEM_KEY_QUOTING},       {"\"abc", IDEM_KEY_QUOTING},     {"\"abc\\\"", IDEM_KEY_QUOTING},
-        {"\"abc\\", IDEM_KEY_QUOTING},  {"\"a\\bc\"", IDEM_KEY_QUOTING}, {"\"\\\"", IDEM_KEY_QUOTING},
-        {"\"\\", IDEM_KEY_QUOTING},     {"\"a\\ b\"", IDEM_KEY_QUOTING}, {"abc\"", IDEM_KEY_QUOTING},
-        {"a\"b\"c", IDEM_KEY_QUOTING},  {"a,b", IDEM_KEY_QUOTING},       {"abc, def", IDEM_KEY_QUOTING},
-        {",", IDEM_KEY_QUOTING},        {"a b", IDEM_KEY_QUOTING},       {"abc ;x", IDEM_KEY_QUOTING},
-        {"\"\"\"", IDEM_KEY_AFTER},     {"\"a\"\"b\"", IDEM_KEY_AFTER},
+        {"", IDEM_KEY_EMPTY},          {" ", IDEM_KEY_EMPTY},           {" \t ", IDEM_KEY_EMPTY},
+        {"\"\"", IDEM_KEY_EMPTY},      {" \"\" ", IDEM_KEY_EMPTY},      {"\"\";a=1", IDEM_KEY_EMPTY},
+        {"\"", IDEM_KEY_QUOTING},      {"\"abc", IDEM_KEY_QUOTING},     {"\"abc\\\"", IDEM_KEY_QUOTING},
+        {"\"abc\\", IDEM_KEY_QUOTING}, {"\"a\\bc\"", IDEM_KEY_QUOTING}, {"\"\\\"", IDEM_KEY_QUOTING},
+        {"\"\\", IDEM_KEY_QUOTING},    {"\"a\\ b\"", IDEM_KEY_QUOTING}, {"abc\"", IDEM_KEY_QUOTING},
+        {"a\"b\"c", IDEM_KEY_QUOTING}, {"a,b", IDEM_KEY_QUOTING},       {"abc, def", IDEM_KEY_QUOTING},
+        {",", IDEM_KEY_QUOTING},       {"a b", IDEM_KEY_QUOTING},       {"abc ;x", IDEM_KEY_QUOTING},
+        {"\"\"\"", IDEM_KEY_AFTER},    {"\"a\"\"b\"", IDEM_KEY_AFTER},
     };
 
     for (size_t i = 0; i < UNIT_COUNT(cases); i++)
@@ -202,7 +206,7 @@ static void random_values_never_crash(void **state)
     assert_true(accepted_ones > 100);
 }
 
-/* ---- checking ------------------------------------------------------------------------------------------------------ */
+/* ---- checking ---------------------------------------------------------------------------------------------------- */
 
 static void lengths_are_bounds_included(void **state)
 {
@@ -237,7 +241,7 @@ static void every_fault_has_its_own_sentence(void **state)
     assert_non_null(idem_key_fault_text((idem_key_fault)99));
 }
 
-/* ---- slots --------------------------------------------------------------------------------------------------------- */
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 typedef struct slot_case {
     idem_part_value scope[2];
@@ -245,8 +249,14 @@ typedef struct slot_case {
     const char *secret, *key;
 } slot_case;
 
-#define TEXT(s) {(const unsigned char *)(s), sizeof(s) - 1}
-#define ABSENT {NULL, 0}
+#define TEXT(s)                                   \
+    {                                             \
+        (const unsigned char *)(s), sizeof(s) - 1 \
+    }
+#define ABSENT  \
+    {           \
+        NULL, 0 \
+    }
 
 static void only_equal_keys_in_equal_scopes_share_a_slot(void **state)
 {

@@ -50,7 +50,8 @@ static void the_type_points_to_the_help_where_there_is_one(void **state)
     const idem_problem_info *info = idem_problem_info_of(IDEM_KEY_REUSED);
 
     assert_string_equal(idem_problem_type(info, NULL, *state), "urn:problem-type:idempotency:key-reused");
-    assert_string_equal(idem_problem_type(info, "https://example.org/help", *state), "https://example.org/help#key-reused");
+    assert_string_equal(idem_problem_type(info, "https://example.org/help", *state),
+                        "https://example.org/help#key-reused");
 }
 
 static void the_document_holds_the_members(void **state)
@@ -65,7 +66,7 @@ static void the_document_holds_the_members(void **state)
                         "\"detail\":\"Mine.\\u000a\"}\n");
 }
 
-/* ---- escaping ------------------------------------------------------------------------------------------------------ */
+/* ---- escaping ---------------------------------------------------------------------------------------------------- */
 
 /* What became of text inside the document. */
 static const char *escaped(apr_pool_t *pool, const char *text)
@@ -123,7 +124,8 @@ static void assert_escaped(apr_pool_t *pool, const char *text)
             out += len;
         }
         else {
-            assert_string_equal(apr_pstrmemdup(pool, (const char *)out, 6), apr_psprintf(pool, "\\u%04lx", (unsigned long)point));
+            assert_string_equal(apr_pstrmemdup(pool, (const char *)out, 6),
+                                apr_psprintf(pool, "\\u%04lx", (unsigned long)point));
             in++;
             out += 6;
         }
@@ -145,6 +147,7 @@ static void every_pair_of_bytes_gives_valid_json(void **state)
 
 static void the_edges_of_utf8_are_known(void **state)
 {
+    /* clang-format off */
     static const char *const texts[] = {
         "",                 "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", /* two, three and four bytes */
         "\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",     "\xef\xbf\xbf",
@@ -154,6 +157,7 @@ static void the_edges_of_utf8_are_known(void **state)
         "\xe2\x82",         "\xf0\x9f\x98",     "\xc3",             "\x80",             "\xff\xfe",
         "\xe2\x82\x41",     "\xf0\x9f\x41\x41", "a\x7f\x1f\"\\/b",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < UNIT_COUNT(texts); i++)
         assert_escaped(*state, texts[i]);
@@ -161,7 +165,8 @@ static void the_edges_of_utf8_are_known(void **state)
 
 static void random_texts_give_valid_json(void **state)
 {
-    static const unsigned char likely[] = {0x41, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc2, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0x22};
+    static const unsigned char likely[] = {0x41, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                           0xc2, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0x22};
     uint32_t seed = 5;
     apr_pool_t *pool;
 

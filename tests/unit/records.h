@@ -1,0 +1,25 @@
+/*
+ * records.h - the records that the tests of record.c encode, damage and compare. Linked to every unit test.
+ */
+#ifndef IDEM_UNIT_RECORDS_H
+#define IDEM_UNIT_RECORDS_H
+
+#include "unit.h"
+
+#include "record.h"
+
+/* No two members of a head or a response have the same value, nothing is left out; the bare one has its status alone. */
+idem_head unit_head(idem_state state);
+idem_response unit_response(apr_pool_t *pool);
+idem_response unit_bare_response(void);
+
+/* Encoded without fail, before an unreadable page. */
+idem_blob unit_encoded(apr_pool_t *pool, const idem_head *head, const idem_response *response);
+
+/* unit_head() and unit_response() as a RECORD. */
+idem_blob unit_record(apr_pool_t *pool);
+
+void unit_assert_same_head(const idem_head *one, const idem_head *two);
+void unit_assert_same_response(const idem_response *one, const idem_response *two);
+
+#endif
