@@ -1,8 +1,8 @@
 /*
  * registry.c - which store drivers this build has; the only file that knows IDEM_WITH_*.
  *
- * Called by the front when it reads a URL, and by the glue, which makes the compiled-in drivers known to other modules. A driver
- * of another module is asked for through idem_registry_finder; a compiled-in one of the same name wins.
+ * Called by the front when it reads a URL, and by the glue, which makes the compiled-in drivers known to other modules.
+ * A driver of another module is asked for through idem_registry_finder; a compiled-in one of the same name wins.
  */
 #include "store.h"
 

@@ -1,10 +1,10 @@
 /*
  * store.c - the life of a store's front: configured, opened, attached, detached.
  *
- * Called by the glue at start and in each child; the calls of guarded requests are in store_calls.c and come here only while the
- * driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a pool no other
- * thread uses; a failed attempt is followed by a pause of RETRY_INTERVAL; a store found damaged stays so until the next start.
- * Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
+ * Called by the glue at start and in each child; the calls of guarded requests are in store_calls.c and come here only
+ * while the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a
+ * pool no other thread uses; a failed attempt is followed by a pause of RETRY_INTERVAL; a store found damaged stays so
+ * until the next start. Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
  */
 #include "store_private.h"
 
@@ -139,7 +139,7 @@ static apr_status_t forget_home(void *data)
     return APR_SUCCESS;
 }
 
-/* A pool with an allocator of its own: attach() may be tried again by any thread, whatever others do in the parent pool. */
+/* A pool with an allocator of its own: any thread may try attach() again, whatever others do in the parent pool. */
 static apr_status_t make_home(idem_front *front, apr_pool_t *pool)
 {
     apr_allocator_t *allocator;

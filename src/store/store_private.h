@@ -23,9 +23,9 @@ struct idem_front {
     void *baton;
 
     atomic_int phase;
-    apr_thread_mutex_t *lock;     /* guards what follows, and every change of phase */
-    apr_pool_t *home;             /* this process's; parent of what attach() allocates; NULL before attach, after detach */
-    int attaching;                /* a thread is inside driver->attach */
+    apr_thread_mutex_t *lock; /* guards what follows, and every change of phase */
+    apr_pool_t *home;         /* this process's; parent of what attach() allocates; NULL before attach, after detach */
+    int attaching;            /* a thread is inside driver->attach */
     apr_interval_time_t retry_at; /* monotonic; earlier calls do not try to attach */
     int owed;                     /* attach() succeeded, detach() has not been called */
     char reason[IDEM_REASON_LEN]; /* why the store is not there */

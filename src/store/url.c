@@ -1,8 +1,9 @@
 /*
  * url.c - hides the password in a store's address.
  *
- * Called when a configuration is read. Rather too much is hidden than too little: a password with an unescaped '/' or '@' is
- * hidden whole. Limits: a name without a colon before the '@' is hidden too, since some write the password there.
+ * Called when a configuration is read. Rather too much is hidden than too little: a password with an unescaped '/' or
+ * '@' is hidden whole. Limits: a name without a colon before the '@' is hidden too, since some write the password
+ * there.
  */
 #include "url.h"
 

@@ -1,27 +1,28 @@
 /*
- * mod_idem_test.c - httpd module for tests: a store that counts, fails and waits on command, and two handlers that misbehave.
+ * mod_idem_test.c - httpd module for tests: a store that counts, fails and waits on command, and two handlers that
+ * misbehave.
  *
  * Loaded by the private servers of tests/http, never by anybody else.
  *
- * The store "wrap:CONTROLDIR,INNERURL" (wrap:/tmp/x,lmdb:store) hands every call to the store INNERURL. OP below is one of
- * claim takeover renew settle release fetch each forget sweep status, or all for each of them.
+ * The store "wrap:CONTROLDIR,INNERURL" (wrap:/tmp/x,lmdb:store) hands every call to the store INNERURL. OP below is one
+ * of claim takeover renew settle release fetch each forget sweep status, or all for each of them.
  *
- *   CONTROLDIR/calls      gets a line for each call, in one write: "OP RESULT PID SLOT" (SLOT: 8 hex digits, or -). RESULT is
- *                         ok exists notfound lost full toobig damaged alive timeout, or error-NUMBER. A call that starts to
- *                         wait at block-OP writes "OP blocked PID SLOT" first.
+ *   CONTROLDIR/calls      gets a line for each call, in one write: "OP RESULT PID SLOT" (SLOT: 8 hex digits, or -). RESULT
+ *                         is ok exists notfound lost full toobig damaged alive timeout, or error-NUMBER. A call that
+ *                         starts to wait at block-OP writes "OP blocked PID SLOT" first.
  *   CONTROLDIR/block-OP   while it is there (a file or a fifo) the call waits, looking every 5 ms; if a file contains
  *                         "timed", until the call's deadline at most, and the call then fails as timeout
  *   CONTROLDIR/delay-OP   contains milliseconds: the call sleeps so long first
- *   CONTROLDIR/fail-OP    contains a word: down timeout full toobig lost damaged; the call is not handed on and fails so.
- *                         ambiguous: it is handed on, and fails as down if it succeeded. With "once" behind the word the file
- *                         is removed by the call that it fails.
+ *   CONTROLDIR/fail-OP    contains a word: down timeout full toobig lost damaged; the call is not handed on and fails
+ *                         so. ambiguous: it is handed on, and fails as down if it succeeded. With "once" behind the
+ *                         word the file is removed by the call that it fails.
  *   CONTROLDIR/fail-attach  the same for attach() of a process, which leaves no line in calls
  *
  * Handlers (arguments from the query string, %-decoded; count=FILE gets one line per execution: "PID"):
  *
  *   SetHandler idem-test-rwrite   chunks=N (3) size=BYTES (64) gate=FIFO flush=1 count=FILE done=FILE
- *       writes N chunks with ap_rwrite. Before each but the first it opens the fifo for reading, and goes on when it has been
- *       opened for writing and closed again. done gets "PID complete", or "PID cut I" if chunk I could not be written.
+ *       writes N chunks with ap_rwrite. Before each but the first it opens the fifo for reading, and goes on when it has
+ *       been opened for writing and closed again. done gets "PID complete", or "PID cut I" if chunk I could not be written.
  *   SetHandler idem-test-error    status=NNN (500) count=FILE
  *       returns the status and writes nothing.
  */
@@ -44,7 +45,7 @@ extern module AP_MODULE_DECLARE_DATA __attribute__((visibility("default"))) idem
 #define LOOK_EVERY apr_time_from_msec(5)
 #define CONTROL_MAX 64
 
-/* ---- files ------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void append(const char *path, const char *line)
 {
@@ -79,7 +80,7 @@ static int contents(const char *path, char buf[CONTROL_MAX])
     return fd >= 0;
 }
 
-/* ---- the store "wrap" --------------------------------------------------------------------------------------------------- */
+/* ---- the store "wrap" -------------------------------------------------------------------------------------------- */
 
 typedef struct wrap_store {
     idem_store super;
@@ -103,26 +104,16 @@ static idem_store *inner_of(idem_store *store)
 static const char *word_of(apr_status_t rv, apr_pool_t *pool)
 {
     switch (rv) {
-    case APR_SUCCESS:
-        return "ok";
-    case APR_EEXIST:
-        return "exists";
-    case APR_NOTFOUND:
-        return "notfound";
-    case APR_TIMEUP:
-        return "timeout";
-    case IDEM_ELOST:
-        return "lost";
-    case IDEM_EFULL:
-        return "full";
-    case IDEM_ETOOBIG:
-        return "toobig";
-    case IDEM_EDAMAGED:
-        return "damaged";
-    case IDEM_EALIVE:
-        return "alive";
-    default:
-        return apr_psprintf(pool, "error-%d", rv);
+    case APR_SUCCESS: return "ok";
+    case APR_EEXIST: return "exists";
+    case APR_NOTFOUND: return "notfound";
+    case APR_TIMEUP: return "timeout";
+    case IDEM_ELOST: return "lost";
+    case IDEM_EFULL: return "full";
+    case IDEM_ETOOBIG: return "toobig";
+    case IDEM_EDAMAGED: return "damaged";
+    case IDEM_EALIVE: return "alive";
+    default: return apr_psprintf(pool, "error-%d", rv);
     }
 }
 
@@ -132,7 +123,7 @@ static apr_status_t status_of(const char *word)
         const char *word;
         apr_status_t status;
     } words[] = {
-        {"down", APR_ECONNREFUSED}, {"timeout", APR_TIMEUP}, {"full", IDEM_EFULL},       {"toobig", IDEM_ETOOBIG},
+        {"down", APR_ECONNREFUSED}, {"timeout", APR_TIMEUP},    {"full", IDEM_EFULL},          {"toobig", IDEM_ETOOBIG},
         {"lost", IDEM_ELOST},       {"damaged", IDEM_EDAMAGED}, {"ambiguous", APR_ECONNRESET},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -283,7 +274,8 @@ static apr_status_t wrap_takeover(idem_store *store, idem_call *call, const unsi
     return after(&c, rv ? rv : inner->driver->takeover(inner, call, slot, seen, value));
 }
 
-static apr_status_t wrap_renew(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token)
+static apr_status_t wrap_renew(idem_store *store, idem_call *call, const unsigned char *slot,
+                               const unsigned char *token)
 {
     idem_store *inner = inner_of(store);
     wrap_call c = {(wrap_store *)store, call, "renew", slot, 0};
@@ -366,7 +358,7 @@ static const idem_driver wrap_driver = {
     .status = wrap_status,
 };
 
-/* ---- handlers ----------------------------------------------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------------------------------------- */
 
 /* The decoded value of an argument of the query string, or otherwise. */
 static const char *argument(request_rec *r, const char *name, const char *otherwise)
