@@ -46,15 +46,20 @@ integration: all $(TEST_MODULES)
 
 # ---- lint -----------------------------------------------------------------------------------------------------------------
 
-.PHONY: lint warnings format lint-format lint-diagram diagram lognos
+.PHONY: lint warnings format lint-options lint-exports lint-format lint-diagram diagram lognos
 LINTS := layers sizes words lognos scripts
-lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram
+lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-exports
 ## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
 
 $(LINTS:%=lint-%): lint-%:
 	@$(PYTHON) tests/lint/$*.py
 lint-options:
 	@$(PYTHON) tests/lint/options.py
+
+# What is exported can meet the names of other modules: the record, which httpd looks up, and nothing else.
+lint-exports: all
+	@test "$$(nm -D --defined-only $(BUILD)/mod_idempotency.so | awk '{print $$3}')" = idempotency_module || \
+	    { echo "exports: the module must export its record and nothing else:"; nm -D --defined-only $(BUILD)/mod_idempotency.so; exit 1; }
 
 FORMAT  ?= clang-format
 HFILES  := $(shell find include src tests -name '*.h')

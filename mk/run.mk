@@ -9,7 +9,7 @@ deps-%:
 ## make deps          install the Debian packages that building, demo and tests need (make deps-build, deps-demo: only those)
 
 install: all
-	@install/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'
+	@conf/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'
 ## make install       the module, idempotency.load and .conf where httpd finds them (DESTDIR=)
 install-check: all
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'

@@ -9,6 +9,8 @@ import source
 FUNCTION_LINES = 80
 FILE_LINES = 500
 PARAMETERS = 6
+# Callbacks whose parameters somebody else chose: name, type.
+DICTATED = {"on_entry": "ap_socache_iterator_t"}
 
 
 def parameters_of(signature):
@@ -44,7 +46,7 @@ def main():
         functions += 1
         if lines > FUNCTION_LINES:
             findings.append(f"{path}:{line}: {name} has {lines} lines, the limit is {FUNCTION_LINES}")
-        if parameters > PARAMETERS:
+        if parameters > PARAMETERS and name not in DICTATED:
             findings.append(f"{path}:{line}: {name} has {parameters} parameters, the limit is {PARAMETERS}")
     for path in [*c_paths, *python_paths, *source.files(ends=(".sh", "Makefile", ".mk"))]:
         lines = source.text_of(path).count("\n")

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Puts module and configuration where httpd looks for them, and says what is left to do: install.sh MODULE APXS [DESTDIR]
+#
+# Called by `make install`. Debian's layout gets mods-available (a2enmod finds the module there), any other SYSCONFDIR/extra.
+# A configuration file that is there and differs is somebody's work: it stays, ours goes beside it as .new.
+set -eu
+module=$1 apxs=$2 destdir=${3:-}
+here=$(cd "$(dirname "$0")" && pwd)
+libexec=$($apxs -q LIBEXECDIR)
+sysconf=$($apxs -q SYSCONFDIR)
+
+if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
+    layout=debian
+    config=$sysconf/mods-available
+else
+    layout=other
+    config=$sysconf/extra
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# A running server has the old file mapped: it keeps its own until it restarts, because the new one takes over the name only.
+put_module() {
+    mkdir -p "$destdir$libexec"
+    install -m 644 "$module" "$destdir$libexec/.mod_idempotency.so.new"
+    mv -f "$destdir$libexec/.mod_idempotency.so.new" "$destdir$libexec/mod_idempotency.so"
+    echo "installed  $destdir$libexec/mod_idempotency.so"
+}
+
+put_config() { # FILE NAME
+    there=$destdir$config/$2
+    mkdir -p "$destdir$config"
+    if [ ! -e "$there" ]; then
+        install -m 644 "$1" "$there"
+        echo "installed  $there"
+    elif cmp -s "$1" "$there"; then
+        rm -f "$there.new"
+        echo "unchanged  $there"
+    else
+        install -m 644 "$1" "$there.new"
+        echo "kept       $there (it differs from ours, which is now $there.new)"
+    fi
+}
+
+sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
+    "$here/idempotency.load" >"$scratch/idempotency.load"
+grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
+
+put_module
+put_config "$scratch/idempotency.load" idempotency.load
+put_config "$here/idempotency.conf" idempotency.conf
+
+echo
+if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then
+    echo "The module is enabled. A new version takes effect with:"
+    echo "    apachectl configtest"
+    echo "    systemctl restart apache2"
+elif [ $layout = debian ]; then
+    echo "Next:"
+    echo "    a2enmod idempotency"
+    echo "    systemctl restart apache2"
+else
+    echo "Next, with these two lines in httpd.conf:"
+    echo "    Include $config/idempotency.load"
+    echo "    Include $config/idempotency.conf"
+    echo "run:"
+    echo "    apachectl configtest"
+    echo "    apachectl restart"
+fi
+echo "Nothing is guarded until \"IdempotencyEngine On\" stands in a <Location>: see $config/idempotency.conf"

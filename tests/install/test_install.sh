@@ -1,0 +1,91 @@
+#!/bin/bash
+# make install, in folders of its own: test_install.sh MODULE
+# An apxs that names other folders stands in for other systems; a real httpd loads what was installed.
+set -euo pipefail
+module=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+checks=0
+
+fail() {
+    echo "install: $1" >&2
+    [ ! -e "$scratch/said" ] || cat "$scratch/said" >&2
+    exit 1
+}
+check() { # WHAT COMMAND…
+    checks=$((checks + 1))
+    local what=$1
+    shift
+    "$@" || fail "$what"
+}
+apxs_of() { # LIBEXECDIR SYSCONFDIR: writes an apxs that answers these
+    printf '#!/bin/sh\ncase $2 in LIBEXECDIR) echo %s ;; SYSCONFDIR) echo %s ;; *) exit 1 ;; esac\n' "$1" "$2" >"$scratch/apxs"
+    chmod +x "$scratch/apxs"
+}
+install_to() { "$root/conf/install.sh" "$module" "$scratch/apxs" "${1:-}" >"$scratch/said"; }
+says() { grep -qF "$1" "$scratch/said"; }
+mode() { stat -c %a "$1"; }
+loads() { # FOLDER: does httpd accept what stands there?
+    local modules
+    modules=$(apxs -q LIBEXECDIR)
+    printf '%s\n' "ServerRoot $scratch" "PidFile $scratch/pid" "Listen 127.0.0.1:1" "ErrorLog $scratch/log" \
+        "ServerName install.test" "LoadModule mpm_event_module $modules/mod_mpm_event.so" \
+        "LoadModule authz_core_module $modules/mod_authz_core.so" \
+        "Include $1/*.load" "Include $1/*.conf" "IdempotencyStore lmdb:$scratch/store" >"$scratch/httpd.conf"
+    "$(command -v apache2 || command -v httpd)" -t -f "$scratch/httpd.conf" >"$scratch/said" 2>&1
+}
+
+# Debian, for a package: everything below DESTDIR, paths in the files as they will be.
+debian=$scratch/debian
+apxs_of /usr/lib/apache2/modules /etc/apache2
+mkdir -p "$debian/etc/apache2/mods-available"
+if [ -e /etc/debian_version ]; then
+    install_to "$debian"
+    available=$debian/etc/apache2/mods-available
+    check "the module is in LIBEXECDIR" cmp -s "$module" "$debian/usr/lib/apache2/modules/mod_idempotency.so"
+    check "modules are not executable" test "$(mode "$debian/usr/lib/apache2/modules/mod_idempotency.so")" = 644
+    check ".load names the final path" grep -qx 'LoadModule idempotency_module /usr/lib/apache2/modules/mod_idempotency.so' "$available/idempotency.load"
+    check ".conf is ours" cmp -s "$root/conf/idempotency.conf" "$available/idempotency.conf"
+    check "a2enmod is the next command" says 'a2enmod idempotency'
+    check "and a restart" says 'systemctl restart apache2'
+fi
+
+# Debian's layout at a place where httpd can load it: what a2enmod does is two links.
+live=$scratch/live
+mkdir -p "$live/etc/mods-available" "$live/etc/mods-enabled"
+apxs_of "$live/lib" "$live/etc"
+install_to
+check ".load names this place" grep -qx "LoadModule idempotency_module $live/lib/mod_idempotency.so" "$live/etc/mods-available/idempotency.load"
+ln -s ../mods-available/idempotency.load ../mods-available/idempotency.conf "$live/etc/mods-enabled"
+check "httpd accepts the enabled module" loads "$live/etc/mods-enabled"
+
+install_to
+check "a second run says that nothing changed" says "unchanged  $live/etc/mods-available/idempotency.conf"
+check "and that the module is enabled already" says 'The module is enabled'
+check "no .new without a difference" test ! -e "$live/etc/mods-available/idempotency.conf.new"
+
+echo 'IdempotencyTTL 1h' >>"$live/etc/mods-available/idempotency.conf"
+cp "$live/etc/mods-available/idempotency.conf" "$scratch/edited"
+install_to
+check "an edited file stays" cmp -s "$scratch/edited" "$live/etc/mods-available/idempotency.conf"
+check "ours goes beside it" cmp -s "$root/conf/idempotency.conf" "$live/etc/mods-available/idempotency.conf.new"
+check "and is mentioned" says "idempotency.conf.new"
+check "a .new file is not loaded" loads "$live/etc/mods-enabled"
+
+# The inode of a module that a running server has mapped is not written to.
+before=$(stat -c %i "$live/lib/mod_idempotency.so")
+exec 9<"$live/lib/mod_idempotency.so"
+install_to
+check "a module in use is replaced, not overwritten" test "$before" != "$(stat -c %i "$live/lib/mod_idempotency.so")"
+exec 9<&-
+
+# Elsewhere.
+other=$scratch/other
+apxs_of "$other/modules" "$other/conf"
+install_to
+check "SYSCONFDIR/extra is used elsewhere" test -e "$other/conf/extra/idempotency.conf"
+check "Include lines are the next step" says "Include $other/conf/extra/idempotency.load"
+check "httpd accepts them" loads "$other/conf/extra"
+
+echo "install: $checks checks passed"
