@@ -11,9 +11,11 @@
 #include "recorder.h"
 #include "driver_socache.h"
 #include "stores.h"
+#include "waiters.h"
 
 #include <http_config.h>
 #include <http_core.h>
+#include <http_log.h>
 #include <http_protocol.h>
 #include <mpm_common.h>
 
@@ -40,11 +42,16 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
+    if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IDEM080: no shared memory for IdempotencyMaxWaiters");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     return idem_stores_open(pconf, s);
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    idem_waiters_attach(pchild);
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
 }
@@ -75,6 +82,8 @@ static void register_hooks(apr_pool_t *pool)
     idem_expose_register(pool);
 }
 
+/* All else is hidden (-fvisibility=hidden); this is what LoadModule looks up. */
+#pragma GCC visibility push(default)
 AP_DECLARE_MODULE(idempotency) = {
     STANDARD20_MODULE_STUFF, idem_create_dir_config, idem_merge_dir_config, idem_create_server_config,
     idem_merge_server_config, idem_commands, register_hooks,
@@ -82,3 +91,4 @@ AP_DECLARE_MODULE(idempotency) = {
     AP_MODULE_FLAG_NONE
 #endif
 };
+#pragma GCC visibility pop

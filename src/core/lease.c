@@ -29,17 +29,16 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_UNSURE_RETRY] = TO(TAKING, TAKE_OVER),
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
             [IDEM_EV_STORE_BYPASS] = TO(DONE, BYPASS),
-            [IDEM_EV_GONE] = TO(DONE, NOTHING),
         },
     [IDEM_TAKING] =
         {
             [IDEM_EV_WON] = TO(HOLDING, RUN),
             [IDEM_EV_LOST] = TO(CLAIMING, CLAIM),
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
-            [IDEM_EV_GONE] = TO(DONE, NOTHING),
         },
     [IDEM_WAITING] =
         {
+            [IDEM_EV_BUSY] = TO(DONE, REFUSE), /* the slot's next owner runs another request */
             [IDEM_EV_FOUND] = TO(COMPARING, COMPARE),
             [IDEM_EV_RELEASED] = TO(CLAIMING, CLAIM),
             [IDEM_EV_UNSURE] = TO(DONE, REFUSE),
@@ -56,12 +55,10 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_DIFFERENT] = TO(DONE, REFUSE),
             [IDEM_EV_UNSURE] = TO(DONE, REFUSE),
             [IDEM_EV_BODY_CUT] = TO(DONE, NOTHING),
-            [IDEM_EV_GONE] = TO(DONE, NOTHING),
         },
     [IDEM_HOLDING] =
         {
             [IDEM_EV_STARTED] = TO(RUNNING, ENTER),
-            [IDEM_EV_DECLINED] = TO(DONE, RELEASE),
             [IDEM_EV_GONE] = TO(DONE, RELEASE),
         },
     [IDEM_RUNNING] =

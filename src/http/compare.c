@@ -67,9 +67,10 @@ idem_event idem_compare_found(idem_txn *txn)
         return IDEM_EV_FOUND;
     likeness = compare_now(txn);
     if (txn->seen.head.state == IDEM_LEASE && !txn->seen.owner_dead) {
-        if (likeness != IDEM_DIFFERENT)
-            txn->problem = IDEM_IN_PROGRESS;
-        return IDEM_EV_BUSY;
+        if (likeness == IDEM_DIFFERENT)
+            return IDEM_EV_BUSY;
+        txn->problem = IDEM_IN_PROGRESS;
+        return txn->settings->concurrent == IDEM_CONCURRENT_WAIT && !txn->detecting ? IDEM_EV_BUSY_WAIT : IDEM_EV_BUSY;
     }
     if (likeness == IDEM_SAME && txn->settings->interrupted == IDEM_INTERRUPTED_RETRY)
         return IDEM_EV_UNSURE_RETRY;

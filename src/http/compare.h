@@ -9,7 +9,7 @@
 
 #include "txn.h"
 
-/* Somebody has the slot: BUSY, FOUND, UNSURE or UNSURE_RETRY. Reads nothing more of the request. */
+/* Somebody has the slot: BUSY, BUSY_WAIT, FOUND, UNSURE or UNSURE_RETRY. Reads nothing more of the request. */
 idem_event idem_compare_found(idem_txn *txn);
 
 /* A record or tombstone was found: SAME, SAME_TOMBSTONE, DIFFERENT, UNSURE or BODY_CUT. May read the body on. */

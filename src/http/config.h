@@ -10,7 +10,9 @@
 
 #include <ap_regex.h>
 
-typedef enum idem_engine { IDEM_ENGINE_OFF, IDEM_ENGINE_ON } idem_engine;
+typedef enum idem_engine { IDEM_ENGINE_OFF, IDEM_ENGINE_ON, IDEM_ENGINE_DETECTION } idem_engine;
+typedef enum idem_concurrent { IDEM_CONCURRENT_REJECT, IDEM_CONCURRENT_WAIT } idem_concurrent;
+typedef enum idem_response_mode { IDEM_RESPONSE_BUFFER, IDEM_RESPONSE_STREAM } idem_response_mode;
 typedef enum idem_interrupted { IDEM_INTERRUPTED_REFUSE, IDEM_INTERRUPTED_RETRY } idem_interrupted;
 typedef enum idem_store_failure { IDEM_FAILURE_REFUSE, IDEM_FAILURE_BYPASS } idem_store_failure;
 typedef enum idem_set_cookie { IDEM_COOKIE_AUTO, IDEM_COOKIE_KEEP, IDEM_COOKIE_OMIT } idem_set_cookie;
@@ -33,11 +35,14 @@ typedef struct idem_settings {
     apr_array_header_t *session_cookies;     /* of const char * */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
+    int concurrent;                          /* idem_concurrent */
+    apr_int64_t wait;                        /* how long a duplicate waits at most */
     int interrupted;                         /* idem_interrupted */
     int store_failure;                       /* idem_store_failure */
     apr_array_header_t *release_status;      /* of const char *: "429" */
     int mismatch_status;                     /* 400, 409 or 422 */
     apr_int64_t max_response;
+    int response;                            /* idem_response_mode */
     apr_array_header_t *omit_headers;        /* of const char * */
     int set_cookie;                          /* idem_set_cookie */
     const char *replayed_header;             /* NULL for none */
@@ -50,6 +55,7 @@ typedef struct idem_server_settings {
     int store_named;             /* an administrator wrote IdempotencyStore */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
     apr_int64_t store_timeout;
+    apr_int64_t max_waiters;                 /* 0: a quarter of the workers */
     void *stores;                /* http/stores.c keeps the server's front here */
 } idem_server_settings;
 

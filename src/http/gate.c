@@ -20,12 +20,10 @@
 #include "respond.h"
 #include "stores.h"
 #include "volatile_auth.h"
+#include "waiters.h"
 
 #include <apr_strings.h>
 #include <http_config.h>
-
-/* How often a takeover that others won first is followed by another claim; each round means somebody else went ahead. */
-#define ROUNDS 20
 
 /* ---- running the handler -------------------------------------------------------------------------------------------- */
 
@@ -72,27 +70,27 @@ static int replay(idem_txn *txn)
 static int decide(idem_txn *txn)
 {
     idem_action action = idem_txn_step(txn, IDEM_EV_GUARDED);
-    int rounds = 0;
 
     for (;;) {
         switch (action) {
         case IDEM_DO_CLAIM:
-            if (rounds++ < ROUNDS) {
-                action = idem_txn_step(txn, idem_txn_claim(txn));
-                break;
-            }
-            txn->problem = IDEM_IN_PROGRESS;
-            action = idem_txn_step(txn, IDEM_EV_BUSY);
+            action = idem_txn_step(txn, idem_txn_claim(txn));
             break;
         case IDEM_DO_TAKE_OVER:
             action = idem_txn_step(txn, idem_txn_take_over(txn));
             break;
+        case IDEM_DO_WAIT:
+            action = idem_txn_step(txn, idem_wait(txn));
+            break;
         case IDEM_DO_COMPARE:
             action = idem_txn_step(txn, idem_compare_settled(txn));
             break;
-        case IDEM_DO_RUN:
-            action = idem_txn_step(txn, IDEM_EV_STARTED);
+        case IDEM_DO_RUN: /* the last moment at which nothing has run */
+            action = idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : IDEM_EV_STARTED);
             break;
+        case IDEM_DO_RELEASE:
+            idem_txn_release(txn);
+            return HTTP_BAD_REQUEST;
         case IDEM_DO_ENTER:
             return enter(txn);
         case IDEM_DO_BYPASS:

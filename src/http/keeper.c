@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "stores.h"
+#include "waiters.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -141,6 +142,7 @@ static int run_job(kept_job *job)
     apr_pool_destroy(pool);
     if (!is_final(rv))
         return 0;
+    idem_waiters_notify(job->value.data ? idem_value_slot(job->value) : job->slot);
     if (rv == IDEM_ELOST && job->value.data)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71, "store %s: a late settlement was refused, the slot is another's",
                   idem_front_url(job->front));

@@ -7,6 +7,8 @@
 #ifndef IDEM_LOG_H
 #define IDEM_LOG_H
 
+#include <httpd.h> /* the others do not include it */
+
 #include <http_log.h>
 
 APLOG_USE_MODULE(idempotency);

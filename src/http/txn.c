@@ -12,6 +12,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "recorder.h"
+#include "waiters.h"
 
 #include <apr_atomic.h>
 #include <apr_strings.h>
@@ -144,31 +145,26 @@ idem_event idem_txn_take_over(idem_txn *txn)
     return store_trouble(txn, "takeover", rv, why);
 }
 
-void idem_txn_release(idem_txn *txn)
-{
-    const char *why = NULL;
-    apr_status_t rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
-
-    txn->settlement = "released";
-    if (rv != APR_SUCCESS && rv != APR_NOTFOUND && rv != IDEM_ELOST) {
-        log_store(txn, "release", rv, why);
-        idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
-    }
-}
-
 static idem_event send_release(idem_txn *txn)
 {
     const char *why = NULL;
     apr_status_t rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
 
     txn->settlement = "released";
-    if (rv == APR_SUCCESS || rv == APR_NOTFOUND)
-        return IDEM_EV_ACKED;
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
+    if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
+        idem_waiters_notify(txn->head.slot);
+        return IDEM_EV_ACKED;
+    }
     log_store(txn, "release", rv, why);
     idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
     return IDEM_EV_STORE_DOWN;
+}
+
+void idem_txn_release(idem_txn *txn)
+{
+    send_release(txn);
 }
 
 /* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
@@ -195,8 +191,10 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
         return IDEM_EV_TOO_BIG;
     if (rv == APR_SUCCESS)
         rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
-    if (rv == APR_SUCCESS)
+    if (rv == APR_SUCCESS) {
+        idem_waiters_notify(txn->head.slot);
         return IDEM_EV_ACKED;
+    }
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
     log_store(txn, "settle", rv, why);

@@ -30,7 +30,8 @@ typedef struct idem_txn {
     idem_problem problem; /* what to refuse with */
     const char *detail;   /* NULL: the table's */
     int input_status;     /* an HTTP status where the request's body could not be read; 0 otherwise */
-    int stepped;          /* GUARDED was taken: phase no longer says "untouched" */
+    int detecting;        /* DetectionOnly: say what would be done, and let the request run */
+    apr_time_t wait_until; /* when waiting for another owner ends; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the error status a handler returned instead of a response; 0 otherwise */

@@ -1,0 +1,256 @@
+/*
+ * conclude.c - the verdict on a response that has come to its end, its settlement, and its way to the client.
+ *
+ * Called by the gate when a handler has returned, by the recorder's filter at the end of an error page. The handler's return code, the
+ * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
+ * outcome is unknown, and nothing is recorded as complete.
+ */
+#include "intake.h"
+#include "log.h"
+#include "recorder_private.h"
+#include "replay.h"
+#include "respond.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+/* ---- the verdict ---------------------------------------------------------------------------------------------------- */
+
+int idem_is_release_status(const idem_txn *txn, int status)
+{
+    const apr_array_header_t *list = txn->settings->release_status;
+
+    for (int i = 0; i < list->nelts; i++)
+        if (atoi(APR_ARRAY_IDX(list, i, const char *)) == status)
+            return 1;
+    return 0;
+}
+
+/* A complete response: what becomes of it. */
+static idem_event verdict(const idem_txn *txn)
+{
+    const idem_recorder *rec = txn->recorder;
+    int nothing_done = txn->returned ? txn->returned_unsent && idem_is_release_status(txn, txn->returned)
+                                     : rec->control.no_store || idem_is_release_status(txn, rec->response.status);
+
+    if (nothing_done)
+        return IDEM_EV_RETRYABLE;
+    return rec->flowing && !rec->copy ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
+}
+
+static idem_action settle_complete(idem_txn *txn, request_rec *r)
+{
+    idem_recorder *rec = txn->recorder;
+    idem_event event;
+    idem_action action;
+    char *flat = NULL;
+    apr_size_t len = 0;
+
+    idem_recorder_capture(txn, r);
+    event = verdict(txn);
+    if (event == IDEM_EV_RECORDED &&
+        apr_brigade_pflatten(rec->copy ? rec->copy : rec->held, &flat, &len, r->pool) != APR_SUCCESS)
+        event = IDEM_EV_OVERSIZE;
+    rec->response.body = idem_blob_of(flat, len);
+    action = idem_txn_settle(txn, event, &rec->response);
+    idem_txn_export(txn, txn->r);
+    return action;
+}
+
+static void forget_held(idem_recorder *rec)
+{
+    apr_brigade_cleanup(rec->held);
+    rec->length = 0;
+    rec->eos = 0;
+}
+
+static void settle_cut(idem_txn *txn, idem_event event)
+{
+    forget_held(txn->recorder);
+    idem_txn_settle(txn, event, NULL);
+    idem_txn_export(txn, txn->r);
+}
+
+/* The end goes to the client, with all that was held. */
+static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, idem_action action)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (rec->client_gone) {
+        r->connection->aborted = 1;
+        apr_brigade_cleanup(rec->held);
+        return APR_SUCCESS;
+    }
+    if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
+        apr_brigade_cleanup(rec->held);
+        idem_txn_look_again(txn);
+        if (txn->problem == IDEM_PROBLEM_NONE)
+            return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;
+        return idem_respond(txn, r, next, 0) == OK ? APR_SUCCESS : APR_EGENERAL;
+    }
+    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(r->connection->bucket_alloc));
+    return ap_pass_brigade(next, rec->held);
+}
+
+/* A client that sees the end of a response it has had the beginning of must see that it is not the end. */
+static void break_off(idem_txn *txn, request_rec *r, ap_filter_t *next)
+{
+    idem_recorder *rec = txn->recorder;
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(alloc));
+    if (!rec->client_gone)
+        ap_pass_brigade(next, rec->held);
+    else
+        r->connection->aborted = 1;
+}
+
+/* The end of a page that httpd makes of an error status after the handler's return: nothing more is to come. */
+apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
+{
+    idem_recorder *rec = txn->recorder;
+    request_rec *r = f->r;
+    ap_filter_t *next = f->next;
+    idem_action action;
+
+    ap_remove_output_filter(f);
+    if (rec->broken) {
+        int status = rec->broken;
+
+        settle_cut(txn, IDEM_EV_CUT);
+        APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(status, NULL, r->pool, f->c->bucket_alloc));
+        APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(f->c->bucket_alloc));
+        return ap_pass_brigade(next, rec->held);
+    }
+    if (!txn->returned)
+        txn->returned = r->status; /* httpd refused a later request of the chain: the application did not write this */
+    action = settle_complete(txn, r);
+    return let_go(txn, r, next, action);
+}
+
+/* ---- after the handler ---------------------------------------------------------------------------------------------- */
+
+/*
+ * mod_proxy_http answers 503 by itself only for a backend it could not reach, or that did not answer its ping; it writes
+ * error-notes for the latter (mod_proxy_http.c, ap_proxyerror). Behind a balancer other members may have been tried.
+ */
+int idem_certainly_unsent(request_rec *r, int status)
+{
+    static const char *const schemes[] = {"proxy:http://", "proxy:https://"};
+
+    if (status != HTTP_SERVICE_UNAVAILABLE || !r->proxyreq || !r->filename)
+        return 0;
+    if (apr_table_get(r->notes, "error-notes") || apr_table_get(r->notes, "proxy-error-override"))
+        return 0;
+    return !strncmp(r->filename, schemes[0], strlen(schemes[0])) || !strncmp(r->filename, schemes[1], strlen(schemes[1]));
+}
+
+/* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */
+static int short_of_declared(const idem_txn *txn, request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_out, "Content-Length");
+    apr_off_t declared;
+
+    if (!field)
+        field = apr_table_get(r->err_headers_out, "Content-Length");
+    if (!field || AP_STATUS_IS_HEADER_ONLY(r->status) || !ap_parse_strict_length(&declared, field))
+        return 0;
+    return txn->recorder->length != declared;
+}
+
+/* Only handlers that never look at c->aborted are known to have run to their end on a connection that was. */
+static int may_have_stopped(const idem_txn *txn, request_rec *r)
+{
+    if (!txn->recorder->was_aborted && !r->connection->aborted)
+        return 0;
+    return !r->proxyreq && !(r->handler && !strcmp(r->handler, "cgi-script"));
+}
+
+static int passed_by(request_rec *r)
+{
+    for (ap_filter_t *f = r->output_filters; f; f = f->next)
+        if (f->frec->ftype == AP_FTYPE_PROTOCOL)
+            return 0;
+    return 1; /* an nph- script removes them all and writes to the connection (cgi_common.h) */
+}
+
+/* Handlers that write by ap_rwrite() leave the end of stream to httpd: it belongs before the settlement. */
+static void push_end(request_rec *r)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
+    ap_pass_brigade(r->output_filters, bb);
+}
+
+static int conclude_broken(idem_txn *txn, request_rec *r, int status)
+{
+    idem_recorder *rec = txn->recorder;
+    int flowing = rec->flowing;
+
+    settle_cut(txn, idem_intake_cut(txn) ? IDEM_EV_BODY_CUT : IDEM_EV_CUT);
+    if (!flowing)
+        return status;
+    break_off(txn, r, rec->next);
+    return OK;
+}
+
+static int conclude_error(idem_txn *txn, request_rec *r, int status)
+{
+    if (idem_intake_cut(txn))
+        return conclude_broken(txn, r, status);
+    if (txn->recorder->flowing)
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    forget_held(txn->recorder);
+    if (!txn->returned) {
+        txn->returned = status;
+        txn->returned_unsent = idem_certainly_unsent(r, status);
+    }
+    return status;
+}
+
+static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
+{
+    idem_recorder *rec = txn->recorder;
+    ap_filter_t *next = rec->next;
+    idem_action action;
+
+    if (idem_intake_cut(txn) || short_of_declared(txn, r) || may_have_stopped(txn, r))
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    if (idem_intake_unread(txn) && !r->connection->master)
+        r->connection->keepalive = AP_CONN_CLOSE; /* the rest of the body is not waited for */
+    action = settle_complete(txn, r);
+    let_go(txn, r, next, action);
+    return rv;
+}
+
+int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
+        return rv;
+    if (rv == DECLINED) {
+        if (r == txn->r)
+            idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
+        return rv;
+    }
+    if (rec->eoc && !rec->length && !rec->broken)
+        return conclude_error(txn, r, HTTP_BAD_GATEWAY);
+    if (rec->broken || rec->eoc || rv == AP_FILTER_ERROR)
+        return conclude_broken(txn, r, rec->broken ? rec->broken : HTTP_BAD_GATEWAY);
+    if (rv != OK && rv != DONE)
+        return conclude_error(txn, r, rv);
+    if (passed_by(r)) {
+        idem_txn_settle(txn, IDEM_EV_OVERSIZE, NULL);
+        return rv;
+    }
+    if (!rec->eos && rv == OK && !may_have_stopped(txn, r))
+        push_end(r);
+    if (!rec->eos || (rv == DONE && r->no_cache))
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    return conclude_complete(txn, r, rv);
+}
