@@ -1,0 +1,195 @@
+/*
+ * driver_lmdb_base.c - one environment per process and directory, shared by the instances that name it. For
+ * driver_lmdb.c.
+ *
+ * LMDB must not open a file twice in one process, so a registry by real path counts the users of each. It lasts from
+ * the first attach to the last detach, in memory of its own: configurations come and go while it stays. What a forked
+ * child finds here is its parent's, and is neither used nor closed.
+ */
+#include "driver_lmdb.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ATTACH_PATIENCE apr_time_from_sec(2)
+#define IDLE_AT_START 64 /* read transactions at most; further ones are made when needed */
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static lmdb_base *registry;
+
+static void prepare_locks(lmdb_base *base)
+{
+    pthread_rwlock_init(&base->gate, NULL);
+    pthread_mutex_init(&base->idle_lock, NULL);
+    pthread_mutex_init(&base->queue_lock, NULL);
+}
+
+/* Under turn: the rest of LMDB's table of readers is looked after, places are taken, the clock is set. */
+static apr_status_t settle_in(lmdb_base *base, char *why)
+{
+    MDB_txn *txn;
+    apr_time_t now;
+    int dead, this_boot, rc = mdb_reader_check(base->mdb, &dead);
+    int wanted = base->idle_room < IDLE_AT_START ? base->idle_room : IDLE_AT_START;
+
+    for (int i = 0; rc == 0 && i < wanted; i++) {
+        rc = mdb_txn_begin(base->mdb, NULL, MDB_RDONLY, &txn);
+        if (rc == MDB_READERS_FULL && i > 0) {
+            rc = 0;
+            break;
+        }
+        if (rc == 0 && i == 0) {
+            rc = idem_lmdb_clock_load(base, txn, &now, &this_boot);
+            idem_clock_start(&base->clock, now);
+        }
+        if (rc == 0) {
+            mdb_txn_reset(txn);
+            base->idle[base->idle_count++] = txn;
+        }
+    }
+    return rc ? idem_lmdb_failed(base, rc, "opening", why) : APR_SUCCESS;
+}
+
+static apr_status_t open_locks(lmdb_base *base, apr_time_t deadline, char *why)
+{
+    const char *said = NULL;
+    apr_status_t status =
+        idem_liveness_open(&base->liveness, idem_lmdb_path(base->dir, LMDB_OWNERS, base->pool), base->pool, &said);
+
+    if (status == APR_SUCCESS)
+        status = idem_filelock_open(&base->turn, idem_lmdb_path(base->dir, LMDB_TURN, base->pool), deadline, base->pool,
+                                    &said);
+    if (status != APR_SUCCESS)
+        apr_cpystrn(why, said ? said : "", LMDB_WHY);
+    return status;
+}
+
+static apr_status_t open_all(lmdb_base *base, char *why)
+{
+    apr_time_t deadline = apr_time_now() + ATTACH_PATIENCE;
+    apr_status_t status = open_locks(base, deadline, why);
+
+    if (status == APR_SUCCESS)
+        status = idem_lmdb_turn(base, deadline, why);
+    if (status != APR_SUCCESS)
+        return status;
+    status = idem_lmdb_open_base(base, why);
+    if (status == APR_SUCCESS)
+        status = settle_in(base, why);
+    idem_filelock_release(base->turn);
+    return status;
+}
+
+static void close_all(lmdb_base *base)
+{
+    idem_lmdb_close_base(base);
+    if (base->turn)
+        idem_filelock_close(base->turn);
+    if (base->liveness)
+        idem_liveness_close(base->liveness);
+    apr_pool_destroy(base->pool);
+}
+
+/* From no pool of the caller's: instances come and go with their configurations. */
+static apr_status_t make(lmdb_base **base, const lmdb_store *store, const char *dir)
+{
+    apr_pool_t *pool;
+    lmdb_base *mine;
+    apr_status_t status = apr_pool_create(&pool, NULL);
+
+    if (status != APR_SUCCESS)
+        return status;
+    mine = apr_pcalloc(pool, sizeof(*mine));
+    mine->pool = pool;
+    mine->pid = getpid();
+    mine->dir = apr_pstrdup(pool, dir);
+    mine->size = store->size;
+    mine->sync = store->sync;
+    mine->readers = idem_lmdb_readers(store->env);
+    mine->idle_room = (store->env->threads > 0 ? store->env->threads : 1) + 8;
+    mine->idle = apr_pcalloc(pool, sizeof(MDB_txn *) * (size_t)mine->idle_room);
+    mine->last = &mine->first;
+    if (idem_clock_boot_id(mine->boot) != APR_SUCCESS)
+        mine->boot[0] = '\0';
+    prepare_locks(mine);
+    *base = mine;
+    return APR_SUCCESS;
+}
+
+static lmdb_base *known(const char *dir)
+{
+    lmdb_base **at = &registry;
+    while (*at) {
+        if ((*at)->pid != getpid())
+            *at = (*at)->next; /* the parent's, inherited by a fork: not ours to use or to close */
+        else if (strcmp((*at)->dir, dir) == 0)
+            return *at;
+        else
+            at = &(*at)->next;
+    }
+    return NULL;
+}
+
+static apr_status_t get_locked(lmdb_base **base, const lmdb_store *store, const char *dir, char *why)
+{
+    apr_status_t status;
+
+    *base = known(dir);
+    if (*base) {
+        if ((*base)->sync != store->sync || (*base)->size != store->size) {
+            snprintf(why, LMDB_WHY, "%s is already open in this process with other options", dir);
+            return APR_EINVAL;
+        }
+        (*base)->users++;
+        return APR_SUCCESS;
+    }
+    status = make(base, store, dir);
+    if (status != APR_SUCCESS)
+        return status;
+    status = open_all(*base, why);
+    if (status != APR_SUCCESS) {
+        close_all(*base);
+        return status;
+    }
+    (*base)->users = 1;
+    (*base)->next = registry;
+    registry = *base;
+    return APR_SUCCESS;
+}
+
+apr_status_t idem_lmdb_base_get(lmdb_base **base, const lmdb_store *store, char *why)
+{
+    apr_status_t status;
+    char *dir = realpath(store->dir, NULL);
+
+    if (!dir) {
+        int err = errno;
+        idem_lmdb_complain(why, store, "find", err);
+        return APR_FROM_OS_ERROR(err);
+    }
+    pthread_mutex_lock(&registry_lock);
+    status = get_locked(base, store, dir, why);
+    pthread_mutex_unlock(&registry_lock);
+    free(dir);
+    return status;
+}
+
+void idem_lmdb_base_put(lmdb_base *base)
+{
+    if (base->pid != getpid())
+        return; /* a forked child's copy of its parent's store */
+    pthread_mutex_lock(&registry_lock);
+    if (--base->users == 0) {
+        for (lmdb_base **at = &registry; *at; at = &(*at)->next) {
+            if (*at == base) {
+                *at = base->next;
+                break;
+            }
+        }
+        close_all(base);
+    }
+    pthread_mutex_unlock(&registry_lock);
+}
