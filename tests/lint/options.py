@@ -15,7 +15,7 @@ STRING = r'"((?:[^"\\]|\\.)*)"'
 ROW = re.compile(r"^OPTION\((\w+), (\w+), (\w+), %s, (\w+), (\w+),\s+%s,\s+%s(.*?)\)$" % (STRING, STRING, STRING),
                  re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"\bIdempotency[A-Z]\w*")
-NOT_DIRECTIVES = {"stores", "store_named"}  # members that the glue fills, and that a row's setter fills along with its own
+NOT_DIRECTIVES = {"stores"}  # filled by http/stores.c
 CONF_PLACE = {"SERVER": "server", "LOCATION": "location", "HTACCESS": ".htaccess"}
 MANUAL_PLACE = {"SERVER": ("server config, virtual host", None),
                 "LOCATION": ("server config, virtual host, directory", None),
