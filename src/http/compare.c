@@ -84,7 +84,7 @@ idem_event idem_compare_settled(idem_txn *txn)
 
     if (likeness == IDEM_DIFFERENT)
         return IDEM_EV_DIFFERENT;
-    if (likeness == IDEM_SAME && (kept->body_flags & IDEM_BODY_USED)) {
+    if (likeness == IDEM_SAME && (kept->body_flags & IDEM_BODY_USED) && !txn->detecting) {
         txn->input_status = idem_intake_reach(txn, kept, &txn->head.print);
         if (txn->input_status != OK)
             return IDEM_EV_BODY_CUT;
@@ -101,6 +101,6 @@ idem_event idem_compare_settled(idem_txn *txn)
     }
     if (txn->seen.head.state == IDEM_RECORD)
         return IDEM_EV_SAME;
-    txn->problem = IDEM_RESPONSE_NOT_KEPT;
+    txn->problem = txn->detecting ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
     return IDEM_EV_SAME_TOMBSTONE;
 }

@@ -35,6 +35,17 @@ static void expose_one(request_rec *r, const char *name)
     apr_table_setn(table, EXPOSE, listed ? apr_pstrcat(r->pool, listed, ", ", name, NULL) : name);
 }
 
+/* Nobody else sees the response of a request that is only watched. */
+static void note_control(idem_txn *txn, request_rec *r)
+{
+    idem_control control;
+
+    memset(&control, 0, sizeof(control));
+    idem_control_read(r->headers_out, txn->settings->ttl, r->pool, &control);
+    idem_control_read(r->err_headers_out, txn->settings->ttl, r->pool, &control);
+    txn->app_says_no_store = control.no_store;
+}
+
 static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
@@ -42,9 +53,11 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
     if (APR_BRIGADE_EMPTY(bb))
         return ap_pass_brigade(f->next, bb);
+    if (txn && txn->detecting)
+        note_control(txn, r);
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
     apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
-    if (txn && header_out(r, "Access-Control-Allow-Origin")) {
+    if (txn && !txn->detecting && header_out(r, "Access-Control-Allow-Origin")) {
         if (txn->settings->replayed_header)
             expose_one(r, txn->settings->replayed_header);
         expose_one(r, "Idempotency-Error");

@@ -10,6 +10,7 @@
 #include "gate.h"
 
 #include "compare.h"
+#include "detect.h"
 #include "expose.h"
 #include "fingerprint.h"
 #include "intake.h"
@@ -33,13 +34,15 @@ static int visit(idem_txn *txn, request_rec *r)
     request_rec *outer = txn->inside;
     int rv;
 
-    idem_txn_export(txn, r);
+    if (!txn->detecting) {
+        idem_txn_export(txn, r);
+        idem_recorder_join(txn, r);
+    }
     idem_intake_join(txn, r);
-    idem_recorder_join(txn, r);
     idem_expose_join(r);
     txn->inside = r;
     rv = ap_run_handler(r);
-    rv = idem_recorder_conclude(txn, r, rv);
+    rv = txn->detecting ? idem_detect_conclude(txn, r, rv) : idem_recorder_conclude(txn, r, rv);
     txn->inside = outer;
     return rv;
 }
@@ -59,10 +62,19 @@ static int bypass(idem_txn *txn)
 
 static int replay(idem_txn *txn)
 {
+    if (txn->detecting)
+        return idem_detect_pass(txn, "replayed");
     IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,
              txn->seen.response.body.len);
     idem_txn_outcome(txn, "replayed");
     return idem_replay(txn, txn->r, txn->r->output_filters);
+}
+
+static int refuse(idem_txn *txn)
+{
+    if (txn->detecting)
+        return idem_detect_pass(txn, txn->problem ? idem_problem_info_of(txn->problem)->name : "replayed");
+    return idem_respond(txn, txn->r, txn->r->output_filters, 1);
 }
 
 /* ---- the decision --------------------------------------------------------------------------------------------------- */
@@ -98,7 +110,7 @@ static int decide(idem_txn *txn)
         case IDEM_DO_REPLAY:
             return replay(txn);
         case IDEM_DO_REFUSE:
-            return idem_respond(txn, txn->r, txn->r->output_filters, 1);
+            return refuse(txn);
         case IDEM_DO_NOTHING:
             return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
         default:
@@ -107,12 +119,12 @@ static int decide(idem_txn *txn)
     }
 }
 
-static int refuse(idem_txn *txn, idem_problem problem, const char *detail)
+static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 {
     txn->problem = problem;
     txn->detail = detail;
     txn->phase = IDEM_DONE; /* nothing was claimed, nothing will be */
-    return idem_respond(txn, txn->r, txn->r->output_filters, 1);
+    return refuse(txn);
 }
 
 static apr_status_t values_of(idem_txn *txn, const apr_array_header_t *parts, idem_part_value *values)
@@ -133,12 +145,17 @@ static apr_status_t values_of(idem_txn *txn, const apr_array_header_t *parts, id
 
 static apr_status_t name_slot(idem_txn *txn, idem_blob key)
 {
-    idem_part_value values[IDEM_PARTS_MAX];
+    idem_part_value values[IDEM_PARTS_MAX + 1];
     unsigned char slot[IDEM_SLOT_LEN];
+    int parts = txn->settings->scope->nelts;
     apr_status_t rv = values_of(txn, txn->settings->scope, values);
 
+    if (txn->detecting) { /* a name no part has: what was only watched never answers anybody */
+        values[parts].name = "detection";
+        values[parts++].value = idem_blob_str("only");
+    }
     if (rv == APR_SUCCESS)
-        rv = idem_slot_make(NULL, values, txn->settings->scope->nelts, key, slot);
+        rv = idem_slot_make(NULL, values, parts, key, slot);
     if (rv == APR_SUCCESS)
         idem_txn_set_slot(txn, slot);
     return rv;
@@ -220,9 +237,9 @@ static int consider(request_rec *r)
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (problem != IDEM_PROBLEM_NONE)
-        return refuse(txn, problem, detail);
+        return refuse_early(txn, problem, detail);
     if (!key.data)
-        return refuse(txn, IDEM_KEY_MISSING, NULL);
+        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
     return guard(txn, key);
 }
 
@@ -247,6 +264,8 @@ int idem_gate_log(request_rec *r)
 {
     idem_txn *txn = idem_txn_of(r);
 
+    if (txn && txn->detecting)
+        idem_detect_end(txn);
     for (; txn && r; r = r->next)
         idem_txn_export(txn, r);
     return DECLINED;

@@ -35,7 +35,7 @@ static ap_filter_rec_t *intake_handle;
 
 static int running(const idem_intake *intake)
 {
-    return intake->txn->phase == IDEM_RUNNING;
+    return intake->txn->phase == IDEM_RUNNING || intake->txn->detecting;
 }
 
 static apr_uint64_t declared_length(request_rec *r)
@@ -187,7 +187,7 @@ int idem_intake_prefetch(idem_txn *txn)
     apr_uint64_t declared = declared_length(txn->r);
     apr_status_t rv = APR_SUCCESS;
 
-    if (declared != IDEM_LENGTH_UNKNOWN && declared > limit)
+    if (txn->detecting || (declared != IDEM_LENGTH_UNKNOWN && declared > limit))
         return OK;
     while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
         rv = read_piece(intake, PIECE);
@@ -203,10 +203,11 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
     idem_intake *intake = txn->intake;
     apr_status_t rv;
 
-    print->declared = declared_length(txn->r);
+    /* Another boundary may be longer: a multipart body's length says nothing. */
+    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN : declared_length(txn->r);
     if (!intake || !intake->hash || !(print->body_flags & IDEM_BODY_USED))
         return APR_SUCCESS;
-    if (!intake->whole && txn->phase < IDEM_RUNNING)
+    if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
     rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
     if (rv == APR_SUCCESS)
@@ -214,8 +215,25 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
     return rv;
 }
 
+/*
+ * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart body is half
+ * seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at.
+ */
+static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const idem_print *print)
+{
+    apr_uint64_t margin = txn->asked.boundary ? 2 * IDEM_BOUNDARY_MAX : 0;
+
+    if (print->hashed == kept->hashed && !memcmp(print->body, kept->body, IDEM_DIGEST_LEN))
+        return 0;
+    if (print->hashed >= kept->hashed + margin)
+        return 0;
+    if (print->hashed + margin >= kept->hashed)
+        return margin ? 1 : (apr_size_t)(kept->hashed - print->hashed);
+    return kept->hashed - margin - print->hashed < PIECE ? (apr_size_t)(kept->hashed - margin - print->hashed) : PIECE;
+}
+
 /* A body read ahead whole, against a record that knows only its beginning: hash that beginning again. */
-static apr_status_t print_beginning(idem_txn *txn, apr_uint64_t bytes, idem_print *print)
+static apr_status_t print_beginning(idem_txn *txn, const idem_print *kept, idem_print *print)
 {
     idem_intake *intake = txn->intake;
     idem_bodyhash *hash;
@@ -228,13 +246,14 @@ static apr_status_t print_beginning(idem_txn *txn, apr_uint64_t bytes, idem_prin
 
         rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
         while (rv == APR_SUCCESS && used < len) {
-            apr_size_t piece = len - used;
+            apr_size_t piece;
 
             rv = idem_bodyhash_peek(hash, print->body, &print->hashed);
-            if (rv != APR_SUCCESS || print->hashed >= bytes)
+            piece = next_piece(txn, kept, print);
+            if (rv != APR_SUCCESS || !piece)
                 break;
-            if (piece > bytes - print->hashed)
-                piece = (apr_size_t)(bytes - print->hashed);
+            if (piece > len - used)
+                piece = len - used;
             idem_bodyhash_feed(hash, data + used, piece);
             used += piece;
         }
@@ -254,20 +273,20 @@ int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print)
         return OK;
     intake->comparing = 1;
     if (intake->whole && !(kept->body_flags & IDEM_BODY_WHOLE) && print->hashed != kept->hashed) {
-        rv = print_beginning(txn, kept->hashed, print);
+        rv = print_beginning(txn, kept, print);
         return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
     }
     while (rv == APR_SUCCESS && !intake->whole) {
-        rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
-        if (rv == APR_SUCCESS && print->hashed < kept->hashed) {
-            apr_uint64_t rest = kept->hashed - print->hashed;
+        apr_size_t piece;
 
-            rv = read_piece(intake, rest < PIECE ? (apr_off_t)rest : PIECE);
-        } else if (rv == APR_SUCCESS && (kept->body_flags & IDEM_BODY_WHOLE) && print->hashed == kept->hashed) {
-            rv = read_piece(intake, 1); /* does it end here too? */
-        } else {
+        rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+        piece = next_piece(txn, kept, print);
+        if (!piece && (kept->body_flags & IDEM_BODY_WHOLE) && print->hashed == kept->hashed)
+            piece = 1; /* does it end here too? */
+        if (!piece)
             break;
-        }
+        if (rv == APR_SUCCESS)
+            rv = read_piece(intake, (apr_off_t)piece);
     }
     if (rv != APR_SUCCESS)
         return input_failed(txn, rv);

@@ -70,6 +70,7 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->phase = IDEM_IDLE;
     txn->head.ttl = settings->ttl;
     txn->head.attempt = 1;
+    txn->detecting = settings->engine == IDEM_ENGINE_DETECTION;
     apr_cpystrn(txn->slot_name, "-", sizeof(txn->slot_name));
     apr_pool_userdata_setn(txn, TXN_KEY, NULL, r->pool);
     apr_pool_pre_cleanup_register(r->pool, txn, txn_end);
@@ -121,7 +122,8 @@ idem_event idem_txn_claim(idem_txn *txn)
         return idem_compare_found(txn);
     }
     store_trouble(txn, "claim", rv, why);
-    return txn->settings->store_failure == IDEM_FAILURE_BYPASS ? IDEM_EV_STORE_BYPASS : IDEM_EV_STORE_DOWN;
+    return txn->settings->store_failure == IDEM_FAILURE_BYPASS && !txn->detecting ? IDEM_EV_STORE_BYPASS
+                                                                                 : IDEM_EV_STORE_DOWN;
 }
 
 idem_event idem_txn_take_over(idem_txn *txn)
@@ -181,14 +183,17 @@ static void hand_to_keeper(idem_txn *txn, idem_blob value)
 
 static idem_event send_value(idem_txn *txn, idem_state state, const idem_response *response)
 {
-    idem_blob value;
+    idem_blob value = {NULL, 0};
     const char *why = NULL;
     apr_status_t rv;
 
     txn->head.state = state;
     rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
-    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
+    if (rv != APR_SUCCESS && state == IDEM_RECORD) {
+        if (rv != IDEM_ETOOBIG)
+            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: a field of it has a line break or no name");
         return IDEM_EV_TOO_BIG;
+    }
     if (rv == APR_SUCCESS)
         rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
     if (rv == APR_SUCCESS) {
@@ -202,7 +207,8 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
         return IDEM_EV_STORE_FULL;
     if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
         return IDEM_EV_TOO_BIG;
-    hand_to_keeper(txn, value);
+    if (value.data)
+        hand_to_keeper(txn, value);
     return IDEM_EV_STORE_DOWN;
 }
 
@@ -258,7 +264,7 @@ void idem_txn_look_again(idem_txn *txn)
 void idem_txn_outcome(idem_txn *txn, const char *outcome)
 {
     if (!txn->outcome)
-        txn->outcome = outcome;
+        txn->outcome = txn->detecting ? apr_pstrcat(txn->r->pool, "detected:", outcome, NULL) : outcome;
     idem_txn_export(txn, txn->r);
 }
 

@@ -31,6 +31,7 @@ typedef struct idem_txn {
     const char *detail;   /* NULL: the table's */
     int input_status;     /* an HTTP status where the request's body could not be read; 0 otherwise */
     int detecting;        /* DetectionOnly: say what would be done, and let the request run */
+    int app_says_no_store; /* detecting: seen as the response left */
     apr_time_t wait_until; /* when waiting for another owner ends; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
@@ -70,7 +71,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
 /* Fills txn->seen from the slot as it is now; problem says why where there is no record. */
 void idem_txn_look_again(idem_txn *txn);
 
-/* Sets the outcome's word, once; and the variables that go with it on r. */
+/* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
 void idem_txn_outcome(idem_txn *txn, const char *outcome);
 
 /* Writes IDEMPOTENCY_… into r's environment. */

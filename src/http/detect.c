@@ -1,0 +1,53 @@
+/*
+ * detect.c - what differs for a transaction that only watches.
+ *
+ * Called by the gate instead of answering, after a handler, and when the request is logged. The lease's table is the same; a
+ * finished request leaves a tombstone, which here stands for whatever would have been kept.
+ */
+#include "detect.h"
+
+#include "intake.h"
+#include "log.h"
+#include "recorder.h"
+
+#include <http_protocol.h>
+
+int idem_detect_pass(idem_txn *txn, const char *outcome)
+{
+    idem_txn_outcome(txn, outcome);
+    return DECLINED;
+}
+
+static idem_event verdict(const idem_txn *txn, request_rec *r, int rv)
+{
+    if (rv != OK && rv != DONE)
+        return idem_certainly_unsent(r, rv) && idem_is_release_status(txn, rv) ? IDEM_EV_RETRYABLE : IDEM_EV_OVERSIZE;
+    if (idem_intake_cut(txn))
+        return IDEM_EV_BODY_CUT;
+    if (r->connection->aborted)
+        return IDEM_EV_CUT;
+    return txn->app_says_no_store || idem_is_release_status(txn, r->status) ? IDEM_EV_RETRYABLE : IDEM_EV_OVERSIZE;
+}
+
+int idem_detect_conclude(idem_txn *txn, request_rec *r, int rv)
+{
+    if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
+        return rv;
+    if (rv != DECLINED)
+        idem_txn_settle(txn, verdict(txn, r, rv), NULL);
+    else if (r == txn->r)
+        idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
+    idem_txn_export(txn, txn->r);
+    return rv;
+}
+
+void idem_detect_end(idem_txn *txn)
+{
+    const idem_print *kept = &txn->seen.head.print;
+
+    if (txn->outcome && !strcmp(txn->outcome, "detected:replayed") && (kept->body_flags & IDEM_BODY_KNOWN) &&
+        idem_intake_print(txn, &txn->head.print) == APR_SUCCESS &&
+        idem_print_compare_body(kept, &txn->head.print) == IDEM_DIFFERENT)
+        txn->outcome = "detected:key-reused";
+    IDEM_LOG(txn, APLOG_INFO, 55, "%s", txn->outcome ? txn->outcome : "detected: nothing");
+}
