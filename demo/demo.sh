@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$2" && pwd)
 demo=$build/demo
 export LC_ALL=C.UTF-8 PATH=$PATH:/usr/sbin:/usr/local/sbin
+port=0
 SOCKET_PATH_MAX=100 # bytes; the kernel takes 107, mod_cgid adds a process id
 
 fail() {
@@ -28,7 +29,7 @@ until_true() { # SECONDS COMMAND…: looks twenty times a second
 
 # ---- processes: known by a file with the process id, and only ended if they are still what we started ----------------------
 
-ours() { [ -s "$1" ] && tr '\0' ' ' <"/proc/$(cat "$1")/cmdline" 2>/dev/null | grep -qF "$demo/"; }
+ours() { [ -s "$1" ] && { tr '\0' ' ' <"/proc/$(cat "$1")/cmdline"; } 2>/dev/null | grep -qF "$demo/"; }
 gone() { ! ours "$1"; }
 end() { # PIDFILE
     if ours "$1"; then
@@ -67,7 +68,7 @@ make_folders() {
         echo "(user $user cannot enter $demo: the shop is in $home)"
     fi
     run=$home/run
-    mkdir -p "$home/shop" "$home/ledger" "$home/bank" "$home/run"
+    mkdir -p "$demo/answers" "$home/shop" "$home/ledger" "$home/bank" "$home/run"
     if [ ${#run} -gt $((SOCKET_PATH_MAX - 10)) ]; then
         run=$(mktemp -d /tmp/idempotency-demo.XXXXXX)
         echo "(the path is too long for sockets: they are in $run)"
@@ -86,6 +87,7 @@ fill() { # TEMPLATE FILE USER-LINES
     text=${text//@MODULES@/$modules}
     text=${text//@PORT@/$port}
     text=${text//@RUN@/$run}
+    text=${text//@DEMO@/$demo}
     printf '%s\n' "${text//@HOME@/$home}" >"$2"
 }
 
@@ -148,7 +150,7 @@ stop() {
         case $folder in /tmp/idempotency-demo.*) rm -rf "$folder" ;; esac
     done <"$demo/folders"
     if [ "${1:-}" != quietly ]; then
-        [ -n "$was" ] && echo "The demo is stopped. Its logs and ledgers are in $demo." || echo "The demo was not running."
+        [ -n "$was" ] && echo "The demo is stopped. Its logs are in $demo." || echo "The demo was not running."
     fi
 }
 

@@ -8,7 +8,7 @@ else
     bold='' green='' plain=''
 fi
 
-scene() { printf '\n%s%s%s\n\n' "$bold" "$*" "$plain"; }
+scene() { printf '%s%s%s\n\n' "$bold" "$*" "$plain"; }
 
 promise() { # WHAT COMMAND…
     local what=$1
@@ -21,6 +21,7 @@ typed() { # the words of a command as one would type them
     local word line=''
     for word; do
         case $word in
+        '&') line+=' &' ;;
         *[!A-Za-z0-9_./:=-]*) line+=" '$word'" ;;
         *) line+=" $word" ;;
         esac
@@ -34,7 +35,7 @@ order_command() { # SHOP KEY FORM
 
 # Prints an answer without what says nothing here: dates, lengths, the server's name.
 show() {
-    grep -avEi '^(date|server|content-length|connection|keep-alive|x-powered-by|upgrade|cache-control|content-language):' "$demo/answer.$1" |
+    grep -avEi '^(date|server|content-length|connection|keep-alive|x-powered-by|upgrade|cache-control|content-language):' "$demo/answers/$1" |
         tr -d '\r' | sed 's/^/    /'
     echo
 }
@@ -42,26 +43,26 @@ show() {
 ask() { # NAME SHOP KEY FORM: sends an order and keeps the answer as NAME
     order_command "$2" "$3" "$4"
     typed "${command[@]}"
-    "${command[@]}" --max-time 30 >"$demo/answer.$1" || fail "curl: no answer"
+    "${command[@]}" --max-time 30 >"$demo/answers/$1" || fail "curl: no answer"
     show "$1"
 }
 
-status_is() { head -n 1 "$demo/answer.$1" | grep -q "^HTTP/1.1 $2 "; }
-has() { tr -d '\r' <"$demo/answer.$1" | grep -qix "$2"; }
-body() { sed '1,/^\r*$/d' "$demo/answer.$1"; }
-same_answer() { cmp -s <(body "$1") <(body "$2") && [ "$(head -n 1 "$demo/answer.$1")" = "$(head -n 1 "$demo/answer.$2")" ]; }
+status_is() { head -n 1 "$demo/answers/$1" | grep -q "^HTTP/1.1 $2 "; }
+has() { tr -d '\r' <"$demo/answers/$1" | grep -qix "$2"; }
+body() { sed '1,/^\r*$/d' "$demo/answers/$1"; }
+same_answer() { cmp -s <(body "$1") <(body "$2") && [ "$(head -n 1 "$demo/answers/$1")" = "$(head -n 1 "$demo/answers/$2")" ]; }
 first_run() { status_is "$1" 201 && ! has "$1" 'idempotent-replayed: .*'; }
 replay_of() { has "$1" 'idempotent-replayed: true' && same_answer "$1" "$2"; }
 problem_is() { status_is "$1" "$2" && has "$1" "idempotency-error: $3"; }
 
-fetch_ledger() { curl -s --max-time 30 "http://127.0.0.1:$port/shop/$1" >"$demo/ledger.$1"; }
-orders_are() { [ "$(grep -c '^order' "$demo/ledger.$1")" -eq "$2" ]; }
+fetch_ledger() { curl -s --max-time 30 "http://127.0.0.1:$port/shop/$1" >"$demo/answers/ledger.$1"; }
+orders_are() { [ "$(grep -c '^order' "$demo/answers/ledger.$1")" -eq "$2" ]; }
 ledger() { # SHOP ORDERS
     typed curl -s "http://127.0.0.1:$port/shop/$1"
     fetch_ledger "$1" || fail "curl: no answer"
-    sed 's/^/    /' "$demo/ledger.$1"
+    sed 's/^/    /' "$demo/answers/ledger.$1"
     echo
-    promise "the ledger has $2 order(s)" orders_are "$1" "$2"
+    promise "orders in the ledger: $2" orders_are "$1" "$2"
 }
 
 two_at_once() { # SHOP
@@ -69,7 +70,7 @@ two_at_once() { # SHOP
     rm -f "$home/bank/waiting"
     order_command "$1" "$1-chair" 'item=chair&quantity=4'
     typed "${command[@]}" '&'
-    "${command[@]}" --max-time 40 >"$demo/answer.$1.first" &
+    "${command[@]}" --max-time 40 >"$demo/answers/$1.first" &
     local first=$!
     until_true 15 test -e "$home/bank/waiting" || fail "the order did not reach the shop"
     echo "    (the shop waits for the bank; meanwhile, the same order once more)"
@@ -110,6 +111,7 @@ restart() {
     echo "    (stopped)"
     start_httpd || fail "httpd did not start again"
     echo "    (started)"
+    echo
 }
 
 after_restart() { # SHOP WHAT
@@ -126,6 +128,7 @@ dialogue() {
     echo
     fill "$here/idempotency.conf.in" "$demo/idempotency.conf" ''
     sed 's/^/    /' "$demo/idempotency.conf"
+    echo
     talk_to cgi "a CGI script"
     talk_to php "a PHP page under FPM"
     restart
@@ -133,6 +136,6 @@ dialogue() {
     after_restart php "a PHP page under FPM"
     scene "All promises were kept. The shop is still open:"
     echo "    go on      curl -i http://127.0.0.1:$port/shop/php -H 'Idempotency-Key: mine' -d 'item=table&quantity=1'"
-    echo "    see        $demo: httpd.conf, access.log (each request with its outcome), error.log"
+    echo "    see        $demo/: httpd.conf, access.log (each request with its outcome), error.log"
     echo "    stop       make demo-stop"
 }

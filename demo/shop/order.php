@@ -30,7 +30,6 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
     $db->prepare('INSERT INTO orders (item, quantity, placed) VALUES (?, ?, ?)')
         ->execute([$_POST['item'], (int)$_POST['quantity'], $time]);
     $number = $db->lastInsertId();
-    setcookie('last_order', $number);
     http_response_code(201);
     header("Location: {$_SERVER['SCRIPT_NAME']}?order=$number");
     printf("Thank you! Order %d, placed at %s, receipt %d.\n", $number, $time, random_int(0, 899999));
