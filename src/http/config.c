@@ -21,8 +21,13 @@ APLOG_USE_MODULE(idempotency);
 /* httpd hands on so many words of a directive (AP_MAX_ARGC, which it keeps to itself) and drops the others without a word. */
 #define WORDS_MAX 64
 
-static const idem_choice engines[] = {{"On", IDEM_ENGINE_ON}, {"Off", IDEM_ENGINE_OFF}, {NULL, 0}};
+static const idem_choice engines[] = {
+    {"On", IDEM_ENGINE_ON}, {"Off", IDEM_ENGINE_OFF}, {"DetectionOnly", IDEM_ENGINE_DETECTION}, {NULL, 0}};
 static const idem_choice flags[] = {{"On", 1}, {"Off", 0}, {NULL, 0}};
+static const idem_choice concurrencies[] = {
+    {"reject", IDEM_CONCURRENT_REJECT}, {"wait", IDEM_CONCURRENT_WAIT}, {NULL, 0}};
+static const idem_choice responses[] = {
+    {"buffer", IDEM_RESPONSE_BUFFER}, {"stream", IDEM_RESPONSE_STREAM}, {NULL, 0}};
 static const idem_choice interruptions[] = {
     {"refuse", IDEM_INTERRUPTED_REFUSE}, {"retry", IDEM_INTERRUPTED_RETRY}, {NULL, 0}};
 static const idem_choice failures[] = {{"refuse", IDEM_FAILURE_REFUSE}, {"bypass", IDEM_FAILURE_BYPASS}, {NULL, 0}};

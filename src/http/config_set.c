@@ -146,6 +146,20 @@ const char *idem_set_choice(cmd_parms *cmd, const idem_option *option, const ide
     return apr_psprintf(cmd->pool, "must be %s, not \"%s\"", choices_text(cmd->pool, option->choices), words->word[0]);
 }
 
+/* "wait" may be followed by how long; "wait" alone is half a minute. */
+const char *idem_set_concurrent(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    idem_words first = {words->count < 1 ? words->count : 1, words->word};
+    const char *wrong = idem_set_choice(cmd, option, &first, one);
+
+    one->here.wait = apr_time_from_sec(30);
+    if (wrong || words->count == 1)
+        return wrong;
+    if (words->count == 2 && one->here.concurrent == IDEM_CONCURRENT_WAIT)
+        return set_quantity(cmd, option, words->word[1], durations, &one->here.wait);
+    return "takes reject, wait, or wait and a duration";
+}
+
 const char *idem_set_text(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
 {
     const char *wrong = idem_one_word(cmd, words);
