@@ -4,7 +4,7 @@
 
 deps:
 	@tests/deps/install build demo test
-deps-%:
+deps-build deps-demo: deps-%:
 	@tests/deps/install build $(filter-out build,$*)
 ## make deps          install the Debian packages that building, demo and tests need (make deps-build, deps-demo: only those)
 
