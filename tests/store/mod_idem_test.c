@@ -7,9 +7,9 @@
  * The store "wrap:CONTROLDIR,INNERURL" (wrap:/tmp/x,lmdb:store) hands every call to the store INNERURL. OP below is one
  * of claim takeover renew settle release fetch each forget sweep status, or all for each of them.
  *
- *   CONTROLDIR/calls      gets a line for each call, in one write: "OP RESULT PID SLOT" (SLOT: 8 hex digits, or -). RESULT
- *                         is ok exists notfound lost full toobig damaged alive timeout, or error-NUMBER. A call that
- *                         starts to wait at block-OP writes "OP blocked PID SLOT" first.
+ *   CONTROLDIR/calls      gets a line for each call, in one write: "OP RESULT PID SLOT" (SLOT: 8 hex digits, or -).
+ *                         RESULT is ok exists notfound lost full toobig damaged alive timeout, or error-NUMBER. A call
+ *                         that starts to wait at block-OP writes "OP blocked PID SLOT" first.
  *   CONTROLDIR/block-OP   while it is there (a file or a fifo) the call waits, looking every 5 ms; if a file contains
  *                         "timed", until the call's deadline at most, and the call then fails as timeout
  *   CONTROLDIR/delay-OP   contains milliseconds: the call sleeps so long first
@@ -21,8 +21,9 @@
  * Handlers (arguments from the query string, %-decoded; count=FILE gets one line per execution: "PID"):
  *
  *   SetHandler idem-test-rwrite   chunks=N (3) size=BYTES (64) gate=FIFO flush=1 count=FILE done=FILE
- *       writes N chunks with ap_rwrite. Before each but the first it opens the fifo for reading, and goes on when it has
- *       been opened for writing and closed again. done gets "PID complete", or "PID cut I" if chunk I could not be written.
+ *       writes N chunks with ap_rwrite. Before each but the first it opens the fifo for reading, and goes on when it
+ *       has been opened for writing and closed again. done gets "PID complete", or "PID cut I" if chunk I could not
+ *       be written.
  *   SetHandler idem-test-error    status=NNN (500) count=FILE
  *       returns the status and writes nothing.
  */
@@ -95,6 +96,8 @@ typedef struct wrap_call {
     const unsigned char *slot; /* or NULL */
     int ambiguous;             /* do it, then deny it */
 } wrap_call;
+
+static const idem_driver wrap_driver;
 
 static idem_store *inner_of(idem_store *store)
 {
@@ -215,6 +218,7 @@ static apr_status_t wrap_configure(idem_store **out, const idem_env *env, const 
     wrap_store *store = apr_pcalloc(pool, sizeof(*store));
     const char *comma = strchr(rest, ','), *colon = comma ? strchr(comma, ':') : NULL;
     const idem_driver *driver;
+    apr_status_t rv;
 
     if (!colon) {
         *why = "write wrap:CONTROLDIR,INNERURL";
@@ -226,9 +230,11 @@ static apr_status_t wrap_configure(idem_store **out, const idem_env *env, const 
         *why = apr_pstrcat(pool, "no store driver for ", comma + 1, NULL);
         return APR_EINVAL;
     }
+    store->super.driver = &wrap_driver;
     store->dir = apr_pstrmemdup(pool, rest, (apr_size_t)(comma - rest));
     *out = &store->super;
-    return adopt(store, driver->configure(&store->inner, env, colon + 1, options, pool, why));
+    rv = driver->configure(&store->inner, env, colon + 1, options, pool, why);
+    return rv == APR_SUCCESS ? adopt(store, rv) : rv;
 }
 
 static apr_status_t wrap_open(idem_store *store, apr_pool_t *pool, const char **why)
