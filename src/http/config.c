@@ -26,8 +26,7 @@ static const idem_choice engines[] = {
 static const idem_choice flags[] = {{"On", 1}, {"Off", 0}, {NULL, 0}};
 static const idem_choice concurrencies[] = {
     {"reject", IDEM_CONCURRENT_REJECT}, {"wait", IDEM_CONCURRENT_WAIT}, {NULL, 0}};
-static const idem_choice responses[] = {
-    {"buffer", IDEM_RESPONSE_BUFFER}, {"stream", IDEM_RESPONSE_STREAM}, {NULL, 0}};
+static const idem_choice responses[] = {{"buffer", IDEM_RESPONSE_BUFFER}, {"stream", IDEM_RESPONSE_STREAM}, {NULL, 0}};
 static const idem_choice interruptions[] = {
     {"refuse", IDEM_INTERRUPTED_REFUSE}, {"retry", IDEM_INTERRUPTED_RETRY}, {NULL, 0}};
 static const idem_choice failures[] = {{"refuse", IDEM_FAILURE_REFUSE}, {"bypass", IDEM_FAILURE_BYPASS}, {NULL, 0}};
@@ -36,9 +35,11 @@ static const idem_choice cookies[] = {
     {"auto", IDEM_COOKIE_AUTO}, {"keep", IDEM_COOKIE_KEEP}, {"omit", IDEM_COOKIE_OMIT}, {NULL, 0}};
 
 /* Where a row's word allows a directive: httpd's own check (override), and ours for what httpd's cannot tell apart. */
+#define OVERRIDE_GLOBAL RSRC_CONF
 #define OVERRIDE_SERVER RSRC_CONF
 #define OVERRIDE_LOCATION (RSRC_CONF | ACCESS_CONF)
 #define OVERRIDE_HTACCESS OR_FILEINFO
+#define FORBIDDEN_GLOBAL (GLOBAL_ONLY | NOT_IN_HTACCESS)
 #define FORBIDDEN_SERVER (NOT_IN_DIR_CONTEXT | NOT_IN_HTACCESS)
 #define FORBIDDEN_LOCATION (NOT_IN_LIMIT | NOT_IN_HTACCESS)
 #define FORBIDDEN_HTACCESS NOT_IN_LIMIT

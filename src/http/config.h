@@ -24,39 +24,39 @@ typedef struct idem_key_format {
 
 /* What holds where a request is served; sizes in bytes, durations in microseconds. Lists are never NULL. */
 typedef struct idem_settings {
-    int engine;                              /* idem_engine */
-    apr_array_header_t *methods;             /* of const char * */
-    apr_array_header_t *key_sources;         /* of idem_part, in order */
+    int engine;                      /* idem_engine */
+    apr_array_header_t *methods;     /* of const char * */
+    apr_array_header_t *key_sources; /* of idem_part, in order */
     int require_key;
     const idem_key_format *key_format;
     apr_int64_t key_min, key_max;
-    apr_array_header_t *scope;               /* of idem_part */
-    apr_array_header_t *fingerprint;         /* of idem_part */
-    apr_array_header_t *session_cookies;     /* of const char * */
+    apr_array_header_t *scope;           /* of idem_part */
+    apr_array_header_t *fingerprint;     /* of idem_part */
+    apr_array_header_t *session_cookies; /* of const char * */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
-    int concurrent;                          /* idem_concurrent */
-    apr_int64_t wait;                        /* how long a duplicate waits at most */
-    int interrupted;                         /* idem_interrupted */
-    int store_failure;                       /* idem_store_failure */
-    apr_array_header_t *release_status;      /* of const char *: "429" */
-    int mismatch_status;                     /* 400, 409 or 422 */
+    int concurrent;                     /* idem_concurrent */
+    apr_int64_t wait;                   /* how long a duplicate waits at most */
+    int interrupted;                    /* idem_interrupted */
+    int store_failure;                  /* idem_store_failure */
+    apr_array_header_t *release_status; /* of const char *: "429" */
+    int mismatch_status;                /* 400, 409 or 422 */
     apr_int64_t max_response;
-    int response;                            /* idem_response_mode */
-    apr_array_header_t *omit_headers;        /* of const char * */
-    int set_cookie;                          /* idem_set_cookie */
-    const char *replayed_header;             /* NULL for none */
-    const char *help;                        /* NULL for none */
+    int response;                     /* idem_response_mode */
+    apr_array_header_t *omit_headers; /* of const char * */
+    int set_cookie;                   /* idem_set_cookie */
+    const char *replayed_header;      /* NULL for none */
+    const char *help;                 /* NULL for none */
 } idem_settings;
 
 /* What a server (virtual host) says. */
 typedef struct idem_server_settings {
-    const char *store_url;       /* "lmdb:idempotency" */
-    int store_named;             /* an administrator wrote IdempotencyStore */
+    const char *store_url;            /* "lmdb:idempotency" */
+    int store_named;                  /* an administrator wrote IdempotencyStore */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
     apr_int64_t store_timeout;
-    apr_int64_t max_waiters;                 /* 0: a quarter of the workers */
-    void *stores;                /* http/stores.c keeps the server's front here */
+    apr_int64_t max_waiters; /* 0: a quarter of the workers */
+    void *stores;            /* http/stores.c keeps the server's front here */
 } idem_server_settings;
 
 /* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */

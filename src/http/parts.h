@@ -53,11 +53,11 @@ const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use,
 typedef struct idem_asked {
     request_rec *r;
     request_rec *first;
-    const char *method;          /* from the request line */
-    idem_blob path, query;       /* octets as sent; query.data NULL without '?' or with nothing behind it */
+    const char *method;    /* from the request line */
+    idem_blob path, query; /* octets as sent; query.data NULL without '?' or with nothing behind it */
     const apr_array_header_t *session_cookies; /* of const char *, for credentials */
-    const char *content_type;    /* with a multipart boundary taken out, NULL if there is none */
-    const char *boundary;        /* the boundary taken out, NULL if none was */
+    const char *content_type;                  /* with a multipart boundary taken out, NULL if there is none */
+    const char *boundary;                      /* the boundary taken out, NULL if none was */
 } idem_asked;
 
 /* Fills all of asked but session_cookies, content_type and boundary. */

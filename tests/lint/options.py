@@ -16,8 +16,9 @@ ROW = re.compile(r"^OPTION\((\w+), (\w+), (\w+), %s, (\w+), (\w+),\s+%s,\s+%s(.*
                  re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"\bIdempotency[A-Z]\w*")
 NOT_DIRECTIVES = {"stores"}  # filled by http/stores.c
-CONF_PLACE = {"SERVER": "server", "LOCATION": "location", "HTACCESS": ".htaccess"}
-MANUAL_PLACE = {"SERVER": ("server config, virtual host", None),
+CONF_PLACE = {"GLOBAL": "main server", "SERVER": "server", "LOCATION": "location", "HTACCESS": ".htaccess"}
+MANUAL_PLACE = {"GLOBAL": ("server config", None),
+                "SERVER": ("server config, virtual host", None),
                 "LOCATION": ("server config, virtual host, directory", None),
                 "HTACCESS": ("server config, virtual host, directory, .htaccess", "FileInfo")}
 

@@ -1,0 +1,191 @@
+"""A wrong configuration does not start, and says in one sentence what the directive takes and what it was given."""
+import re
+
+import pytest
+
+import env
+from httpd import Httpd
+
+pytestmark = pytest.mark.mpm_independent
+
+HELP = ('must be an http or https URL, an absolute path or none, in ASCII without spaces, quotes, "<", ">" and "#", '
+        'not "{}"')
+SOURCES = "header:NAME, query:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
+SCOPES = "host, user, credentials, method, path, addr, header:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
+FINGERPRINTS = ("user, credentials, method, path, query, body, addr, header:NAME, cookie:NAME, env:NAME, "
+                "expr=EXPRESSION")
+SAFE = 'must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as "{}" does'
+MIXED = "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once"
+
+# Directive, words, and the sentence behind the directive's name.
+WRONG = [
+    ("Engine", "maybe", 'must be On, Off or DetectionOnly, not "maybe"'),
+    ("Engine", "On Off", "takes one value, not 2"),
+    ("RequireKey", "yes", 'must be On or Off, not "yes"'),
+    ("TTL", "0", 'must be between 1s and 400d, not "0"'),
+    ("TTL", "401d", 'must be between 1s and 400d, not "401d"'),
+    ("TTL", "999ms", 'must be between 1s and 400d, not "999ms"'),
+    ("TTL", "10sec", 'must be between 1s and 400d, not "10sec"'),
+    ("TTL", "5m", 'must be between 1s and 400d, not "5m"'),
+    ("TTL", "-1", 'must be between 1s and 400d, not "-1"'),
+    ("TTL", "99999999999999999999", 'must be between 1s and 400d, not "99999999999999999999"'),
+    ("TTL", "106751991168d", 'must be between 1s and 400d, not "106751991168d"'),
+    ("TTL", "", "takes one value, not 0"),
+    ("TTL", "1h 2h", "takes one value, not 2"),
+    ("StoreTimeout", "9ms", 'must be between 10ms and 10s, not "9ms"'),
+    ("StoreTimeout", "11s", 'must be between 10ms and 10s, not "11s"'),
+    ("Prefetch", "17M", 'must be between 0 and 16M, not "17M"'),
+    ("Prefetch", "-1", 'must be between 0 and 16M, not "-1"'),
+    ("Spool", "10241M", 'must be between 0 and 10G, not "10241M"'),
+    ("Spool", "1T", 'must be between 0 and 10G, not "1T"'),
+    ("MaxResponse", "1023", 'must be between 1K and 1G, not "1023"'),
+    ("MaxResponse", "9999999999G", 'must be between 1K and 1G, not "9999999999G"'),
+    ("KeyLength", "0 10", 'must be between 1 and 1024, not "0"'),
+    ("KeyLength", "1 1025", 'must be between 1 and 1024, not "1025"'),
+    ("KeyLength", "1 1K", 'must be between 1 and 1024, not "1K"'),
+    ("KeyLength", "10 9", 'must not have a MIN above its MAX, as "10 9" has'),
+    ("KeyLength", "10", "takes two values, MIN and MAX, not 1"),
+    ("KeyFormat", "[a", 'must be any, uuid or a regular expression, not "[a"'),
+    ("KeyFormat", "a)|(b", 'must be any, uuid or a regular expression, not "a)|(b"'),
+    ("Methods", "GET", SAFE.format("GET")),
+    ("Methods", "POST connect", SAFE.format("connect")),
+    ("Methods", "+TRACE", SAFE.format("TRACE")),
+    ("Methods", "post", 'must name methods as clients send them, "POST", not "post"'),
+    ("Methods", '"A B"', 'takes names of HTTP methods, not "A B"'),
+    ("Methods", "+", 'takes names of HTTP methods, not ""'),
+    ("Methods", "none", "must name something, not none"),
+    ("Methods", "", "takes at least one word"),
+    ("Methods", "+LOCK PUT", MIXED),
+    ("Key", "nonsense", f'does not know "nonsense"; it takes {SOURCES}'),
+    ("Key", "body", f'does not know "body"; it takes {SOURCES}'),
+    ("Key", "form:key", f'does not know "form:key"; it takes {SOURCES}'),
+    ("Key", "json:/key", f'does not know "json:/key"; it takes {SOURCES}'),
+    ("Key", "fingerprint", f'does not know "fingerprint"; it takes {SOURCES}'),
+    ("Key", "none", "must name something, not none"),
+    ("Key", "header:", 'takes the name of a header behind header:, not ""'),
+    ("Key", "header:a:b", 'takes the name of a header behind header:, not "a:b"'),
+    ("Key", "cookie:a=b", 'takes the name of a cookie behind cookie:, not "a=b"'),
+    ("Key", "query:", 'takes the name of a query parameter behind query:, not ""'),
+    ("Key", "env:", 'takes the name of an environment variable behind env:, not ""'),
+    ("Key", "expr=", 'takes an expression behind expr=, not ""'),
+    ("Key", "expr=%{HTTP_HOST", 'cannot take the expression "%{HTTP_HOST": '),
+    ("Scope", "query", f'does not know "query"; it takes {SCOPES}'),
+    ("Scope", "body", f'does not know "body"; it takes {SCOPES}'),
+    ("Scope", "none host", "takes none alone, not among other words or with a sign"),
+    ("Scope", "-none", "takes none alone, not among other words or with a sign"),
+    ("Scope", "+addr user", MIXED),
+    ("Fingerprint", "host", f'does not know "host"; it takes {FINGERPRINTS}'),
+    ("Fingerprint", "body=json", f'does not know "body=json"; it takes {FINGERPRINTS}'),
+    ("Fingerprint", "body=form", f'does not know "body=form"; it takes {FINGERPRINTS}'),
+    ("Fingerprint", " ".join(f"header:h{i}" for i in range(17)), "takes at most 16 parts, not 17"),
+    ("SessionCookie", '"a;b"', 'takes names of cookies, not "a;b"'),
+    ("SessionCookie", " ".join(f"c{i}" for i in range(70)), "takes fewer than 64 words"),
+    ("ReleaseStatus", "503 600", 'takes statuses between 200 and 599, not "600"'),
+    ("ReleaseStatus", "50", 'takes statuses between 200 and 599, not "50"'),
+    ("ReleaseStatus", "5xx", 'takes statuses between 200 and 599, not "5xx"'),
+    ("MismatchStatus", "418", 'must be 400, 409 or 422, not "418"'),
+    ("OmitHeaders", '"X Y"', 'takes the name of a header (RFC 9110, 5.1), not "X Y"'),
+    ("ReplayedHeader", "X:", 'takes the name of a header (RFC 9110, 5.1), not "X:"'),
+    ("SetCookie", "never", 'must be auto, keep or omit, not "never"'),
+    ("Concurrent", "queue", 'must be reject or wait, not "queue"'),
+    ("Concurrent", "wait 6min", 'must be between 1s and 5min, not "6min"'),
+    ("Concurrent", "reject 5s", "takes reject, wait, or wait and a duration"),
+    ("MaxWaiters", "100001", 'must be between 0 and 100000, not "100001"'),
+    ("Response", "flush", 'must be buffer or stream, not "flush"'),
+    ("Interrupted", "wait", 'must be refuse or retry, not "wait"'),
+    ("StoreFailure", "ignore", 'must be refuse or bypass, not "ignore"'),
+    ("Help", "ftp://h/", HELP.format("ftp://h/")),
+    ("Help", "page", HELP.format("page")),
+    ("Help", "//h/page", HELP.format("//h/page")),
+    ("Help", "https:///page", HELP.format("https:///page")),
+    ("Help", "https://h/page#part", HELP.format("https://h/page#part")),
+    ("Help", "/page>;rel=x", HELP.format("/page>;rel=x")),
+    ("Help", '"/a page"', HELP.format("/a page")),
+    ("Store", "", "takes the URL of a store and its options: URL [OPTION=VALUE ...]"),
+    ("Store", "lmdb:x sync", 'takes options in the form OPTION=VALUE behind its URL, not "sync"'),
+]
+
+RIGHT = ["Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min", "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G",
+         "MaxResponse 1K", "MaxResponse 1048576", "KeyLength 1024 1024", "KeyFormat UUID", 'KeyFormat "(?i)[a-z]+"',
+         "Methods PURGE", "Methods +LOCK -PUT", "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
+         "Fingerprint -credentials +env:X", "SessionCookie none", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
+         "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409"]
+
+# What may stand where: a server's directives nowhere inside, none inside <Limit>.
+MISPLACED = [
+    ("<Location />\nIdempotencyStore lmdb:x\n</Location>", "IdempotencyStore not allowed in <Location> context"),
+    ("<Directory />\nIdempotencyStoreTimeout 1s\n</Directory>", "IdempotencyStoreTimeout not allowed in <Directory> context"),
+    ('<If "true">\nIdempotencyStore lmdb:x\n</If>', "IdempotencyStore not allowed in <If> context"),
+    ("<Files x>\nIdempotencyStore lmdb:x\n</Files>", "IdempotencyStore not allowed in <Files> context"),
+    ("<VirtualHost *:1>\nIdempotencyMaxWaiters 1\n</VirtualHost>",
+     "IdempotencyMaxWaiters cannot occur within <VirtualHost> section"),
+    ("<Location />\n<Limit POST>\nIdempotencyEngine On\n</Limit>\n</Location>",
+     "IdempotencyEngine cannot occur within <Limit> or <LimitExcept> section"),
+]
+
+
+@pytest.fixture(scope="module")
+def configtest(stage):
+    """The verdict of httpd on some lines: 0 and no sentence, or another number and what it said."""
+    server = Httpd(stage, modules=["proxy_balancer", "lbmethod_byrequests"])
+    (server.root / "logs").mkdir()  # an example of the manual writes there
+
+    def check(lines):
+        server.config = lines + "\n"
+        code, said = server.check_config()
+        return code, [line for line in said.splitlines() if line.startswith("Idempotency")], said
+    return check
+
+
+@pytest.mark.parametrize("name, words, sentence", WRONG, ids=[f"{name} {words}"[:40] for name, words, _ in WRONG])
+def test_wrong_value(configtest, name, words, sentence):
+    code, sentences, said = configtest(f"Idempotency{name} {words}")
+    assert code != 0, "it was accepted"
+    assert len(sentences) == 1, said
+    assert sentences[0].startswith(f"Idempotency{name} {sentence}")
+    assert sentence.endswith(": ") or sentences[0].endswith(sentence)
+
+
+@pytest.mark.parametrize("line", RIGHT)
+def test_right_value(configtest, line):
+    code, _, said = configtest("Idempotency" + line)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("lines, sentence", MISPLACED)
+def test_wrong_place(configtest, lines, sentence):
+    code, sentences, said = configtest(lines)
+    assert code != 0
+    assert sentences == [sentence], said
+
+
+@pytest.mark.parametrize("line", ["IdempotencyLease 30s", "IdempotencySecret file:/x", "IdempotencyMaxKeys 10"])
+def test_what_is_no_directive(configtest, line):
+    code, _, said = configtest(line)
+    assert code != 0
+    assert f"Invalid command '{line.split()[0]}'" in said
+
+
+def examples():
+    return re.findall(r"^```apache\n(.*?)^```$", (env.REPO / "docs/manual.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_manual_has_an_example_of_each_directive():
+    headings = re.findall(r"^### (Idempotency\w+)$", (env.REPO / "docs/manual.md").read_text(), re.MULTILINE)
+    assert headings and [name for name in headings if name not in "".join(examples())] == []
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda text: text.split("\n")[0][:40])
+def test_examples_of_the_manual(configtest, example):
+    code, _, said = configtest(example)
+    assert code == 0, said
+
+
+def test_configuration_file_changes_nothing(configtest):
+    """Every line of it that is commented out is the default: said aloud, it is accepted as well."""
+    text = (env.REPO / "conf/idempotency.conf").read_text()
+    lines = re.findall(r"^ *#(Idempotency\w+ .*)$", text, re.MULTILINE)
+    assert len(lines) > 20
+    assert not re.search(r"^ *Idempotency", text, re.MULTILINE)
+    code, _, said = configtest("\n".join(lines))
+    assert code == 0, said
