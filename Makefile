@@ -56,8 +56,6 @@ OFFLINE   := $(call objects,$(filter-out src/store/driver_socach%,$(STORE_SRC)))
 # Inside httpd the registry has more drivers: the same source, compiled once more.
 REGISTRY  := $(BUILD)/src/store/registry_httpd.o
 MODULE    := $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
-UNIT_HELP := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
-UNITS     := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
 MODULE_LIBS  := -llmdb -lcrypto -lpthread
 OFFLINE_LIBS := -llmdb -lcrypto $(APR_LIBS) -lpthread
 
@@ -77,6 +75,7 @@ $(BUILD)/src/http/%.o: INC = $(HTTP_INC)
 $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC) -fvisibility=default
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
 $(BUILD)/tests/%.o: INC += -UNDEBUG
+$(BUILD)/tests/store/mod_%.o: INC += -fvisibility=default
 
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)

@@ -14,17 +14,36 @@ test:
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
+# tests/unit: the core alone. tests/store/test_*.c: the store's front over a driver that answers as planned.
+UNIT_HELP   := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
+UNITS       := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
+STEST_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/store/test_%,$(STEST_SRC)))
+STEST_HELP  := $(call objects,$(filter-out $(addprefix tests/store/,test_% mod_% conformance% durability%),$(STEST_SRC)))
+
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ -lcmocka $(OFFLINE_LIBS)
+$(STEST_UNITS): $(BUILD)/%: $(BUILD)/%.o $(STEST_HELP) $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ -lcmocka $(OFFLINE_LIBS)
 
-unit: $(UNITS)
+unit: $(UNITS) $(STEST_UNITS)
 	@tests/lint/run-each $(UNITS)
-## make unit          tests/unit: the core, without httpd
+	@tests/lint/run-each $(STEST_UNITS)
+## make unit          tests/unit (the core) and tests/store/test_* (the store's front), without httpd
 
-$(BUILD)/conformance: $(call objects,$(wildcard tests/store/conformance*.c)) $(CORE) $(OFFLINE)
+# One suite for every driver: a program for those that work without httpd, a module of httpd for the others.
+CONFORMANCE := $(call objects,$(wildcard tests/store/conformance_*.c))
+$(BUILD)/conformance: $(BUILD)/tests/store/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE)
+
+# Modules that only tests load.
+TEST_MODULES := $(patsubst tests/store/%.c,$(BUILD)/%.so,$(wildcard tests/store/mod_*.c))
+$(TEST_MODULES): $(BUILD)/%.so: $(BUILD)/tests/store/%.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^ $(MODULE_LIBS)
 
 # ---- the protocol ---------------------------------------------------------------------------------------------------------
 
