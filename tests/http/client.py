@@ -63,6 +63,10 @@ class Connection:
         raw.begin()
         return Response(raw)
 
+    def last_result(self):
+        with self:
+            return self.result()
+
     def reset(self):
         """Closes with RST, as a client does that crashed."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

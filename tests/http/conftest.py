@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def stage():
-    stage = Stage(tempfile.mkdtemp(prefix="idem-http-"))
+    stage = Stage(tempfile.mkdtemp(prefix="idem-http-", dir="/tmp"))
     passwords(stage.root, "alice", "bob")
     yield stage
     stage.close()

