@@ -243,6 +243,16 @@ static int consider(request_rec *r)
     return guard(txn, key);
 }
 
+/* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to read. */
+static int join(idem_txn *txn, request_rec *r)
+{
+    if (txn->phase == IDEM_RUNNING && txn->inside != r)
+        return visit(txn, r);
+    if (txn->intake)
+        idem_intake_join(txn, r);
+    return DECLINED;
+}
+
 int idem_gate(request_rec *r)
 {
     idem_txn *txn;
@@ -251,7 +261,7 @@ int idem_gate(request_rec *r)
         return DECLINED;
     txn = idem_txn_of(r);
     if (txn)
-        return txn->phase == IDEM_RUNNING && txn->inside != r ? visit(txn, r) : DECLINED;
+        return join(txn, r);
     if (idem_engine_of(r) == IDEM_ENGINE_OFF)
         return DECLINED;
     idem_expose_join(r);

@@ -263,10 +263,26 @@ static void park(void)
         nanosleep(&step, NULL);
 }
 
+/* A graceful end has time: what still waits gets one more try, in this thread. */
+static void last_try(void)
+{
+    while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
+        kept_job *job = APR_RING_FIRST(&keeper.ring);
+
+        APR_RING_REMOVE(job, link);
+        if (!run_job(job))
+            IDEM_SLOG(keeper.server, APLOG_ERR, 74, "store %s: a settlement is lost with this process, its outcome is unknown",
+                      idem_front_url(job->front));
+        drop(job);
+    }
+}
+
 static apr_status_t child_ends(void *unused)
 {
     (void)unused;
     park();
+    if (!atomic_load(&stopping) && !atomic_load(&busy))
+        last_try();
     return APR_SUCCESS;
 }
 
