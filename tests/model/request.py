@@ -47,6 +47,8 @@ class RequestActor:
         """Fires the event and takes the first step of the operation its action begins, where it begins one."""
         fired = self.fire(world, i, event)
         call = fired.racers[i].call
+        if call is None:
+            return [(f"{fired.racers[i].token} {event}", STEP, fired)]
         return self.advance(fired, i, call, "call", " " + event)
 
     def fire(self, world, i, event, entry=None):

@@ -13,7 +13,7 @@ from world import (ENDS, FENCED_NEVER_STARTS, LIVE_OWNER_STAYS, NO_ORPHAN, NO_WI
                    ONE_ANSWER_EVER, RECORD_STAYS, REFUSE_MEANS_REFUSE, RUNS_ONCE)
 
 REFUSE = (RUNS_ONCE, ONE_ANSWER_EVER, RECORD_STAYS, NO_ORPHAN, ENDS)
-RETRY = (LIVE_OWNER_STAYS, ONE_ANSWER, RECORD_STAYS, NO_ORPHAN, ENDS)
+RETRY = (LIVE_OWNER_STAYS, FENCED_NEVER_STARTS, ONE_ANSWER, RECORD_STAYS, NO_ORPHAN, ENDS)
 AFTER_LOSS = (NO_WIN_AFTER_ANSWER, ONE_ANSWER, RECORD_STAYS, NO_ORPHAN, ENDS)
 
 ANY_END = ("RECORDED", "RETRYABLE", "CUT")  # GONE and BODY_CUT settle as CUT does
@@ -48,7 +48,7 @@ DRIVERS = [
     Variant("memcache write-once keys, refuse", WriteOnceStore(), "die 1, pause 1, renewal delayed 1, end 1", REFUSE,
             Habits(policy=TWO, outcomes=ANY_END, gives_up=True)),
     Variant("memcache write-once keys, 3 racers", WriteOnceStore(), "die 1", REFUSE),
-    Variant("memcache write-once keys, retry", WriteOnceStore(), "die 1, pause 1", RETRY + (FENCED_NEVER_STARTS,),
+    Variant("memcache write-once keys, retry", WriteOnceStore(), "die 1, pause 1", RETRY,
             Habits(policy=TWO_RETRY)),
     Variant("memcache write-once keys, answers lost", WriteOnceStore(), "answer lost 2", REFUSE, Habits(policy=TWO)),
     Variant("memcache write-once keys, loses all during a run", WriteOnceStore(), "loss 1", AFTER_LOSS,
@@ -65,7 +65,7 @@ DRIVERS = [
     Variant("dbd, refuse", DbdStore(), "die 1, pause 1, renewal delayed 1, end 1", REFUSE,
             Habits(policy=TWO, outcomes=ANY_END)),
     Variant("dbd, 3 racers", DbdStore(), "die 1, pause 1", REFUSE),
-    Variant("dbd, retry", DbdStore(), "die 1, pause 2", RETRY + (FENCED_NEVER_STARTS,), Habits(policy=TWO_RETRY)),
+    Variant("dbd, retry", DbdStore(), "die 1, pause 2", RETRY, Habits(policy=TWO_RETRY)),
     Variant("dbd, answers lost", DbdStore(), "answer lost 2", REFUSE, Habits(policy=TWO, outcomes=ANY_END)),
     Variant("claims that arrive late carry a last moment", LeaseStore(), "answer lost 2", REFUSE,
             Habits(late_claims="expire", policy=TWO)),
@@ -108,6 +108,10 @@ COUNTEREXAMPLES = [
     Variant("lease table: client gone in a run, released", LocalStore(), "", (RUNS_ONCE,),
             Habits(outcomes=("GONE",), cells=((("RUNNING", "GONE"), ("SETTLING", "SETTLE_RELEASE")),)),
             breaks=RUNS_ONCE),
+    Variant("lease table: takeover lost, runs all the same", LocalStore(), "die 1", (FENCED_NEVER_STARTS,),
+            Habits(policy=THREE_RETRY, cells=((("TAKING", "LOST"), ("HOLDING", "RUN")),)), breaks=FENCED_NEVER_STARTS),
+    Variant("lease table: client gone before the start, nothing done", LocalStore(), "", (NO_ORPHAN,),
+            Habits(gives_up=True, cells=((("HOLDING", "GONE"), ("DONE", "NOTHING")),)), breaks=NO_ORPHAN),
     Variant("lease table: store down at settling, not repeated", LocalStore(), "answer lost 1", (NO_ORPHAN,),
             Habits(cells=((("SETTLING", "STORE_DOWN"), ("DONE", "ANSWER")),)), breaks=NO_ORPHAN),
     Variant("lease table: fenced off, answers its own", LeaseStore(), "pause 1", (ONE_ANSWER,),
@@ -121,7 +125,7 @@ COUNTEREXAMPLES = [
     Variant("redis, WAIT behind a repeated claim that wrote nothing",
             RedisStore(wait_for=("claim", "takeover"), always_writes=False), "failover 1", (RUNS_ONCE,),
             breaks=RUNS_ONCE),
-    # Limits of a store, documented: docs/stores.md
+    # What a store cannot promise, and its documentation must say.
     Variant("limit: redis without WAIT may execute twice", RedisStore(), "failover 1", (RUNS_ONCE,), breaks=RUNS_ONCE),
     Variant("limit: redis, WAIT behind claims may lose a record", RedisStore(wait_for=("claim", "takeover")),
             "failover 1", (RECORD_STAYS,), breaks=RECORD_STAYS),
