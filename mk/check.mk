@@ -1,6 +1,6 @@
 # What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
 
-.PHONY: check unit conformance durability model integration test
+.PHONY: check unit conformance conformance-httpd durability model integration test
 check: all unit conformance durability model warnings lint install-check
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
@@ -37,7 +37,17 @@ CONFORMANCE := $(call objects,$(wildcard tests/store/conformance_*.c))
 $(BUILD)/conformance: $(BUILD)/tests/store/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE)
+$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC))) $(REGISTRY)
+
+# The embedded store, both ways; the stores that need httpd run in one, with a configuration that listens nowhere.
+conformance: $(BUILD)/conformance
+	@for options in sync=on sync=off; do \
+	    folder=$$(mktemp -d) && echo "lmdb $$options" && $(BUILD)/conformance lmdb:$$folder/store $$options; \
+	    status=$$?; rm -rf $$folder; test $$status -eq 0 || exit 1; \
+	done
+conformance-httpd: $(BUILD)/mod_conformance.so
+	@tests/store/run_socache.sh $<
+## make conformance   tests/store/conformance on the embedded store; conformance-httpd: on those that need httpd
 
 # Modules that only tests load.
 TEST_MODULES := $(patsubst tests/store/%.c,$(BUILD)/%.so,$(wildcard tests/store/mod_*.c))
@@ -88,13 +98,14 @@ format:
 	$(FORMAT) -i $(CFILES) $(HFILES)
 ## make format        lay out all C sources as .clang-format says
 
+LEASE_TESTS := tests/lint/lease_tests.txt
 $(BUILD)/lease_diagram: $(BUILD)/tests/lint/lease_diagram.o $(CORE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 lint-diagram: $(BUILD)/lease_diagram
-	@$(PYTHON) tests/lint/diagram.py $<
+	@$(PYTHON) tests/lint/diagram.py $< $(LEASE_TESTS)
 diagram: $(BUILD)/lease_diagram
-	$(PYTHON) tests/lint/diagram.py $< --write
+	$(PYTHON) tests/lint/diagram.py $< $(LEASE_TESTS) --write
 lognos:
 	$(PYTHON) tests/lint/lognos.py --write
 ## make diagram       write the state diagram into docs/design.md; make lognos: the messages into docs/operations.md

@@ -13,7 +13,6 @@ BEGIN, END = "<!-- lognos:begin -->", "<!-- lognos:end -->"
 CALL = re.compile(r"\bIDEM_S?LOG[ \t]*\(")
 ROW = re.compile(r"^\| IDEM(\d{3}) \|[^|]*\|.*\| ([^|]*) \|$", re.MULTILINE)
 LOUD = {"WARNING", "ERR", "CRIT", "ALERT", "EMERG"}
-STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def arguments(text, start):
@@ -42,15 +41,25 @@ def levels_of(argument):
     return set(re.findall(r"APLOG_([A-Z0-9]+)", argument))
 
 
-def sentence_of(argument):
+def names_of_strings():
+    """What a #define'd name stands for, where that is a string."""
+    paths = source.files("include", "src", ends=(".h", ".c"))
+    found = (re.findall(r'^#define (\w+) "([^"\n]*)"', source.text_of(path), re.MULTILINE) for path in paths)
+    return {name: value for pairs in found for name, value in pairs}
+
+
+def sentence_of(argument, names):
     """The format as a person reads it: what is filled in is an ellipsis."""
-    words = "".join(STRING.findall(re.sub(r'"\s*APR_\w+_FMT\s*"', "%s", argument)))
-    words = re.sub(r"%[-+ #0]*[\d.*]*(?:l|ll|z|h)*[a-zA-Z]", "…", words)
-    return words.replace("\\\"", '"').replace("|", "/")
+    words = ""
+    for text, name in re.findall(r'"((?:[^"\\]|\\.)*)"|\b([A-Z]\w*)', argument):
+        words += "d" if name.endswith("_FMT") else names.get(name, "%s") if name else text
+    words = re.sub(r"(%[-+ #0]*[\d.*]*(?:l|ll|z|h)*[a-zA-Z])+", "…", words)
+    return words.replace('\\"', '"').replace("%%", "%").replace("|", "/").strip()
 
 
 def calls(findings):
     """(number, path, line, levels, sentence) of every call of the two macros."""
+    names = names_of_strings()
     for path in source.files("src", "mod_idempotency.c", ends=(".c", ".h")):
         text = source.text_of(path)
         for match in CALL.finditer(text):
@@ -61,7 +70,7 @@ def calls(findings):
             if len(given) < 4 or not given[2].isdigit():
                 findings.append(f"{path}:{line}: the third argument must be a plain number")
                 continue
-            yield int(given[2]), path, line, levels_of(given[1]), sentence_of(given[3])
+            yield int(given[2]), path, line, levels_of(given[1]), sentence_of(given[3], names)
 
 
 def table(messages, meanings):
