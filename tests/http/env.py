@@ -12,7 +12,7 @@ import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 MODULE = pathlib.Path(os.environ.get("IDEM_MODULE", REPO / "build" / "mod_idempotency.so"))
-TEST_DRIVER = REPO / "build" / "mod_idem_test.so"
+TEST_MODULE = MODULE.parent / "mod_idem_test.so"
 MPM = os.environ.get("IDEM_MPM", "event")
 FOREIGN = os.environ.get("IDEM_TEST_HTTPD")
 ROOT = os.geteuid() == 0

@@ -47,6 +47,31 @@ class Log:
         return sum(text in line for line in self.lines(0))
 
 
+class Control:
+    """The store "wrap:" of mod_idem_test.c: counts its calls, and fails or waits on command."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        folder.chmod(0o777)
+
+    def fail(self, what, how):
+        (self.folder / f"fail-{what}").write_text(how)
+
+    def block(self, what, how=""):
+        (self.folder / f"block-{what}").write_text(how)
+
+    def behave(self):
+        for order in self.folder.glob("*-*"):
+            order.unlink(missing_ok=True)
+
+    def calls(self):
+        """[operation, result], in order, without the sweeps nobody asked for."""
+        log = self.folder / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line.split()[:2] for line in lines if not line.startswith("sweep")]
+
+
 class Httpd:
     def __init__(self, stage, config="", store="lmdb", modules=()):
         self.stage, self.store, self.modules = stage, store, list(modules)
@@ -57,6 +82,7 @@ class Httpd:
         self.config = config.replace("{stage}", str(stage.root)).replace("{root}", str(self.root))
         self.log = Log(self.root / "error.log")
         self.process = None
+        self.control = Control(self.root / "control") if store.startswith("wrap:{root}/control,") else None
         host, port = (env.FOREIGN or "127.0.0.1:0").rsplit(":", 1)
         with socket.socket() as probe:  # the kernel's choice stays free for a while after this
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,7 +92,7 @@ class Httpd:
     def store_directive(self):
         """lmdb and socache:shmcb mean a store of this server's own; anything else stands as it is written."""
         own = {"lmdb": f"lmdb:{self.root}/store", "socache:shmcb": f'"socache:shmcb:{self.root}/run/shmcb(8388608)"'}
-        return own.get(self.store, self.store)
+        return own.get(self.store, self.store.replace("{root}", str(self.root)))
 
     def write_config(self):
         folder = env.apxs("LIBEXECDIR")
@@ -75,6 +101,8 @@ class Httpd:
         lines = [f"LoadModule {name}_module {folder}/mod_{name}.so" for name in names]
         if env.MPM == "prefork":
             lines.append(f"LoadModule php_module {folder}/libphp8.2.so")
+        if self.control:
+            lines.append(f"LoadModule idem_test_module {env.TEST_MODULE}")
         lines.append(f"LoadModule idempotency_module {env.MODULE}")
         conf = self.root / "httpd.conf"
         conf.write_text(TEMPLATE.read_text().format(

@@ -18,7 +18,7 @@ import threading
 from urllib.parse import unquote, urlsplit
 
 import env
-from origins.answer import execute
+from origins.answer import execute, pieces
 
 
 class Gate:
@@ -105,7 +105,8 @@ class Backend(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a client may leave
-            self.wfile.write(b"" if self.command == "HEAD" or status in (204, 304) else body)
+            for piece in pieces(self.server.stage, request, body):
+                self.wfile.write(b"" if self.command == "HEAD" or status in (204, 304) else piece)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PURGE = answer
 

@@ -4,6 +4,9 @@ What an origin does when it is run, for the CGI script and the HTTP backend; ori
 It writes one line to the ledger, reads its request to the end, waits at the gate if a test holds its path, and answers as
 the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size= and seed= for
 bytes that look random, echo=1 for what it was sent. By default each execution answers something no other one does.
+
+With parts=N the body leaves in N pieces: before piece I the origin waits at the gate PATH.I, behind the last one at PATH.N, and
+enters PATH.end in the ledger when it has run to its end.
 """
 import fcntl
 import hashlib
@@ -39,7 +42,7 @@ def pass_gate(stage, path):
 
 def execute(stage, request, sent, chunks):
     """request: kind, method, path, query and IDEMPOTENCY_*; sent: name to value. Returns status, reason, fields, body."""
-    request["id"] = os.urandom(8).hex()
+    request.update(id=os.urandom(8).hex(), pid=os.getpid())
     enter_in_ledger(stage, request)
     digest, length = hashlib.sha256(), 0
     for chunk in chunks:
@@ -60,3 +63,18 @@ def execute(stage, request, sent, chunks):
     if body and not any(name.lower() == "content-type" for name, _ in fields):
         fields.append(("Content-Type", "application/octet-stream" if "size" in told else "application/json"))
     return int(told.get("status", 201)), told.get("reason", ""), fields, body
+
+
+def pieces(stage, request, body):
+    """The body as it is to be written, piece by piece, once the head has left."""
+    told = dict(parse_qsl(request["query"]))
+    count = int(told.get("parts", 0))
+    if not count:
+        yield body
+        return
+    size = -(-len(body) // count)
+    for number in range(count):
+        pass_gate(stage, f"{request['path']}.{number}")
+        yield body[number * size:(number + 1) * size]
+    pass_gate(stage, f"{request['path']}.{count}")
+    enter_in_ledger(stage, {**request, "path": request["path"] + ".end"})

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from answer import execute
+from answer import execute, pieces
 
 
 def main():
@@ -17,7 +17,12 @@ def main():
     if status:
         fields.insert(0, ("Status", f"{status} {reason}".strip()))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields) + "\r\n"
-    sys.stdout.buffer.write(head.encode() + body)
+    out = sys.stdout.buffer
+    out.write(head.encode())
+    for piece in pieces(env["ORIGIN_STAGE"], request, body):
+        out.flush()
+        out.write(piece)
+        out.flush()
 
 
 main()

@@ -33,7 +33,8 @@ function pass_gate(string $stage, string $path): void
 
 $stage = $_SERVER['ORIGIN_STAGE'];
 $request = ['kind' => PHP_SAPI === 'apache2handler' ? 'php' : 'fpm', 'method' => $_SERVER['REQUEST_METHOD'],
-            'path' => $_SERVER['PATH_INFO'] ?? '/', 'query' => $_SERVER['QUERY_STRING'], 'id' => bin2hex(random_bytes(8))];
+            'path' => $_SERVER['PATH_INFO'] ?? '/', 'query' => $_SERVER['QUERY_STRING'], 'id' => bin2hex(random_bytes(8)),
+            'pid' => getmypid()];
 $starts = fn (string ...$heads) => array_filter($_SERVER, fn ($name) => array_filter($heads, fn ($head) => str_starts_with($name, $head)),
                                                 ARRAY_FILTER_USE_KEY);
 $request += $starts('IDEMPOTENCY_');
@@ -66,4 +67,20 @@ $status = (int)($told['status'] ?? 201);
 if ($status) {
     header(trim("HTTP/1.1 $status " . ($told['reason'] ?? '')), true, $status);
 }
-echo $body;
+if (!isset($told['parts'])) {
+    echo $body;
+    return;
+}
+while (ob_get_level()) {
+    ob_end_clean();
+}
+$size = (int)ceil(strlen($body) / $told['parts']);
+for ($n = 0; $n < $told['parts']; $n++) {
+    flush();
+    pass_gate($stage, "$request[path].$n");
+    echo substr($body, $n * $size, $size);
+}
+flush();
+pass_gate($stage, "$request[path].$n");
+$request['path'] .= '.end';
+file_put_contents("$stage/ledger", json_encode($request) . "\n", FILE_APPEND);

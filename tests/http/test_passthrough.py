@@ -1,0 +1,73 @@
+"""What is not guarded costs nothing: the store hears nothing of it, and of a guarded request only what must be said."""
+import pytest
+
+
+pytestmark = pytest.mark.mpm_independent
+STORES = ["wrap:{root}/control,lmdb:{root}/store"]
+CONFIG = """
+<Location /cgi/off>
+    IdempotencyEngine Off
+</Location>
+<Location /cgi/must>
+    IdempotencyRequireKey On
+</Location>
+"""
+
+
+@pytest.fixture
+def calls(httpd):
+    """The store's calls since the test began."""
+    before = len(httpd.control.calls())
+    return lambda: httpd.control.calls()[before:]
+
+
+@pytest.mark.parametrize("method, path, key", [
+    ("POST", "/pay", None), ("GET", "/pay", "k1"), ("HEAD", "/pay", "k1"), ("OPTIONS", "/pay", "k1"),
+    ("POST", "/off", "k1"), ("PUT", "/off", "k1")])
+def test_unguarded_request_makes_no_call(api, calls, origin, method, path, key):
+    for _ in range(2):
+        answer = api.request(method, path, key=key)
+        assert answer.problem == (201, None) and not answer.replayed
+    assert origin.executions(path) == 2
+    assert calls() == []
+
+
+def test_unguarded_response_is_not_changed(api, calls, origin):
+    """Neither buffered nor given a length: as the CGI script's answer leaves without the module."""
+    guarded, unguarded, off = api.post("/pay", key="k1"), api.post("/pay"), api.post("/off", key="k2")
+    assert unguarded["Transfer-Encoding"] == off["Transfer-Encoding"] == "chunked"
+    assert [name for name, _ in unguarded.headers] == [name for name, _ in off.headers]
+    assert guarded["Content-Length"] == str(len(guarded.body))
+
+
+@pytest.mark.parametrize("path, headers", [("/pay", ["Idempotency-Key: a,b"]), ("/pay", ["Idempotency-Key:"]),
+                                           ("/pay", ["Idempotency-Key: a", "Idempotency-Key: a"]), ("/must", [])])
+def test_bad_key_makes_no_call(api, calls, path, headers):
+    assert api.post(path, headers=headers).status == 400
+    assert calls() == []
+
+
+def test_broken_upload_makes_no_call(api, calls, httpd):
+    conn = api.connect()
+    conn.send(api.head("POST", "/pay", [("Idempotency-Key", "k1"), ("Content-Length", "100")]) + b"half")
+    conn.reset()
+    httpd.outcomes(api, 1)
+    assert calls() == []
+
+
+def test_execution_is_a_claim_and_a_settlement(api, calls):
+    api.post("/pay", key="k1")
+    assert calls() == [["claim", "ok"], ["settle", "ok"]]
+
+
+def test_replay_is_one_call(api, calls):
+    api.post("/pay", key="k1")
+    for body in (b"", b"other"):
+        before = len(calls())
+        api.post("/pay", key="k1", body=body)
+        assert calls()[before:] == [["claim", "exists"]]
+
+
+def test_released_execution_is_a_claim_and_a_release(api, calls):
+    api.post("/pay?status=503", key="k1")
+    assert calls() == [["claim", "ok"], ["release", "ok"]]

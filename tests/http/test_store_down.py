@@ -1,0 +1,164 @@
+"""The store fails, is slow, or says that it failed when it did not: nobody executes twice, nobody waits for ever."""
+import pytest
+
+import env
+from client import Api
+
+pytestmark = pytest.mark.mpm_independent
+STORES = ["wrap:{root}/control,lmdb:{root}/store"]
+CONFIG = """
+IdempotencyStoreTimeout 300ms
+<Location /cgi/bypass>
+    IdempotencyStoreFailure bypass
+</Location>
+"""
+
+
+@pytest.fixture
+def server(new_httpd, store):
+    return new_httpd(CONFIG, store).start()
+
+
+@pytest.fixture
+def api(server, host):
+    return Api(server.address, host)
+
+
+def replayed(api, path="/pay"):
+    answer = api.post(path, key="k1")
+    return answer if answer.replayed else None
+
+
+@pytest.mark.parametrize("how", ["down", "timeout", "ambiguous"])
+def test_settlement_that_fails_is_repeated(server, api, origin, expect_log, how):
+    """The client has its answer; duplicates are told that it is in progress; the record comes when the store does."""
+    expect_log(10)
+    server.control.fail("settle", how)
+    first = api.post("/pay", key="k1")
+    assert first.problem == (201, None)
+    if how != "ambiguous":
+        assert [api.post("/pay", key="k1").problem for _ in range(3)] == [(409, "in-progress")] * 3
+    server.control.behave()
+    again = env.until(lambda: replayed(api), "the replay")
+    assert again.recorded == first.recorded
+    assert origin.executions("/pay") == 1
+
+
+def test_settlement_is_repeated_for_five_seconds(server, api, origin, expect_log):
+    expect_log(10)
+    server.control.fail("settle", "down")
+    first = api.post("/pay", key="k1")
+    settlements = lambda: [call for call in server.control.calls() if call[0] == "settle"]
+    env.until(lambda: len(settlements()) >= 6, "five repetitions", 20)  # their pauses grow: more than five seconds
+    assert api.post("/pay", key="k1").problem == (409, "in-progress")
+    server.control.behave()
+    assert env.until(lambda: replayed(api), "the replay").recorded == first.recorded
+    assert origin.executions("/pay") == 1
+
+
+def test_release_that_fails_is_repeated(server, api, origin, expect_log):
+    expect_log(10)
+    server.control.fail("release", "down")
+    assert api.post("/pay?status=503", key="k1").problem == (503, None)
+    assert api.post("/pay?status=503", key="k1").problem == (409, "in-progress")
+    server.control.behave()
+    env.until(lambda: api.post("/pay?status=503", key="k1").problem == (503, None), "the release")
+    assert origin.executions("/pay") == 2
+
+
+@pytest.mark.parametrize("how", ["full", "toobig"])
+def test_record_that_does_not_fit_becomes_a_tombstone(server, api, origin, how, expect_log):
+    server.control.fail("settle", how + " once")
+    expect_log(10)
+    assert api.post("/pay", key="k1").problem == (201, None)
+    assert api.post("/pay", key="k1").problem == (409, "response-not-kept")
+    assert origin.executions("/pay") == 1
+
+
+@pytest.mark.parametrize("how", ["down", "timeout", "full"])
+def test_claim_that_fails_is_refused(server, api, origin, expect_log, how):
+    expect_log(10)
+    server.control.fail("claim", how)
+    refused = api.post("/pay", key="k1")
+    assert refused.problem == (503, "store-unavailable") and refused["Retry-After"] == "5"
+    assert api.post("/pay").problem == (201, None)  # unguarded requests do not need it
+    assert origin.executions("/pay") == 1
+    server.control.behave()
+    env.until(lambda: api.post("/pay", key="k1").problem == (201, None), "the store is used again")
+    assert replayed(api)
+    assert origin.executions("/pay") == 2
+
+
+def test_bypass_executes_unguarded(server, api, origin, expect_log):
+    expect_log(10, 50)
+    server.control.fail("claim", "down")
+    for _ in range(2):
+        assert api.post("/bypass", key="k1").problem == (201, None)
+    assert origin.executions("/bypass") == 2
+    assert [row[2] for row in server.outcomes(api, 2)] == ["bypassed"] * 2
+    server.control.behave()
+    api.post("/bypass", key="k2")
+    assert env.until(lambda: api.post("/bypass", key="k2").replayed, "the store is used again")
+
+
+def test_claim_whose_answer_was_lost_is_repeated(server, api, origin):
+    server.control.fail("claim", "ambiguous once")
+    assert api.post("/pay", key="k1").problem == (201, None)
+    assert server.control.calls() == [["claim", "down"], ["claim", "ok"], ["settle", "ok"]] or \
+        [call[0] for call in server.control.calls()] == ["claim", "claim", "settle"]
+    assert replayed(api)
+    assert origin.executions("/pay") == 1
+
+
+def test_claim_that_stays_ambiguous_is_withdrawn(server, api, origin, expect_log):
+    expect_log(10)
+    server.control.fail("claim", "ambiguous")
+    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
+    assert origin.executions("/pay") == 0
+    server.control.behave()
+    first = env.until(lambda: (lambda a: a.status == 201 and a)(api.post("/pay", key="k1")), "the claim is withdrawn")
+    assert not first.replayed
+    assert origin.executions("/pay") == 1
+
+
+def test_hung_store_is_not_waited_for(server, api, origin, expect_log):
+    expect_log(10)
+    server.control.block("claim", "timed")
+    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
+    server.control.behave()
+    env.until(lambda: api.post("/pay", key="k1").problem == (201, None), "the store is used again")
+    assert origin.executions("/pay") == 1
+
+
+def test_store_that_cannot_be_attached_yet(new_httpd, store, host, origin, expect_log):
+    expect_log(10)
+    server = new_httpd(CONFIG, store)
+    server.control.fail("attach", "down")
+    server.start()
+    api = Api(server.address, host)
+    assert any("IDEM065" in line for line in server.startup)
+    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
+    assert api.post("/pay").problem == (201, None)
+    server.control.behave()
+    env.until(lambda: api.post("/pay", key="k1").problem == (201, None), "the store is used without a restart")
+
+
+def test_handler_runs_only_after_the_claim(server, api, origin):
+    server.control.block("claim")
+    conn = api.post_async("/pay", key="k1")
+    env.until(lambda: ["claim", "blocked"] in server.control.calls(), "the claim waits")
+    assert origin.executions() == 0
+    server.control.behave()
+    assert conn.result().status == 201
+
+
+def test_answer_leaves_only_after_the_record(server, api, origin):
+    server.control.block("settle")
+    conn = api.post_async("/pay", key="k1")
+    env.until(lambda: ["settle", "blocked"] in server.control.calls(), "the settlement waits")
+    conn.sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        conn.sock.recv(1)
+    conn.sock.settimeout(env.CLIENT_TIMEOUT)
+    server.control.behave()
+    assert conn.result().status == 201
