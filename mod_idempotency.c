@@ -9,6 +9,7 @@
 #include "intake.h"
 #include "keeper.h"
 #include "recorder.h"
+#include "renewer.h"
 #include "driver_socache.h"
 #include "stores.h"
 #include "waiters.h"
@@ -54,6 +55,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     idem_waiters_attach(pchild);
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
+    idem_renewer_start(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *pool)

@@ -59,6 +59,8 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
     [IDEM_HOLDING] =
         {
             [IDEM_EV_STARTED] = TO(RUNNING, ENTER),
+            [IDEM_EV_LOST] = TO(CLAIMING, CLAIM), /* a lease that nobody renewed in time, and nothing has run */
+            [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
             [IDEM_EV_GONE] = TO(DONE, RELEASE),
         },
     [IDEM_RUNNING] =

@@ -55,6 +55,7 @@ typedef struct idem_server_settings {
     int store_named;                  /* an administrator wrote IdempotencyStore */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
     apr_int64_t store_timeout;
+    apr_int64_t lease;       /* on stores that several hosts share */
     apr_int64_t max_waiters; /* 0: a quarter of the workers */
     void *stores;            /* http/stores.c keeps the server's front here */
 } idem_server_settings;

@@ -98,7 +98,7 @@ static int decide(idem_txn *txn)
             action = idem_txn_step(txn, idem_compare_settled(txn));
             break;
         case IDEM_DO_RUN: /* the last moment at which nothing has run */
-            action = idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : IDEM_EV_STARTED);
+            action = idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : idem_txn_start(txn));
             break;
         case IDEM_DO_RELEASE:
             idem_txn_release(txn);
@@ -166,6 +166,11 @@ static apr_status_t take_print(idem_txn *txn)
     idem_part_value values[IDEM_PARTS_MAX];
     apr_status_t rv = values_of(txn, txn->settings->fingerprint, values);
 
+    /* Which cookies are credentials is part of what the print is made of: other ones make it another print. */
+    for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
+        if (APR_ARRAY_IDX(txn->settings->fingerprint, i, const idem_part).kind == IDEM_PART_CREDENTIALS)
+            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, " ",
+                                         apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
     if (rv == APR_SUCCESS)
         rv = idem_print_make(NULL, values, txn->settings->fingerprint->nelts, &txn->head.print);
     return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;

@@ -12,6 +12,7 @@
 
 #include "bytes.h"
 #include "log.h"
+#include "renewer.h"
 #include "stores.h"
 #include "waiters.h"
 
@@ -259,6 +260,7 @@ static void park(void)
     const struct timespec step = {0, 1000000};
 
     atomic_store(&stop, 1);
+    idem_renewer_stop();
     for (int i = 0; atomic_load(&busy) && i < PARK_WAIT_MS; i++)
         nanosleep(&step, NULL);
 }

@@ -23,6 +23,7 @@
 typedef struct opened {
     idem_front *front;
     const char *url, *options;
+    apr_interval_time_t timeout;
     int named;
     server_rec *server; /* the first that names it, for log lines */
 } opened;
@@ -90,11 +91,22 @@ static int configure_one(apr_pool_t *pconf, server_rec *s, idem_server_settings 
                   idem_front_url(known->front), known->options, options);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (settings->store_timeout * 3 >= settings->lease) {
+        IDEM_SLOG(s, APLOG_EMERG, 67, "IdempotencyStoreTimeout must be under a third of IdempotencyLease");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (known && known->timeout != settings->store_timeout) {
+        IDEM_SLOG(s, APLOG_EMERG, 66, "IdempotencyStoreTimeout differs between virtual hosts that share the store %s: one "
+                                      "store has one timeout",
+                  idem_front_url(known->front));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (!known) {
         known = apr_array_push(all);
         known->url = settings->store_url;
         known->options = options;
         known->named = settings->store_named;
+        known->timeout = settings->store_timeout;
         known->server = s;
         env = apr_pcalloc(pconf, sizeof(*env));
         describe_env(env, pconf, s);

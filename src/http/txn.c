@@ -44,7 +44,7 @@ static apr_status_t txn_end(void *data)
     idem_txn *txn = data;
 
     if (idem_keeper_stopping())
-        return APR_SUCCESS;
+        return APR_SUCCESS; /* what is held is renewed no more: the process ends */
     if (txn->phase == IDEM_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
         idem_txn_release(txn);
     else if (txn->phase == IDEM_RUNNING)
@@ -71,6 +71,7 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->head.ttl = settings->ttl;
     txn->head.attempt = 1;
     txn->detecting = settings->engine == IDEM_ENGINE_DETECTION;
+    txn->head.lease = idem_server_settings_of(r->server)->lease;
     apr_cpystrn(txn->slot_name, "-", sizeof(txn->slot_name));
     apr_pool_userdata_setn(txn, TXN_KEY, NULL, r->pool);
     apr_pool_pre_cleanup_register(r->pool, txn, txn_end);
@@ -97,11 +98,20 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
     apr_snprintf(txn->slot_name, sizeof(txn->slot_name), "%02x%02x%02x%02x", slot[0], slot[1], slot[2], slot[3]);
 }
 
-/* No answer, or none that says what happened: whatever may have been claimed is withdrawn once the store answers again. */
+/*
+ * No answer, or none that says what happened: whatever may have been claimed is withdrawn once the store answers again. What may
+ * have been taken over goes back to being unknown.
+ */
 static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
 {
+    idem_head head = txn->head;
+    idem_blob unknown = {NULL, 0};
+
     log_store(txn, what, rv, why);
-    if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
+    head.state = IDEM_UNKNOWN;
+    if (head.attempt > 1 && idem_front_encode(txn->front, &head, NULL, txn->r->pool, &unknown) == APR_SUCCESS)
+        idem_keeper_settle(txn->front, unknown, unknown);
+    else if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
         idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
     txn->problem = IDEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
@@ -112,6 +122,7 @@ idem_event idem_txn_claim(idem_txn *txn)
     const char *why = NULL;
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
+    txn->claimed_at = apr_time_now();
     if (rv == APR_SUCCESS)
         rv = idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, &why);
     if (rv == APR_SUCCESS)
@@ -133,6 +144,7 @@ idem_event idem_txn_take_over(idem_txn *txn)
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
     memcpy(dead, txn->seen.head.token, sizeof(dead));
+    txn->claimed_at = apr_time_now();
     txn->head.attempt = txn->seen.head.attempt + 1;
     if (rv == APR_SUCCESS)
         rv = idem_front_takeover(txn->front, &txn->head, dead, txn->r->pool, &why);
@@ -141,16 +153,94 @@ idem_event idem_txn_take_over(idem_txn *txn)
                  txn->head.attempt);
         return IDEM_EV_WON;
     }
+    if (rv != IDEM_ELOST && rv != IDEM_EALIVE && rv != APR_NOTFOUND)
+        return store_trouble(txn, "takeover", rv, why);
     txn->head.attempt = 1;
-    if (rv == IDEM_ELOST || rv == IDEM_EALIVE || rv == APR_NOTFOUND)
-        return IDEM_EV_LOST;
-    return store_trouble(txn, "takeover", rv, why);
+    return IDEM_EV_LOST;
 }
 
+idem_event idem_txn_start(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv;
+
+    if (idem_front_store(txn->front)->flags & IDEM_HOST_LOCAL)
+        return IDEM_EV_STARTED;
+    if (apr_time_now() - txn->claimed_at > txn->head.lease / 2) {
+        rv = idem_front_renew(txn->front, &txn->head, txn->r->pool, &why);
+        if (rv == IDEM_ELOST || rv == APR_NOTFOUND)
+            return IDEM_EV_LOST;
+        if (rv != APR_SUCCESS)
+            return store_trouble(txn, "renewal", rv, why);
+    }
+    txn->held = idem_renewer_hold(txn->front, &txn->head);
+    return IDEM_EV_STARTED;
+}
+
+/* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
+static void hand_to_keeper(idem_txn *txn, idem_blob value)
+{
+    idem_head head = txn->head;
+    idem_blob fallback = {NULL, 0};
+
+    if (head.state == IDEM_RECORD)
+        head.state = IDEM_TOMBSTONE;
+    idem_front_encode(txn->front, &head, NULL, txn->r->pool, &fallback);
+    idem_keeper_settle(txn->front, value, fallback);
+}
+
+static int slot_is_empty(idem_txn *txn)
+{
+    const char *why = NULL;
+    idem_seen seen;
+
+    return idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &seen, &why) == APR_NOTFOUND;
+}
+
+static idem_event send_value(idem_txn *txn, idem_state state, const idem_response *response)
+{
+    idem_blob value = {NULL, 0};
+    const char *why = NULL;
+    apr_status_t rv;
+
+    txn->head.state = state;
+    rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
+    if (rv != APR_SUCCESS && state == IDEM_RECORD) {
+        if (rv != IDEM_ETOOBIG)
+            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: a field of it has a line break or no name");
+        return IDEM_EV_TOO_BIG;
+    }
+    if (rv == APR_SUCCESS)
+        rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
+    if (rv == IDEM_ELOST && slot_is_empty(txn)) /* whoever had it is gone again: ours is the only outcome there is */
+        rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
+    if (rv == APR_SUCCESS) {
+        idem_waiters_notify(txn->head.slot);
+        return IDEM_EV_ACKED;
+    }
+    if (rv == IDEM_ELOST)
+        return IDEM_EV_LOST;
+    log_store(txn, "settle", rv, why);
+    if (rv == IDEM_EFULL && state == IDEM_RECORD)
+        return IDEM_EV_STORE_FULL;
+    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
+        return IDEM_EV_TOO_BIG;
+    if (value.data)
+        hand_to_keeper(txn, value);
+    return IDEM_EV_STORE_DOWN;
+}
+
+/* Gives the slot back. Not after a takeover: whoever had it before may have acted, and only UNKNOWN remembers that. */
 static idem_event send_release(idem_txn *txn)
 {
     const char *why = NULL;
-    apr_status_t rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
+    apr_status_t rv;
+
+    if (txn->head.attempt > 1) {
+        txn->settlement = "unknown";
+        return send_value(txn, IDEM_UNKNOWN, NULL);
+    }
+    rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
 
     txn->settlement = "released";
     if (rv == IDEM_ELOST)
@@ -169,53 +259,12 @@ void idem_txn_release(idem_txn *txn)
     send_release(txn);
 }
 
-/* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
-static void hand_to_keeper(idem_txn *txn, idem_blob value)
-{
-    idem_head head = txn->head;
-    idem_blob fallback = {NULL, 0};
-
-    if (head.state == IDEM_RECORD)
-        head.state = IDEM_TOMBSTONE;
-    idem_front_encode(txn->front, &head, NULL, txn->r->pool, &fallback);
-    idem_keeper_settle(txn->front, value, fallback);
-}
-
-static idem_event send_value(idem_txn *txn, idem_state state, const idem_response *response)
-{
-    idem_blob value = {NULL, 0};
-    const char *why = NULL;
-    apr_status_t rv;
-
-    txn->head.state = state;
-    rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
-    if (rv != APR_SUCCESS && state == IDEM_RECORD) {
-        if (rv != IDEM_ETOOBIG)
-            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: a field of it has a line break or no name");
-        return IDEM_EV_TOO_BIG;
-    }
-    if (rv == APR_SUCCESS)
-        rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
-    if (rv == APR_SUCCESS) {
-        idem_waiters_notify(txn->head.slot);
-        return IDEM_EV_ACKED;
-    }
-    if (rv == IDEM_ELOST)
-        return IDEM_EV_LOST;
-    log_store(txn, "settle", rv, why);
-    if (rv == IDEM_EFULL && state == IDEM_RECORD)
-        return IDEM_EV_STORE_FULL;
-    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
-        return IDEM_EV_TOO_BIG;
-    if (value.data)
-        hand_to_keeper(txn, value);
-    return IDEM_EV_STORE_DOWN;
-}
-
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response)
 {
     idem_action action = idem_txn_step(txn, event);
 
+    idem_renewer_drop(txn->held);
+    txn->held = NULL;
     idem_intake_print(txn, &txn->head.print);
     for (;;) {
         switch (action) {

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "lease.h"
 #include "problem.h"
+#include "renewer.h"
 #include "store.h"
 
 typedef struct idem_intake idem_intake;
@@ -32,12 +33,14 @@ typedef struct idem_txn {
     int input_status;     /* an HTTP status where the request's body could not be read; 0 otherwise */
     int detecting;        /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store; /* detecting: seen as the response left */
+    apr_time_t claimed_at; /* when the claim that won was sent */
     apr_time_t wait_until; /* when waiting for another owner ends; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the error status a handler returned instead of a response; 0 otherwise */
     int returned_unsent; /* …, and it is certain that no backend saw the request */
 
+    idem_held *held; /* renews the lease, on stores that need it; NULL otherwise */
     idem_intake *intake;
     idem_recorder *recorder;
 
@@ -61,6 +64,12 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN]);
 idem_event idem_txn_claim(idem_txn *txn);
 idem_event idem_txn_take_over(idem_txn *txn);
 void idem_txn_release(idem_txn *txn);
+
+/*
+ * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was sent,
+ * whatever a renewal says first (LOST, STORE_DOWN).
+ */
+idem_event idem_txn_start(idem_txn *txn);
 
 /*
  * Sends the settlement that event asks for (RECORDED with a response, OVERSIZE, RETRYABLE, CUT, BODY_CUT, DECLINED, GONE) and

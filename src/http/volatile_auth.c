@@ -1,8 +1,8 @@
 /*
  * volatile_auth.c - warns where signatures are taken for identities.
  *
- * Called by the gate for each guarded request that carries Authorization. Locations are told apart by the address of their
- * fingerprint list, which lives as long as the configuration; a full table only stops further warnings.
+ * Called by the gate for each guarded request that carries Authorization. Locations are told apart by a digest of their server and
+ * fingerprint list, since the list itself may be merged anew for each request; a full table only stops further warnings.
  */
 #include "volatile_auth.h"
 
@@ -10,16 +10,30 @@
 
 #include <apr_atomic.h>
 #include <apr_cstr.h>
+#include <apr_hash.h>
 #include <apr_strings.h>
 
 #define LOCATIONS 64
 
-static volatile void *warned[LOCATIONS];
+static volatile apr_uint32_t warned[LOCATIONS];
 
-static int first_time(const void *location)
+static apr_uint32_t digest_of(const idem_txn *txn)
+{
+    const apr_array_header_t *parts = txn->settings->fingerprint;
+    unsigned sum = (unsigned)(apr_uintptr_t)txn->r->server;
+
+    for (int i = 0; i < parts->nelts; i++) {
+        apr_ssize_t len = APR_HASH_KEY_STRING;
+
+        sum = sum * 33 + apr_hashfunc_default(APR_ARRAY_IDX(parts, i, const idem_part).spelled, &len);
+    }
+    return sum | 1; /* 0 is a free entry */
+}
+
+static int first_time(apr_uint32_t location)
 {
     for (int i = 0; i < LOCATIONS; i++) {
-        const void *there = apr_atomic_casptr(&warned[i], (void *)(apr_uintptr_t)location, NULL);
+        apr_uint32_t there = apr_atomic_cas32(&warned[i], location, 0);
 
         if (!there)
             return 1;
@@ -45,7 +59,7 @@ void idem_warn_volatile_auth(idem_txn *txn)
     if (!value || !has_credentials_part(txn->settings))
         return;
     for (int i = 0; schemes[i]; i++)
-        if (!apr_cstr_casecmpn(value, schemes[i], strlen(schemes[i])) && first_time(txn->settings->fingerprint))
+        if (!apr_cstr_casecmpn(value, schemes[i], strlen(schemes[i])) && first_time(digest_of(txn)))
             IDEM_LOG(txn, APLOG_WARNING, 54,
                      "this client's Authorization (%.*s) changes with every request: no retry will match. Replace "
                      "'credentials' in IdempotencyFingerprint by its stable part, for example expr=",

@@ -98,7 +98,8 @@ int idem_lmdb_write(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, co
 {
     unsigned char at[TIMES_KEY_LEN];
     apr_uint64_t ttl = idem_value_number(value.data + 8, 8);
-    apr_int64_t expires = now_ms(base) + (apr_int64_t)(ttl < TTL_MOST_MS ? ttl : TTL_MOST_MS);
+    /* The millisecond that has begun counts as over: never expire early. */
+    apr_int64_t expires = now_ms(base) + 1 + (apr_int64_t)(ttl < TTL_MOST_MS ? ttl : TTL_MOST_MS);
     MDB_val key, data;
     int rc = old->stored ? erase_time(base, txn, slot, old->expires) : 0;
 

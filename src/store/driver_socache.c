@@ -96,11 +96,11 @@ static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int le
 static apr_status_t put(visit *v, idem_blob value)
 {
     unsigned char *out = v->store->out, *at = out;
-    apr_uint64_t expires = (apr_uint64_t)apr_time_as_msec(idem_clock_now(&v->store->clock) + idem_value_ttl(value));
+    apr_time_t expires = idem_clock_now(&v->store->clock) + idem_value_ttl(value) + 999; /* never a millisecond early */
     unsigned int len = (unsigned int)(IDEM_SOCACHE_EXPIRY_LEN + value.len);
     apr_status_t rv;
 
-    at = idem_put(at, expires, IDEM_SOCACHE_EXPIRY_LEN);
+    at = idem_put(at, (apr_uint64_t)apr_time_as_msec(expires), IDEM_SOCACHE_EXPIRY_LEN);
     idem_put_bytes(at, value.data, value.len);
     rv = put_bytes(v, out, len);
     if (rv == APR_SUCCESS)
@@ -128,8 +128,12 @@ static apr_status_t with_slot(visit *v, decision *decide)
 {
     apr_status_t rv;
 
-    if (v->value.len > v->store->super.max_value)
+    if (v->value.len > v->store->super.max_value) {
+        v->call->why =
+            apr_psprintf(v->call->pool, "a value of %lu bytes, and the %s cache holds %lu at most",
+                         (unsigned long)v->value.len, v->store->kind->name, (unsigned long)v->store->super.max_value);
         return IDEM_ETOOBIG;
+    }
     rv = idem_socache_lock(v->store, v->call);
     if (rv != APR_SUCCESS)
         return rv;
@@ -198,7 +202,8 @@ static apr_status_t decide_fetch(visit *v)
 
 static apr_status_t decide_forget(visit *v)
 {
-    return v->stored ? take_away(v) : APR_NOTFOUND;
+    apr_status_t rv = v->stored ? take_away(v) : APR_NOTFOUND;
+    return v->present || rv != APR_SUCCESS ? rv : APR_NOTFOUND;
 }
 
 /* ---- operations on one slot -------------------------------------------------------------------------------------- */

@@ -70,11 +70,10 @@ apr_status_t idem_socache_lock(idem_socache *store, idem_call *call)
 }
 
 /* One mutex per address, made on first use and kept as long as the server runs. */
-static apr_status_t make_mutex(idem_socache *store, const char **why)
+static apr_status_t make_mutex(idem_socache *store, apr_pool_t *pool, const char **why)
 {
     server_rec *s = store->env->server;
-    apr_pool_t *forever = s->process->pool;
-    const char *key = apr_pstrcat(forever, "idempotency-socache:", store->kind->name, ":", store->args, NULL);
+    const char *key = apr_pstrcat(pool, "idempotency-socache:", store->kind->name, ":", store->args, NULL);
     kept_mutex *kept = ap_retained_data_get(key);
     unsigned char digest[IDEM_DIGEST_LEN];
     apr_status_t rv = APR_SUCCESS;
@@ -85,11 +84,13 @@ static apr_status_t make_mutex(idem_socache *store, const char **why)
         rv = idem_digest_of(NULL, idem_blob_str(key), digest); /* tells the lock files of several stores apart */
         if (rv == APR_SUCCESS)
             rv = ap_global_mutex_create(&kept->mutex, NULL, IDEM_SOCACHE_MUTEX,
-                                        apr_psprintf(forever, "%08x", (unsigned)idem_value_number(digest, 4)), s,
-                                        forever, 0);
+                                        apr_psprintf(pool, "%08x", (unsigned)idem_value_number(digest, 4)), s,
+                                        s->process->pool, 0);
     }
-    if (rv != APR_SUCCESS)
-        *why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" could not be made: see the Mutex directive";
+    if (rv != APR_SUCCESS) {
+        kept->mutex = NULL; /* it may have been made, but without the rights the children need */
+        *why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" could not be made: see the Mutex, User and Group directives";
+    }
     store->made_mutex = kept->mutex;
     return rv;
 }
@@ -224,7 +225,7 @@ apr_status_t idem_socache_open(idem_store *base, apr_pool_t *pool, const char **
     apr_status_t rv = find_provider(store, pool, why);
 
     if (rv == APR_SUCCESS)
-        rv = make_mutex(store, why);
+        rv = make_mutex(store, pool, why);
     if (rv != APR_SUCCESS)
         return rv;
     rv = wait_for(store->made_mutex, apr_time_now() + OPEN_PATIENCE);

@@ -80,6 +80,11 @@ void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout)
     front->timeout = timeout;
 }
 
+apr_interval_time_t idem_front_timeout(const idem_front *front)
+{
+    return front->timeout;
+}
+
 void idem_front_set_observer(idem_front *front, idem_front_observer *observer, void *baton)
 {
     front->observer = observer;

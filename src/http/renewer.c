@@ -1,0 +1,235 @@
+/*
+ * renewer.c - one thread per child and shared store.
+ *
+ * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners, the request and the thread while
+ * it renews: whoever lets go last frees it. A slot that the store lost is claimed again with the owner's own token.
+ * Threads are detached and never joined, as the keeper's is not.
+ */
+#include "renewer.h"
+
+#include "log.h"
+#include "stores.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <apr_ring.h>
+
+#define SHORTEST_PAUSE apr_time_from_msec(50)
+
+struct idem_held {
+    APR_RING_ENTRY(idem_held) link;
+    struct renewer_thread *renewer;
+    idem_head lease;
+    apr_time_t due;
+    int renewing;  /* the thread is in the store for it, without the lock */
+    int abandoned; /* the request did not wait: the thread frees it */
+};
+
+APR_RING_HEAD(held_ring, idem_held);
+
+typedef struct renewer_thread {
+    idem_front *front;
+    server_rec *server;
+    pthread_mutex_t lock; /* guards ring and what stands in it */
+    pthread_cond_t changed;
+    struct held_ring ring;
+    int trouble; /* the last renewal failed: said once */
+} renewer_thread;
+
+static renewer_thread *renewers;
+static int renewer_count;
+static atomic_int stop;
+
+static void at(apr_time_t when, struct timespec *ts)
+{
+    ts->tv_sec = (time_t)apr_time_sec(when);
+    ts->tv_nsec = (long)apr_time_usec(when) * 1000;
+}
+
+/* A third of the lease: two renewals may fail before it lapses. */
+static apr_interval_time_t period(const idem_held *held)
+{
+    return held->lease.lease / 3;
+}
+
+static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv, const char *why)
+{
+    int trouble = rv != APR_SUCCESS && rv != IDEM_ELOST;
+
+    if (rv == IDEM_ELOST)
+        IDEM_SLOG(renewer->server, APLOG_WARNING, 90, "store %s: the lease %02x%02x%02x%02x was lost while its request runs",
+                  idem_front_url(renewer->front), held->lease.slot[0], held->lease.slot[1], held->lease.slot[2],
+                  held->lease.slot[3]);
+    if (trouble && !renewer->trouble)
+        IDEM_SLOG(renewer->server, APLOG_WARNING, 91, "store %s: leases cannot be renewed: %s",
+                  idem_front_url(renewer->front), why ? why : "unknown reason");
+    renewer->trouble = trouble;
+}
+
+/* In the store, without the lock; held cannot go away meanwhile. */
+static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
+{
+    apr_pool_t *pool;
+    const char *why = NULL;
+    idem_seen seen;
+    apr_status_t rv;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+        return APR_ENOMEM;
+    rv = idem_front_renew(renewer->front, &held->lease, pool, &why);
+    if (rv == APR_NOTFOUND) /* the store lost it: nobody else has it yet, or claim says who */
+        rv = idem_front_claim(renewer->front, &held->lease, pool, &seen, &why);
+    if (rv == APR_EEXIST)
+        rv = IDEM_ELOST;
+    say(renewer, held, rv, why);
+    apr_pool_destroy(pool);
+    return rv;
+}
+
+static idem_held *next_due(renewer_thread *renewer, apr_time_t now, apr_time_t *wake)
+{
+    for (idem_held *held = APR_RING_FIRST(&renewer->ring); held != APR_RING_SENTINEL(&renewer->ring, idem_held, link);
+         held = APR_RING_NEXT(held, link)) {
+        if (held->due <= now)
+            return held;
+        if (held->due < *wake)
+            *wake = held->due;
+    }
+    return NULL;
+}
+
+static void finish(renewer_thread *renewer, idem_held *held, apr_status_t rv)
+{
+    held->renewing = 0;
+    if (held->abandoned) {
+        free(held);
+        return;
+    }
+    held->due = apr_time_now() + (rv == APR_SUCCESS ? period(held) : period(held) / 4 + SHORTEST_PAUSE);
+    if (rv == IDEM_ELOST)
+        held->due = APR_INT64_MAX; /* settling will say so to the request */
+    APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
+    pthread_cond_broadcast(&renewer->changed);
+}
+
+static void *run(void *data)
+{
+    renewer_thread *renewer = data;
+
+    pthread_mutex_lock(&renewer->lock);
+    while (!atomic_load(&stop)) {
+        apr_time_t now = apr_time_now(), wake = now + apr_time_from_sec(1);
+        idem_held *held = next_due(renewer, now, &wake);
+        struct timespec ts;
+        apr_status_t rv;
+
+        if (!held) {
+            at(wake, &ts);
+            pthread_cond_timedwait(&renewer->changed, &renewer->lock, &ts);
+            continue;
+        }
+        APR_RING_REMOVE(held, link);
+        held->renewing = 1;
+        pthread_mutex_unlock(&renewer->lock);
+        rv = renew(renewer, held);
+        pthread_mutex_lock(&renewer->lock);
+        finish(renewer, held, rv);
+    }
+    pthread_mutex_unlock(&renewer->lock);
+    return NULL;
+}
+
+idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease)
+{
+    for (int i = 0; i < renewer_count; i++) {
+        renewer_thread *renewer = &renewers[i];
+        idem_held *held;
+
+        if (renewer->front != front)
+            continue;
+        held = calloc(1, sizeof(*held));
+        if (!held)
+            abort(); /* as a pool does that cannot grow: an owner that is not renewed would be taken for dead */
+        held->renewer = renewer;
+        held->lease = *lease;
+        held->due = apr_time_now() + period(held);
+        pthread_mutex_lock(&renewer->lock);
+        APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
+        pthread_cond_broadcast(&renewer->changed);
+        pthread_mutex_unlock(&renewer->lock);
+        return held;
+    }
+    return NULL;
+}
+
+void idem_renewer_drop(idem_held *held)
+{
+    renewer_thread *renewer = held ? held->renewer : NULL;
+    struct timespec limit;
+
+    if (!held)
+        return;
+    at(apr_time_now() + idem_front_timeout(renewer->front), &limit);
+    pthread_mutex_lock(&renewer->lock);
+    while (held->renewing && pthread_cond_timedwait(&renewer->changed, &renewer->lock, &limit) == 0)
+        ;
+    if (held->renewing)
+        held->abandoned = 1;
+    else {
+        APR_RING_REMOVE(held, link);
+        free(held);
+    }
+    pthread_mutex_unlock(&renewer->lock);
+}
+
+void idem_renewer_stop(void)
+{
+    atomic_store(&stop, 1);
+}
+
+static int start_one(renewer_thread *renewer, idem_front *front, server_rec *s)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    int failed;
+
+    renewer->front = front;
+    renewer->server = s;
+    APR_RING_INIT(&renewer->ring, idem_held, link);
+    pthread_mutex_init(&renewer->lock, NULL);
+    pthread_cond_init(&renewer->changed, NULL);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    failed = pthread_create(&thread, &detached, run, renewer);
+    pthread_attr_destroy(&detached);
+    return failed;
+}
+
+void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
+{
+    const apr_array_header_t *fronts = idem_stores_all();
+    sigset_t every, before;
+
+    (void)pchild; /* the threads outlive it by a moment: what they touch is not its memory */
+    renewers = calloc((size_t)fronts->nelts + 1, sizeof(*renewers));
+    if (!renewers)
+        abort();
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    for (int i = 0; i < fronts->nelts; i++) {
+        idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
+        int failed;
+
+        if (idem_front_store(front)->flags & IDEM_HOST_LOCAL)
+            continue;
+        failed = start_one(&renewers[renewer_count], front, s);
+        renewer_count++;
+        if (failed)
+            IDEM_SLOG(s, APLOG_ERR, 92, "no thread to renew leases on %s (%d)", idem_front_url(front), failed);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
