@@ -32,8 +32,9 @@ static int may_log_store(void)
 static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
 {
     char text[120];
+    int level = may_log_store() ? APLOG_WARNING : APLOG_INFO; /* the macro evaluates it more than once */
 
-    ap_log_rerror(APLOG_MARK, may_log_store() ? APLOG_WARNING : APLOG_INFO, 0, txn->r,
+    ap_log_rerror(APLOG_MARK, level, 0, txn->r,
                   "IDEM%03d: [%s,%s] store %s: %s failed: %s", 10, txn->slot_name, idem_phase_name(txn->phase),
                   idem_front_url(txn->front), what, why ? why : apr_strerror(rv, text, sizeof(text)));
 }
