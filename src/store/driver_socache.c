@@ -12,6 +12,9 @@
 
 #include <apr_strings.h>
 
+#define TTL_AT 8                                      /* in the plain head */
+#define TTL_MOST ((apr_uint64_t)100 * 365 * 86400000) /* milliseconds; a longer one would not be a time any more */
+
 /* One operation on one slot, while the mutex is held. */
 typedef struct visit {
     idem_socache *store;
@@ -96,11 +99,13 @@ static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int le
 static apr_status_t put(visit *v, idem_blob value)
 {
     unsigned char *out = v->store->out, *at = out;
-    apr_time_t expires = idem_clock_now(&v->store->clock) + idem_value_ttl(value) + 999; /* never a millisecond early */
+    apr_uint64_t ttl = idem_value_number(value.data + TTL_AT, 8);
+    /* The millisecond that has begun counts as over: never a millisecond early. */
+    apr_uint64_t expires = (apr_uint64_t)apr_time_as_msec(idem_clock_now(&v->store->clock)) + 1;
     unsigned int len = (unsigned int)(IDEM_SOCACHE_EXPIRY_LEN + value.len);
     apr_status_t rv;
 
-    at = idem_put(at, (apr_uint64_t)apr_time_as_msec(expires), IDEM_SOCACHE_EXPIRY_LEN);
+    at = idem_put(at, expires + (ttl < TTL_MOST ? ttl : TTL_MOST), IDEM_SOCACHE_EXPIRY_LEN);
     idem_put_bytes(at, value.data, value.len);
     rv = put_bytes(v, out, len);
     if (rv == APR_SUCCESS)
