@@ -87,8 +87,8 @@ static void register_hooks(apr_pool_t *pool)
 /* All else is hidden (-fvisibility=hidden); this is what LoadModule looks up. */
 #pragma GCC visibility push(default)
 AP_DECLARE_MODULE(idempotency) = {
-    STANDARD20_MODULE_STUFF, idem_create_dir_config, idem_merge_dir_config, idem_create_server_config,
-    idem_merge_server_config, idem_commands, register_hooks,
+    STANDARD20_MODULE_STUFF,  idem_create_dir_config, idem_merge_dir_config, idem_create_server_config,
+    idem_merge_server_config, idem_commands,          register_hooks,
 #if defined(AP_MODULE_FLAG_NONE)
     AP_MODULE_FLAG_NONE
 #endif

@@ -142,7 +142,7 @@ typedef struct idem_found {
 typedef int idem_visitor(void *baton, const unsigned char *slot, const idem_found *found);
 
 typedef struct idem_store_status {
-    apr_uint64_t entries;    /* live or not yet swept; 0 with entries_known 0 */
+    apr_uint64_t entries; /* live or not yet swept; 0 with entries_known 0 */
     int entries_known;
     apr_uint64_t bytes_used; /* 0 where the store cannot say */
     apr_uint64_t bytes_max;  /* 0: no bound known */

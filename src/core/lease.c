@@ -11,6 +11,7 @@
 
 #include <assert.h>
 
+/* clang-format off */
 #define TO(phase, action) {IDEM_##phase, IDEM_DO_##action}
 
 static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
@@ -82,11 +83,12 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_TOO_BIG] = TO(SETTLING, SETTLE_TOMBSTONE),
         },
 };
+/* clang-format on */
 
 static const char *const phase_names[IDEM_PHASES] = {
-    [IDEM_IDLE] = "IDLE",           [IDEM_CLAIMING] = "CLAIMING", [IDEM_TAKING] = "TAKING",
-    [IDEM_WAITING] = "WAITING",     [IDEM_COMPARING] = "COMPARING", [IDEM_HOLDING] = "HOLDING",
-    [IDEM_RUNNING] = "RUNNING",     [IDEM_SETTLING] = "SETTLING", [IDEM_DONE] = "DONE",
+    [IDEM_IDLE] = "IDLE",       [IDEM_CLAIMING] = "CLAIMING",   [IDEM_TAKING] = "TAKING",
+    [IDEM_WAITING] = "WAITING", [IDEM_COMPARING] = "COMPARING", [IDEM_HOLDING] = "HOLDING",
+    [IDEM_RUNNING] = "RUNNING", [IDEM_SETTLING] = "SETTLING",   [IDEM_DONE] = "DONE",
 };
 
 static const char *const event_names[IDEM_EVENTS] = {

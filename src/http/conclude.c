@@ -145,7 +145,8 @@ int idem_certainly_unsent(request_rec *r, int status)
         return 0;
     if (apr_table_get(r->notes, "error-notes") || apr_table_get(r->notes, "proxy-error-override"))
         return 0;
-    return !strncmp(r->filename, schemes[0], strlen(schemes[0])) || !strncmp(r->filename, schemes[1], strlen(schemes[1]));
+    return !strncmp(r->filename, schemes[0], strlen(schemes[0])) ||
+           !strncmp(r->filename, schemes[1], strlen(schemes[1]));
 }
 
 /* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */

@@ -45,10 +45,12 @@ static int read_field(void *baton, const char *name, const char *value)
         if (!apr_cstr_casecmp(member, "no-store")) {
             reading->control->no_store = 1;
             reading->control->ttl = 0;
-        } else if (!apr_cstr_casecmpn(member, "ttl=", 4) && read_ttl(member + 4, reading->max_ttl, &ttl)) {
+        }
+        else if (!apr_cstr_casecmpn(member, "ttl=", 4) && read_ttl(member + 4, reading->max_ttl, &ttl)) {
             reading->control->no_store = 0;
             reading->control->ttl = ttl;
-        } else if (*member) {
+        }
+        else if (*member) {
             reading->control->invalid++;
         }
     }

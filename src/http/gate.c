@@ -85,36 +85,21 @@ static int decide(idem_txn *txn)
 
     for (;;) {
         switch (action) {
-        case IDEM_DO_CLAIM:
-            action = idem_txn_step(txn, idem_txn_claim(txn));
-            break;
-        case IDEM_DO_TAKE_OVER:
-            action = idem_txn_step(txn, idem_txn_take_over(txn));
-            break;
-        case IDEM_DO_WAIT:
-            action = idem_txn_step(txn, idem_wait(txn));
-            break;
-        case IDEM_DO_COMPARE:
-            action = idem_txn_step(txn, idem_compare_settled(txn));
-            break;
+        case IDEM_DO_CLAIM: action = idem_txn_step(txn, idem_txn_claim(txn)); break;
+        case IDEM_DO_TAKE_OVER: action = idem_txn_step(txn, idem_txn_take_over(txn)); break;
+        case IDEM_DO_WAIT: action = idem_txn_step(txn, idem_wait(txn)); break;
+        case IDEM_DO_COMPARE: action = idem_txn_step(txn, idem_compare_settled(txn)); break;
         case IDEM_DO_RUN: /* the last moment at which nothing has run */
-            action = idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : idem_txn_start(txn));
+            action =
+                idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : idem_txn_start(txn));
             break;
-        case IDEM_DO_RELEASE:
-            idem_txn_release(txn);
-            return HTTP_BAD_REQUEST;
-        case IDEM_DO_ENTER:
-            return enter(txn);
-        case IDEM_DO_BYPASS:
-            return bypass(txn);
-        case IDEM_DO_REPLAY:
-            return replay(txn);
-        case IDEM_DO_REFUSE:
-            return refuse(txn);
-        case IDEM_DO_NOTHING:
-            return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
-        default:
-            return HTTP_INTERNAL_SERVER_ERROR;
+        case IDEM_DO_RELEASE: idem_txn_release(txn); return HTTP_BAD_REQUEST;
+        case IDEM_DO_ENTER: return enter(txn);
+        case IDEM_DO_BYPASS: return bypass(txn);
+        case IDEM_DO_REPLAY: return replay(txn);
+        case IDEM_DO_REFUSE: return refuse(txn);
+        case IDEM_DO_NOTHING: return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
+        default: return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 }

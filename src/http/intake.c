@@ -97,7 +97,8 @@ static apr_status_t open_spool(idem_intake *intake)
     if (rv != APR_SUCCESS)
         return rv;
     name = apr_pstrcat(pool, dir, "/idempotency-body-XXXXXX", NULL);
-    rv = apr_file_mktemp(&intake->spool, name, APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL, pool);
+    rv = apr_file_mktemp(&intake->spool, name, APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL,
+                         pool);
     return rv == APR_SUCCESS ? apr_file_remove(name, pool) : rv;
 }
 
@@ -135,9 +136,11 @@ static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
         b = APR_BRIGADE_FIRST(intake->in);
         if (APR_BUCKET_IS_EOS(b)) {
             intake->whole = 1;
-        } else if (AP_BUCKET_IS_ERROR(b)) {
+        }
+        else if (AP_BUCKET_IS_ERROR(b)) {
             rv = APR_EGENERAL;
-        } else if (!APR_BUCKET_IS_METADATA(b)) {
+        }
+        else if (!APR_BUCKET_IS_METADATA(b)) {
             rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
             if (rv == APR_SUCCESS) {
                 count(intake, data, len);
@@ -387,5 +390,6 @@ static apr_status_t intake_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
 void idem_intake_register(apr_pool_t *pool)
 {
     (void)pool;
-    intake_handle = ap_register_input_filter("IDEMPOTENCY_IN", intake_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET + 1));
+    intake_handle =
+        ap_register_input_filter("IDEMPOTENCY_IN", intake_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET + 1));
 }

@@ -86,8 +86,9 @@ static kept_job *new_job(idem_front *front)
     full = keeper.jobs >= MOST_JOBS;
     apr_thread_mutex_unlock(keeper.lock);
     if (full || apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
-        IDEM_SLOG(keeper.server, APLOG_ERR, 70, "too many settlements wait for the store: one was dropped, its key stays "
-                                                "taken until this process ends");
+        IDEM_SLOG(keeper.server, APLOG_ERR, 70,
+                  "too many settlements wait for the store: one was dropped, its key stays "
+                  "taken until this process ends");
         return NULL;
     }
     made = apr_pcalloc(pool, sizeof(*made));
@@ -273,7 +274,8 @@ static void last_try(void)
 
         APR_RING_REMOVE(job, link);
         if (!run_job(job))
-            IDEM_SLOG(keeper.server, APLOG_ERR, 74, "store %s: a settlement is lost with this process, its outcome is unknown",
+            IDEM_SLOG(keeper.server, APLOG_ERR, 74,
+                      "store %s: a settlement is lost with this process, its outcome is unknown",
                       idem_front_url(job->front));
         drop(job);
     }

@@ -21,8 +21,7 @@ static int counts_as_absent(const idem_part *part, idem_blob value)
 
 static int matches_format(const idem_key_format *format, idem_blob key)
 {
-    return !format || !format->regex ||
-           ap_regexec_len(format->regex, (const char *)key.data, key.len, 0, NULL, 0) == 0;
+    return !format || !format->regex || ap_regexec_len(format->regex, (const char *)key.data, key.len, 0, NULL, 0) == 0;
 }
 
 static idem_problem check(const idem_part *part, const idem_settings *settings, apr_pool_t *pool, idem_blob value,

@@ -13,11 +13,11 @@
 
 APLOG_USE_MODULE(idempotency);
 
-#define IDEM_LOG(txn, level, number, format, ...)                                                                      \
-    ap_log_rerror(APLOG_MARK, level, 0, (txn)->r, "IDEM%03d: [%s,%s] " format, number, (txn)->slot_name,               \
+#define IDEM_LOG(txn, level, number, format, ...)                                                        \
+    ap_log_rerror(APLOG_MARK, level, 0, (txn)->r, "IDEM%03d: [%s,%s] " format, number, (txn)->slot_name, \
                   idem_phase_name((txn)->phase), ##__VA_ARGS__)
 
-#define IDEM_SLOG(server, level, number, format, ...)                                                                  \
+#define IDEM_SLOG(server, level, number, format, ...) \
     ap_log_error(APLOG_MARK, level, 0, server, "IDEM%03d: " format, number, ##__VA_ARGS__)
 
 #endif

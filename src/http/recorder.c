@@ -237,8 +237,8 @@ static void insert_recorder(request_rec *r)
 void idem_recorder_register(apr_pool_t *pool)
 {
     (void)pool;
-    recorder_handle = ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL,
-                                                (ap_filter_type)(AP_FTYPE_CONTENT_SET - 3));
+    recorder_handle =
+        ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET - 3));
     /* Canned errors and internal redirects drop content filters (http_request.c, ap_send_error_response). */
     ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);

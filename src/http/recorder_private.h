@@ -12,15 +12,15 @@ struct idem_recorder {
     apr_bucket_brigade *copy; /* of what was passed on, for the record; NULL if none is made */
     idem_response response;   /* the head, taken before anything is passed on */
     idem_control control;
-    int captured;             /* response and control are filled */
-    apr_off_t length;         /* data bytes seen, held or passed */
-    ap_filter_t *next;        /* where it goes on */
-    int flowing;              /* passed on as it comes */
-    int eos;                  /* the end was seen and is held back */
-    int eoc;                  /* a proxy asked for the connection to be closed without an answer */
-    int broken;               /* HTTP status: the response broke off, in whatever way */
-    int client_gone;          /* a pass failed: the rest is swallowed so that the handler runs to its end */
-    int was_aborted;          /* c->aborted was set while the handler ran, which handlers that ask may have noticed */
+    int captured;      /* response and control are filled */
+    apr_off_t length;  /* data bytes seen, held or passed */
+    ap_filter_t *next; /* where it goes on */
+    int flowing;       /* passed on as it comes */
+    int eos;           /* the end was seen and is held back */
+    int eoc;           /* a proxy asked for the connection to be closed without an answer */
+    int broken;        /* HTTP status: the response broke off, in whatever way */
+    int client_gone;   /* a pass failed: the rest is swallowed so that the handler runs to its end */
+    int was_aborted;   /* c->aborted was set while the handler ran, which handlers that ask may have noticed */
 };
 
 /* Takes the response's head, once, before anything is passed on. */

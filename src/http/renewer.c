@@ -61,7 +61,8 @@ static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv,
     int trouble = rv != APR_SUCCESS && rv != IDEM_ELOST;
 
     if (rv == IDEM_ELOST)
-        IDEM_SLOG(renewer->server, APLOG_WARNING, 90, "store %s: the lease %02x%02x%02x%02x was lost while its request runs",
+        IDEM_SLOG(renewer->server, APLOG_WARNING, 90,
+                  "store %s: the lease %02x%02x%02x%02x was lost while its request runs",
                   idem_front_url(renewer->front), held->lease.slot[0], held->lease.slot[1], held->lease.slot[2],
                   held->lease.slot[3]);
     if (trouble && !renewer->trouble)

@@ -14,12 +14,14 @@
 #include <http_protocol.h>
 
 /* RFC 9110 7.6.1 and what the connection or the moment owns, and challenges, which are httpd's to make. */
+/* clang-format off */
 static const char *const never_kept[] = {
     "Connection",   "Keep-Alive",         "Proxy-Connection",    "Proxy-Authenticate",        "Proxy-Authentication-Info",
     "TE",           "Trailer",            "Transfer-Encoding",   "Upgrade",                   "Date",
     "Server",       "Content-Length",     "WWW-Authenticate",    "Authentication-Info",       "Authentication-Control",
     "Content-Type", IDEM_CONTROL_HEADER, NULL,
 };
+/* clang-format on */
 
 static int is_in(const char *name, const char *const *list)
 {
@@ -97,7 +99,8 @@ void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *respon
 {
     response->status = r->status;
     response->reason = NULL;
-    if (r->status_line && atoi(r->status_line) == r->status && strcmp(r->status_line, ap_get_status_line(r->status)) != 0)
+    if (r->status_line && atoi(r->status_line) == r->status &&
+        strcmp(r->status_line, ap_get_status_line(r->status)) != 0)
         response->reason = r->status_line;
     response->content_type = type_of(r);
     response->content_encoding = r->content_encoding;
@@ -170,8 +173,8 @@ int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
     if (!AP_STATUS_IS_HEADER_ONLY(r->status))
         ap_set_content_length(r, (apr_off_t)response->body.len);
     if (response->body.len)
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create((const char *)response->body.data, response->body.len,
-                                                           r->pool, alloc));
+        APR_BRIGADE_INSERT_TAIL(
+            bb, apr_bucket_pool_create((const char *)response->body.data, response->body.len, r->pool, alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
     ap_pass_brigade(next, bb);
     return OK;

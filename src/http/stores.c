@@ -96,8 +96,9 @@ static int configure_one(apr_pool_t *pconf, server_rec *s, idem_server_settings 
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (known && known->timeout != settings->store_timeout) {
-        IDEM_SLOG(s, APLOG_EMERG, 66, "IdempotencyStoreTimeout differs between virtual hosts that share the store %s: one "
-                                      "store has one timeout",
+        IDEM_SLOG(s, APLOG_EMERG, 66,
+                  "IdempotencyStoreTimeout differs between virtual hosts that share the store %s: one "
+                  "store has one timeout",
                   idem_front_url(known->front));
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -111,7 +112,8 @@ static int configure_one(apr_pool_t *pconf, server_rec *s, idem_server_settings 
         env = apr_pcalloc(pconf, sizeof(*env));
         describe_env(env, pconf, s);
         if (idem_front_configure(&known->front, env, settings->store_url,
-                                 settings->store_options ? settings->store_options : none, pconf, &why) != APR_SUCCESS) {
+                                 settings->store_options ? settings->store_options : none, pconf,
+                                 &why) != APR_SUCCESS) {
             IDEM_SLOG(s, APLOG_EMERG, 61, "IdempotencyStore: %s", why ? why : "cannot be used");
             return HTTP_INTERNAL_SERVER_ERROR;
         }

@@ -34,9 +34,9 @@ static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const ch
     char text[120];
     int level = may_log_store() ? APLOG_WARNING : APLOG_INFO; /* the macro evaluates it more than once */
 
-    ap_log_rerror(APLOG_MARK, level, 0, txn->r,
-                  "IDEM%03d: [%s,%s] store %s: %s failed: %s", 10, txn->slot_name, idem_phase_name(txn->phase),
-                  idem_front_url(txn->front), what, why ? why : apr_strerror(rv, text, sizeof(text)));
+    ap_log_rerror(APLOG_MARK, level, 0, txn->r, "IDEM%03d: [%s,%s] store %s: %s failed: %s", 10, txn->slot_name,
+                  idem_phase_name(txn->phase), idem_front_url(txn->front), what,
+                  why ? why : apr_strerror(rv, text, sizeof(text)));
 }
 
 /* The request ends. Whatever still holds the slot says what it knows; a stopping child says it by dying. */
@@ -135,7 +135,7 @@ idem_event idem_txn_claim(idem_txn *txn)
     }
     store_trouble(txn, "claim", rv, why);
     return txn->settings->store_failure == IDEM_FAILURE_BYPASS && !txn->detecting ? IDEM_EV_STORE_BYPASS
-                                                                                 : IDEM_EV_STORE_DOWN;
+                                                                                  : IDEM_EV_STORE_DOWN;
 }
 
 idem_event idem_txn_take_over(idem_txn *txn)
@@ -282,15 +282,13 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
             IDEM_LOG(txn, APLOG_NOTICE, 13, "the outcome of this request is unknown: it may have acted");
             event = send_value(txn, IDEM_UNKNOWN, NULL);
             break;
-        case IDEM_DO_SETTLE_RELEASE:
-            event = send_release(txn);
-            break;
+        case IDEM_DO_SETTLE_RELEASE: event = send_release(txn); break;
         case IDEM_DO_ANSWER_FROM_SLOT:
             txn->settlement = "lost";
-            IDEM_LOG(txn, APLOG_WARNING, 14, "the slot was given to another request meanwhile: this response is not kept");
+            IDEM_LOG(txn, APLOG_WARNING, 14,
+                     "the slot was given to another request meanwhile: this response is not kept");
             return action;
-        default:
-            return action;
+        default: return action;
         }
         action = idem_txn_step(txn, event);
     }

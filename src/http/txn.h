@@ -28,10 +28,10 @@ typedef struct idem_txn {
     idem_seen seen; /* what claim or fetch found */
     char slot_name[9];
 
-    idem_problem problem; /* what to refuse with */
-    const char *detail;   /* NULL: the table's */
-    int input_status;     /* an HTTP status where the request's body could not be read; 0 otherwise */
-    int detecting;        /* DetectionOnly: say what would be done, and let the request run */
+    idem_problem problem;  /* what to refuse with */
+    const char *detail;    /* NULL: the table's */
+    int input_status;      /* an HTTP status where the request's body could not be read; 0 otherwise */
+    int detecting;         /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store; /* detecting: seen as the response left */
     apr_time_t claimed_at; /* when the claim that won was sent */
     apr_time_t wait_until; /* when waiting for another owner ends; 0 before it began */

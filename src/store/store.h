@@ -61,7 +61,7 @@ apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **w
 apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
 void idem_front_detach(idem_front *front);
 
-const char *idem_front_url(const idem_front *front); /* with any password masked: fit for a log */
+const char *idem_front_url(const idem_front *front);         /* with any password masked: fit for a log */
 const idem_store *idem_front_store(const idem_front *front); /* flags, max_value, warning */
 
 /* A fresh lease: token, owner number and (attempt as given) the rest of head are filled. */
