@@ -10,10 +10,14 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
+typedef struct slot_name {
+    unsigned char bytes[IDEM_SLOT_LEN];
+} slot_name;
+
 /* A walk under the mutex. */
 typedef struct walk {
     idem_socache *store;
-    apr_array_header_t *slots; /* IDEM_SLOT_LEN bytes each; NULL: count only */
+    apr_array_header_t *slots; /* of slot_name; NULL: count only */
     int most;                  /* slots wanted, negative for all */
     int expired;               /* wanted are the expired ones, else the others */
     apr_uint64_t entries, bytes;
@@ -34,6 +38,7 @@ idem_socache_entry idem_socache_entry_of(idem_socache *store, const unsigned cha
     return entry;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are httpd's */
 static apr_status_t on_entry(ap_socache_instance_t *cache, server_rec *s, void *baton, const unsigned char *id,
                              unsigned int idlen, const unsigned char *data, unsigned int len, apr_pool_t *pool)
 {
@@ -47,7 +52,7 @@ static apr_status_t on_entry(ap_socache_instance_t *cache, server_rec *s, void *
     if (!w->slots || (w->most >= 0 && w->slots->nelts >= w->most))
         return APR_SUCCESS;
     if (idem_socache_entry_of(w->store, data, len).expired == w->expired)
-        memcpy(apr_array_push(w->slots), id, IDEM_SLOT_LEN);
+        memcpy(APR_ARRAY_PUSH(w->slots, slot_name).bytes, id, IDEM_SLOT_LEN);
     return APR_SUCCESS;
 }
 
@@ -96,10 +101,10 @@ apr_status_t idem_socache_sweep(idem_store *base, idem_call *call, int most, int
     *removed = 0;
     if (rv != APR_SUCCESS)
         return rv;
-    w.slots = apr_array_make(call->pool, 16, IDEM_SLOT_LEN);
+    w.slots = apr_array_make(call->pool, 16, sizeof(slot_name));
     rv = take_walk(&w, call);
     for (int i = 0; rv == APR_SUCCESS && i < w.slots->nelts; i++) {
-        const unsigned char *slot = (const unsigned char *)w.slots->elts + i * IDEM_SLOT_LEN;
+        const unsigned char *slot = APR_ARRAY_IDX(w.slots, i, slot_name).bytes;
         rv = store->provider->remove(store->cache, store->env->server, slot, IDEM_SLOT_LEN, call->pool);
         *removed += rv == APR_SUCCESS;
     }
@@ -121,13 +126,13 @@ static apr_status_t list_live(idem_socache *store, idem_call *call, apr_array_he
 
 apr_status_t idem_socache_each(idem_store *base, idem_call *call, idem_visitor *visitor, void *baton)
 {
-    apr_array_header_t *slots = apr_array_make(call->pool, 64, IDEM_SLOT_LEN);
+    apr_array_header_t *slots = apr_array_make(call->pool, 64, sizeof(slot_name));
     apr_status_t rv = list_live((idem_socache *)base, call, slots);
     idem_call one = *call;
     int more = 1;
 
     for (int i = 0; rv == APR_SUCCESS && more && i < slots->nelts; i++) {
-        const unsigned char *slot = (const unsigned char *)slots->elts + i * IDEM_SLOT_LEN;
+        const unsigned char *slot = APR_ARRAY_IDX(slots, i, slot_name).bytes;
         idem_found found;
         apr_pool_create(&one.pool, call->pool); /* one entry at a time, however many there are */
         rv = idem_socache_fetch(base, &one, slot, &found);
