@@ -142,8 +142,10 @@ tidy:
 	clang-tidy --quiet $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE
 ## make tidy          clang-tidy with the checks of .clang-tidy
 
+# config.c returns a sentence that a setter made, not a part of the layer that the setter filled.
 cppcheck:
 	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
+	    --suppress=returnDanglingLifetime:src/http/config.c '-DAPR_STRINGIFY(n)=#n' \
 	    --error-exitcode=1 -Iinclude -Isrc/core -Isrc/store -Isrc/http $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC)
 ## make cppcheck      cppcheck's opinion
 
