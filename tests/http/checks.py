@@ -3,6 +3,8 @@ import base64
 import hashlib
 import re
 
+import env
+
 
 def assert_replayed(api, origin, path, key="k1", **request):
     """Sends a request twice: it is executed once, and the second answer is the first one. Returns both."""
@@ -32,3 +34,11 @@ def passwords(folder, *users):
     (folder / "passwords").write_text("".join(f"{user}:{{SHA}}{secret}\n" for user in users))
     (folder / "passwords").chmod(0o644)
     return folder / "passwords"
+
+
+def settled(api, path, key="k1", body=b"1"):
+    """The answer to a retry, once it is no longer in progress."""
+    def retry():
+        answer = api.post(path, key=key, body=body)
+        return answer if answer.problem != (409, "in-progress") else None
+    return env.until(retry, f"{path} is settled")

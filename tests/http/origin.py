@@ -101,12 +101,16 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.send_response_only(status or 200, reason or None)
         for name, value in fields:
             self.send_header(name, value)
-        if status not in (204, 304):
+        empty, chunked = self.command == "HEAD" or status in (204, 304), "parts=" in url.query
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a client may leave
-            for piece in pieces(self.server.stage, request, body):
-                self.wfile.write(b"" if self.command == "HEAD" or status in (204, 304) else piece)
+            for piece in pieces(self.server.stage, request, b"" if empty else body):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            self.wfile.write(b"0\r\n\r\n" if chunked else b"")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PURGE = answer
 
