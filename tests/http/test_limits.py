@@ -34,8 +34,8 @@ def test_up_to_the_limit_is_kept(each_api, origin, size):
 @pytest.mark.parametrize("size", [16385, 40000])
 def test_over_the_limit(each_api, origin, httpd, size):
     assert_not_kept(each_api, origin, "/pay", size)
-    rows = [row[2:4] for row in httpd.outcomes(each_api, 3)]
-    assert rows == [["executed", "tombstone"], ["response-not-kept", "-"], ["key-reused", "-"]]
+    rows = sorted(row[2:4] for row in httpd.outcomes(each_api, 3))  # two processes may log in another order
+    assert rows == [["executed", "tombstone"], ["key-reused", "-"], ["response-not-kept", "-"]]
 
 
 def test_far_over_the_limit(each_api, origin):

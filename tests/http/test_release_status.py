@@ -16,7 +16,7 @@ ProxyPass /unreachable http://127.0.0.1:9/ retry=0
 
 @pytest.mark.parametrize("status", [401, 407, 408, 421, 425, 429, 503])
 def test_released_by_default(each_api, origin, status, httpd):
-    answers = [each_api.post(f"/pay?status={status}", key="k1") for _ in range(2)]
+    answers = [each_api.post(f"/pay?status={status}&reason=Not+Now", key="k1") for _ in range(2)]
     assert [answer.status for answer in answers] == [status] * 2
     assert answers[0].body != answers[1].body
     assert origin.executions("/pay") == 2

@@ -11,6 +11,9 @@ IdempotencyStoreTimeout 300ms
 <Location /cgi/bypass>
     IdempotencyStoreFailure bypass
 </Location>
+<Location ~ "^/[a-z]+/long">
+    IdempotencyMaxResponse 1K
+</Location>
 """
 
 
@@ -162,3 +165,29 @@ def test_answer_leaves_only_after_the_record(server, api, origin):
     conn.sock.settimeout(env.CLIENT_TIMEOUT)
     server.control.behave()
     assert conn.result().status == 201
+
+
+def whole(message):
+    """Has the client the end of a response of 30,000 bytes?"""
+    head, _, body = message.partition(b"\r\n\r\n")
+    return body.endswith(b"\r\n0\r\n\r\n") if b"chunked" in head else bool(head) and len(body) >= 30000
+
+
+@pytest.mark.parametrize("kind", env.KINDS)
+def test_end_of_a_long_answer_leaves_only_after_the_tombstone(server, api, origin, kind):
+    """Bytes flow before, but not the last ones, whether their number was declared or not."""
+    api = api.at("/" + kind)
+    server.control.block("settle")
+    conn = api.post_async("/long?size=30000", key="k1")
+    env.until(lambda: ["settle", "blocked"] in server.control.calls(), "the settlement waits")
+    conn.sock.setblocking(False)
+    seen = b""
+    with pytest.raises(BlockingIOError):
+        while True:
+            seen += conn.sock.recv(65536)
+    assert not whole(seen)
+    conn.sock.settimeout(env.CLIENT_TIMEOUT)
+    server.control.behave()
+    while not whole(seen):
+        seen += conn.sock.recv(65536)
+    assert api.post("/long?size=30000", key="k1").problem == (409, "response-not-kept")
