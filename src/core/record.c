@@ -10,6 +10,8 @@
  */
 #include "record.h"
 
+#include "seal.h"
+
 #include <apr_strings.h>
 
 #define SUM_AT(value) ((value).len - IDEM_SUM_LEN)
@@ -31,9 +33,7 @@ static const char *fault_of_head(const idem_head *head)
 {
     if (head->state < IDEM_LEASE || head->state > IDEM_UNKNOWN)
         return "the record is in no known state";
-    if (head->flags & IDEM_HEAD_SEALED)
-        return "the record is encrypted, and this version cannot decrypt";
-    if (head->flags)
+    if (head->flags & ~(unsigned)(head->state == IDEM_RECORD ? IDEM_HEAD_SEALED : 0))
         return "the record has unknown flags";
     if (head->ttl < 0 || head->lease < 0 || head->lease / 1000 > APR_UINT32_MAX)
         return "the record has an impossible life span";
@@ -73,7 +73,7 @@ static const idem_field *field_at(const idem_response *r, int i)
     return &APR_ARRAY_IDX(r->fields, i, const idem_field);
 }
 
-apr_size_t idem_record_size(const idem_response *response)
+apr_size_t idem_record_size(const idem_keyring *ring, const idem_response *response)
 {
     apr_size_t size = IDEM_HEAD_LEN + IDEM_SUM_LEN;
 
@@ -83,7 +83,7 @@ apr_size_t idem_record_size(const idem_response *response)
             string_size(response->content_encoding) + string_size(response->languages) + 4;
     for (int i = 0; i < field_count(response); i++)
         size += 1 + string_size(field_at(response, i)->name) + string_size(field_at(response, i)->value);
-    return size + 8 + response->body.len;
+    return size + 8 + response->body.len + (ring ? IDEM_SEAL_EXTRA : 0);
 }
 
 static unsigned char *put_print(unsigned char *to, const idem_print *print)
@@ -157,23 +157,39 @@ static int response_encodable(const idem_response *r)
     return 1;
 }
 
-apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool,
-                                idem_blob *value)
+/* The response behind the head at start, sealed if there is a ring. *end is where the checksum belongs. */
+static apr_status_t put_rest(const idem_keyring *ring, const idem_response *response, unsigned char *start,
+                             unsigned char **end)
 {
+    unsigned char *rest = start + IDEM_HEAD_LEN, *plain = ring ? rest + IDEM_SEAL_BEFORE : rest;
+
+    *end = put_response(plain, response);
+    if (!ring)
+        return APR_SUCCESS;
+    *end += IDEM_SEAL_TAG_LEN;
+    return idem_seal(ring, idem_blob_of(start, IDEM_HEAD_LEN), rest, (apr_size_t)(*end - rest) - IDEM_SEAL_EXTRA);
+}
+
+apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given, const idem_response *response,
+                                apr_pool_t *pool, idem_blob *value)
+{
+    idem_head head = *given;
     apr_size_t size;
     unsigned char *start, *to, sum[IDEM_DIGEST_LEN];
-    apr_status_t status;
+    apr_status_t status = APR_SUCCESS;
 
-    if (fault_of_head(head) || (head->state == IDEM_RECORD) != (response != NULL))
+    if (head.flags || fault_of_head(&head) || (head.state == IDEM_RECORD) != (response != NULL))
         return APR_EINVAL;
     if (response && !response_encodable(response))
         return APR_EINVAL;
-    size = idem_record_size(response);
+    head.flags = ring && response ? IDEM_HEAD_SEALED : 0;
+    size = idem_record_size(ring, response);
     start = apr_palloc(pool, size);
-    to = put_head(start, head);
+    to = put_head(start, &head);
     if (response)
-        to = put_response(to, response);
-    status = idem_digest_of(NULL, idem_blob_of(start, (apr_size_t)(to - start)), sum);
+        status = put_rest(ring, response, start, &to);
+    if (status == APR_SUCCESS)
+        status = idem_digest_of(NULL, idem_blob_of(start, (apr_size_t)(to - start)), sum);
     if (status != APR_SUCCESS)
         return status;
     idem_put_bytes(to, sum, IDEM_SUM_LEN);
@@ -317,8 +333,25 @@ static const char *fault_of_value(idem_blob value, const unsigned char *slot)
     return NULL;
 }
 
-apr_status_t idem_record_decode(idem_blob value, const unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool,
-                                idem_head *head, idem_response *response, const char **why)
+/* The response behind the head, opened if it is sealed. */
+static const char *take_rest(const idem_keyring *ring, idem_cursor *c, const idem_head *head, apr_pool_t *pool,
+                             idem_response *response)
+{
+    idem_blob sealed = idem_blob_of(c->at, (apr_size_t)(c->end - c->at)), plain;
+    const char *why;
+
+    if (!(head->flags & IDEM_HEAD_SEALED))
+        return ring ? "the record is not sealed, and IdempotencySecret asks for seals" : decode_response(c, pool, response);
+    if (!ring)
+        return "the record is sealed, and no IdempotencySecret is configured";
+    if (idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why) != APR_SUCCESS)
+        return why;
+    *c = idem_cursor_of(plain);
+    return decode_response(c, pool, response);
+}
+
+apr_status_t idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
+                                apr_pool_t *pool, idem_head *head, idem_response *response, const char **why)
 {
     idem_response unwanted;
     idem_cursor c;
@@ -333,7 +366,7 @@ apr_status_t idem_record_decode(idem_blob value, const unsigned char slot[IDEM_S
     c = idem_cursor_of(idem_blob_of(value.data, SUM_AT(value)));
     *why = decode_head(&c, head);
     if (!*why && head->state == IDEM_RECORD)
-        *why = decode_response(&c, pool, response);
+        *why = take_rest(ring, &c, head, pool, response);
     else if (!*why && c.at != c.end)
         *why = "something follows the head of an entry that has no response";
     return *why ? APR_EGENERAL : APR_SUCCESS;

@@ -2,7 +2,8 @@
  * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
  *
  *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
- *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each behind its length
+ *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each behind its length;
+ *             with a key ring all of it sealed (seal.h), the head being the associated data
  *   checksum  the first IDEM_SUM_LEN bytes of the SHA-256 of all before it
  *
  * Big-endian throughout, versioned, the same on every machine. The decoder refuses whatever the encoder would not have
@@ -12,6 +13,7 @@
 #define IDEM_RECORD_H
 
 #include "fingerprint.h"
+#include "keyring.h"
 
 #include <apr_tables.h>
 
@@ -31,7 +33,7 @@ typedef struct idem_head {
     idem_print print;
 } idem_head;
 
-#define IDEM_HEAD_SEALED 0x0001 /* the rest is encrypted; for a later version of this format's reader */
+#define IDEM_HEAD_SEALED 0x0001 /* the rest is sealed; the encoder's to set */
 
 #define IDEM_FIELD_ERR 0x01 /* the field stood in err_headers_out */
 
@@ -50,19 +52,20 @@ typedef struct idem_response {
     idem_blob body;
 } idem_response;
 
-/* How long the encoding of this response will be, head and checksum included; response NULL for none. */
-apr_size_t idem_record_size(const idem_response *response);
+/* How long the encoding of this response will be, head, seal and checksum included; response NULL for none. */
+apr_size_t idem_record_size(const idem_keyring *ring, const idem_response *response);
 
-/* Encodes into pool. response must be given for IDEM_RECORD and NULL for the others. */
-apr_status_t idem_record_encode(const idem_head *head, const idem_response *response, apr_pool_t *pool,
-                                idem_blob *value);
+/* Encodes into pool, sealed if ring is given. response must be given for IDEM_RECORD and NULL for the others. */
+apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *head, const idem_response *response,
+                                apr_pool_t *pool, idem_blob *value);
 
 /*
  * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body
- * points into value. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a
+ * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody who can
+ * write to the store could have put it there. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a
  * newer version.
  */
-apr_status_t idem_record_decode(idem_blob value, const unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool,
-                                idem_head *head, idem_response *response, const char **why);
+apr_status_t idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
+                                apr_pool_t *pool, idem_head *head, idem_response *response, const char **why);
 
 #endif

@@ -54,10 +54,12 @@ typedef struct idem_server_settings {
     const char *store_url;            /* "lmdb:idempotency" */
     int store_named;                  /* an administrator wrote IdempotencyStore */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
+    const char *secret;               /* "file:PATH" or "exec:COMMAND"; NULL for none */
     apr_int64_t store_timeout;
     apr_int64_t lease;       /* on stores that several hosts share */
     apr_int64_t max_waiters; /* 0: a quarter of the workers */
     void *stores;            /* http/stores.c keeps the server's front here */
+    void *ring;              /* … and its key ring, NULL without a secret */
 } idem_server_settings;
 
 /* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */

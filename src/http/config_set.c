@@ -196,6 +196,15 @@ const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kep
                         word);
 }
 
+/* Where secrets come from; whether they are there is looked at when the configuration is checked. */
+const char *idem_check_secret(apr_pool_t *pool, const char *word, const char **kept)
+{
+    *kept = word;
+    if ((!strncmp(word, "file:", 5) || !strncmp(word, "exec:", 5)) && word[5])
+        return NULL;
+    return apr_psprintf(pool, "must be file:PATH, \"exec:COMMAND\" or none, not \"%s\"", word);
+}
+
 /* ---- key format ---------------------------------------------------------------------------------------------------- */
 
 static const char *regex_of(const char *spelled)

@@ -140,7 +140,7 @@ static apr_status_t name_slot(idem_txn *txn, idem_blob key)
         values[parts++].value = idem_blob_str("only");
     }
     if (rv == APR_SUCCESS)
-        rv = idem_slot_make(NULL, values, parts, key, slot);
+        rv = idem_slot_make(idem_keyring_slot_key(txn->ring), values, parts, key, slot);
     if (rv == APR_SUCCESS)
         idem_txn_set_slot(txn, slot);
     return rv;
@@ -157,7 +157,7 @@ static apr_status_t take_print(idem_txn *txn)
             values[i].name = apr_pstrcat(txn->r->pool, values[i].name, " ",
                                          apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
     if (rv == APR_SUCCESS)
-        rv = idem_print_make(NULL, values, txn->settings->fingerprint->nelts, &txn->head.print);
+        rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts, &txn->head.print);
     return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
 }
 

@@ -72,7 +72,7 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
     intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     txn->intake = intake;
     idem_intake_join(txn, r);
-    return used ? idem_bodyhash_create(&intake->hash, NULL, boundary, r->pool) : APR_SUCCESS;
+    return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool) : APR_SUCCESS;
 }
 
 void idem_intake_join(idem_txn *txn, request_rec *r)
@@ -240,7 +240,7 @@ static apr_status_t print_beginning(idem_txn *txn, const idem_print *kept, idem_
 {
     idem_intake *intake = txn->intake;
     idem_bodyhash *hash;
-    apr_status_t rv = idem_bodyhash_create(&hash, NULL, txn->asked.boundary, txn->r->pool);
+    apr_status_t rv = idem_bodyhash_create(&hash, idem_keyring_print_key(txn->ring), txn->asked.boundary, txn->r->pool);
 
     for (apr_bucket *b = APR_BRIGADE_FIRST(intake->kept); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(intake->kept);
          b = APR_BUCKET_NEXT(b)) {

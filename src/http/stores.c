@@ -9,6 +9,10 @@
 
 #include "config.h"
 #include "log.h"
+#include "secret.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <ap_mpm.h>
 #include <ap_provider.h>
@@ -22,7 +26,8 @@
 
 typedef struct opened {
     idem_front *front;
-    const char *url, *options;
+    const char *url, *options, *secret;
+    idem_keyring *ring;
     apr_interval_time_t timeout;
     int named;
     server_rec *server; /* the first that names it, for log lines */
@@ -79,64 +84,128 @@ static const char *join_options(apr_pool_t *pool, const char *const *options)
     return joined;
 }
 
-static int configure_one(apr_pool_t *pconf, server_rec *s, idem_server_settings *settings)
+/* One store has one configuration, however many virtual hosts name it. */
+static const char *conflict(const opened *known, const idem_server_settings *settings, const char *options, const char *secret)
 {
-    const char *options = join_options(pconf, settings->store_options), *why = NULL;
-    opened *known = find(settings->store_url);
-    static const char *const none[] = {NULL};
-    idem_env *env;
-
-    if (known && strcmp(known->options, options)) {
-        IDEM_SLOG(s, APLOG_EMERG, 60, "IdempotencyStore %s is named twice with different options (\"%s\" and \"%s\")",
-                  idem_front_url(known->front), known->options, options);
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (settings->store_timeout * 3 >= settings->lease) {
-        IDEM_SLOG(s, APLOG_EMERG, 67, "IdempotencyStoreTimeout must be under a third of IdempotencyLease");
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (known && known->timeout != settings->store_timeout) {
-        IDEM_SLOG(s, APLOG_EMERG, 66,
-                  "IdempotencyStoreTimeout differs between virtual hosts that share the store %s: one "
-                  "store has one timeout",
-                  idem_front_url(known->front));
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (!known) {
-        known = apr_array_push(all);
-        known->url = settings->store_url;
-        known->options = options;
-        known->named = settings->store_named;
-        known->timeout = settings->store_timeout;
-        known->server = s;
-        env = apr_pcalloc(pconf, sizeof(*env));
-        describe_env(env, pconf, s);
-        if (idem_front_configure(&known->front, env, settings->store_url,
-                                 settings->store_options ? settings->store_options : none, pconf,
-                                 &why) != APR_SUCCESS) {
-            IDEM_SLOG(s, APLOG_EMERG, 61, "IdempotencyStore: %s", why ? why : "cannot be used");
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
-        idem_front_set_timeout(known->front, settings->store_timeout);
-        APR_ARRAY_PUSH(fronts, idem_front *) = known->front;
-    }
-    known->named |= settings->store_named;
-    settings->stores = known->front;
-    return OK;
+    if (settings->store_timeout * 3 >= settings->lease)
+        return "IdempotencyStoreTimeout must be under a third of IdempotencyLease";
+    if (!known)
+        return NULL;
+    if (strcmp(known->options, options))
+        return "IdempotencyStore names one store with different options in different virtual hosts";
+    if (known->timeout != settings->store_timeout)
+        return "IdempotencyStoreTimeout differs between virtual hosts that share a store";
+    if (strcmp(known->secret, secret))
+        return "IdempotencySecret differs between virtual hosts that share a store";
+    return NULL;
 }
 
-int idem_stores_configure(apr_pool_t *pconf, server_rec *s)
+static const char *add_front(opened *store, const char *const *options, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    static const char *const none[] = {NULL};
+    const char *why = NULL;
+    idem_env *env = apr_pcalloc(pconf, sizeof(*env));
+    /* Commands are run only where the server really starts, and there once. */
+    int only_check = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG ||
+                     ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+
+    describe_env(env, pconf, store->server);
+    if (*store->secret && idem_secret_read(store->secret, only_check, pconf, ptemp, &store->ring, &why) != APR_SUCCESS)
+        return apr_psprintf(ptemp, "IdempotencySecret %s %s", store->secret, why);
+    if (idem_front_configure(&store->front, env, store->url, options ? options : none, pconf, &why) != APR_SUCCESS)
+        return apr_psprintf(ptemp, "IdempotencyStore: %s", why ? why : "cannot be used");
+    idem_front_set_timeout(store->front, store->timeout);
+    idem_front_set_ring(store->front, store->ring);
+    APR_ARRAY_PUSH(fronts, idem_front *) = store->front;
+    return NULL;
+}
+
+static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, idem_server_settings *settings)
+{
+    const char *options = join_options(pconf, settings->store_options), *secret = settings->secret ? settings->secret : "";
+    opened *store = find(settings->store_url);
+    const char *wrong = conflict(store, settings, options, secret);
+
+    if (wrong)
+        return wrong;
+    if (!store) {
+        store = apr_array_push(all);
+        store->url = settings->store_url;
+        store->options = options;
+        store->secret = secret;
+        store->timeout = settings->store_timeout;
+        store->server = s;
+        wrong = add_front(store, settings->store_options, pconf, ptemp);
+    }
+    store->named |= settings->store_named;
+    settings->stores = store->front;
+    settings->ring = store->ring;
+    return wrong;
+}
+
+int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
     all = apr_array_make(pconf, 2, sizeof(opened));
     fronts = apr_array_make(pconf, 2, sizeof(idem_front *));
     for (; s; s = s->next) {
-        int rv = configure_one(pconf, s, idem_server_settings_of(s));
+        const char *wrong = configure_one(pconf, ptemp, s, idem_server_settings_of(s));
 
-        if (rv != OK)
-            return rv;
+        if (wrong) {
+            IDEM_SLOG(s, APLOG_EMERG, 60, "%s", wrong);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
     return OK;
 }
+
+/* ---- another secret's store ----------------------------------------------------------------------------------------- */
+
+#define PROBE_SECONDS 10
+#define PROBE_TEXT 480
+
+/* In the child of probe(): as the server's user, attach, and say what is wrong. */
+static void probe_in_child(idem_front *front, apr_pool_t *pool, int out)
+{
+    const char *why = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    alarm(PROBE_SECONDS);
+    if (geteuid() == 0 && (setgid(ap_unixd_config.group_id) != 0 || setuid(ap_unixd_config.user_id) != 0))
+        _exit(0);
+    rv = idem_front_attach(front, pool, &why);
+    if (rv == IDEM_EDAMAGED && why && write(out, why, strlen(why)) < 0)
+        _exit(2);
+    _exit(rv == IDEM_EDAMAGED);
+}
+
+/*
+ * Was the store made with this secret? It can be read only by a process that attaches, and the parent of the children must not:
+ * a process of its own looks. A store that does not answer is looked at again by each child.
+ */
+static const char *probe(idem_front *front, apr_pool_t *pool)
+{
+    char *text = apr_pcalloc(pool, PROBE_TEXT);
+    int ends[2], status = 0;
+    pid_t child;
+
+    if (pipe(ends) != 0)
+        return NULL;
+    child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        probe_in_child(front, pool, ends[1]);
+    }
+    close(ends[1]);
+    if (child > 0) {
+        if (read(ends[0], text, PROBE_TEXT - 1) < 0)
+            text[0] = 0;
+        waitpid(child, &status, 0);
+    }
+    close(ends[0]);
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1 ? text : NULL;
+}
+
+/* ---- opening -------------------------------------------------------------------------------------------------------- */
 
 static int open_one(apr_pool_t *pconf, opened *store)
 {
@@ -147,7 +216,10 @@ static int open_one(apr_pool_t *pconf, opened *store)
     if (rv == APR_SUCCESS) {
         if (facts->warning)
             IDEM_SLOG(store->server, APLOG_WARNING, 62, "store %s: %s", idem_front_url(store->front), facts->warning);
-        return OK;
+        why = probe(store->front, pconf);
+        if (why)
+            IDEM_SLOG(store->server, APLOG_EMERG, 61, "%s", why);
+        return why ? HTTP_INTERNAL_SERVER_ERROR : OK;
     }
     if (store->named && (facts->flags & IDEM_HOST_LOCAL)) {
         IDEM_SLOG(store->server, APLOG_EMERG, 63, "store %s cannot be opened: %s", idem_front_url(store->front),
@@ -182,6 +254,11 @@ void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
             IDEM_SLOG(s, APLOG_ERR, 65, "store %s cannot be used by this process: %s", idem_front_url(store->front),
                       why ? why : "unknown reason");
     }
+}
+
+const idem_keyring *idem_stores_ring(server_rec *s)
+{
+    return idem_server_settings_of(s)->ring;
 }
 
 idem_front *idem_stores_front(server_rec *s)

@@ -12,6 +12,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "recorder.h"
+#include "stores.h"
 #include "waiters.h"
 
 #include <apr_atomic.h>
@@ -68,6 +69,7 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->r = r;
     txn->settings = settings;
     txn->front = front;
+    txn->ring = idem_stores_ring(r->server);
     txn->phase = IDEM_IDLE;
     txn->head.ttl = settings->ttl;
     txn->head.attempt = 1;

@@ -21,6 +21,7 @@ typedef struct idem_txn {
     request_rec *r; /* the request the decision was made for */
     const idem_settings *settings;
     idem_front *front;
+    const idem_keyring *ring; /* NULL without IdempotencySecret */
     idem_asked asked;
 
     idem_phase phase;

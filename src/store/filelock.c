@@ -183,16 +183,19 @@ apr_status_t idem_filelock_create(const char *path)
     return err ? APR_FROM_OS_ERROR(err) : APR_SUCCESS;
 }
 
-static int lock_until(pthread_mutex_t *mutex, apr_time_t deadline)
-{
+/* CLOCK_MONOTONIC where it can be had: a wall clock set backwards must not prolong the wait. */
 #if defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 30)
-    struct timespec until = idem_clock_deadline(deadline);
-    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
 #define HAVE_CLOCKLOCK
 #endif
 #endif
-#ifndef HAVE_CLOCKLOCK
+
+static int lock_until(pthread_mutex_t *mutex, apr_time_t deadline)
+{
+#ifdef HAVE_CLOCKLOCK
+    struct timespec until = idem_clock_deadline(deadline);
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+#else
     struct timespec until = {(time_t)apr_time_sec(deadline), (long)apr_time_usec(deadline) * 1000};
     return pthread_mutex_timedlock(mutex, &until);
 #endif

@@ -80,6 +80,11 @@ void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout)
     front->timeout = timeout;
 }
 
+void idem_front_set_ring(idem_front *front, const idem_keyring *ring)
+{
+    front->ring = ring;
+}
+
 apr_interval_time_t idem_front_timeout(const idem_front *front)
 {
     return front->timeout;
@@ -173,6 +178,11 @@ static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char *
     *why = NULL;
     apr_pool_create(&trial, front->home);
     rv = front->store->driver->attach(front->store, trial, &reason);
+    if (rv == APR_SUCCESS) {
+        rv = idem_front_check_mark(front, pool, &reason);
+        if (rv != APR_SUCCESS)
+            front->store->driver->detach(front->store);
+    }
     if (rv != APR_SUCCESS) {
         *why = reason ? apr_pstrdup(pool, reason) : idem_store_sentence(rv, pool);
         apr_pool_destroy(trial);

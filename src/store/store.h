@@ -57,6 +57,9 @@ void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout);
 apr_interval_time_t idem_front_timeout(const idem_front *front);
 void idem_front_set_observer(idem_front *front, idem_front_observer *observer, void *baton);
 
+/* Seals and opens with ring, which lives as long as the front; before open. */
+void idem_front_set_ring(idem_front *front, const idem_keyring *ring);
+
 apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why);
 apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
 void idem_front_detach(idem_front *front);

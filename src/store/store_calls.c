@@ -68,13 +68,13 @@ static apr_status_t encode_lease(const idem_front *front, const idem_head *lease
     idem_head head = *lease;
     head.state = IDEM_LEASE;
     head.owner = front->store->owner;
-    return idem_record_encode(&head, NULL, pool, value);
+    return idem_record_encode(front->ring, &head, NULL, pool, value);
 }
 
 static void decode_found(passage *p, const unsigned char *slot, idem_seen *seen)
 {
     const char *why = NULL;
-    apr_status_t rv = idem_record_decode(p->found.value, slot, p->call.pool, &seen->head, &seen->response, &why);
+    apr_status_t rv = idem_record_decode(p->front->ring, p->found.value, slot, p->call.pool, &seen->head, &seen->response, &why);
 
     if (rv != APR_SUCCESS) {
         seen->corrupt = 1;
@@ -193,9 +193,9 @@ apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const i
                                apr_pool_t *pool, idem_blob *value)
 {
     apr_size_t most = front->store->max_value;
-    if (most && idem_record_size(response) > most)
+    if (most && idem_record_size(front->ring, response) > most)
         return IDEM_ETOOBIG; /* before a copy is made of it */
-    return idem_record_encode(head, response, pool, value);
+    return idem_record_encode(front->ring, head, response, pool, value);
 }
 
 apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why)

@@ -19,6 +19,7 @@ struct idem_front {
     idem_store *store;
     const char *url; /* password masked */
     apr_interval_time_t timeout;
+    const idem_keyring *ring; /* NULL: responses are kept as they are */
     idem_front_observer *observer;
     void *baton;
 
@@ -33,6 +34,12 @@ struct idem_front {
 
 /* APR_SUCCESS if the driver may be called; attaches it first where that is due. *why is set otherwise, in pool. */
 apr_status_t idem_front_ready(idem_front *front, apr_pool_t *pool, const char **why);
+
+/*
+ * Was the store made with this front's slot secret? Marks an empty one. IDEM_EDAMAGED and a sentence if not: keys of one secret
+ * would not be found under another. Called by the thread that has just attached the driver.
+ */
+apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why);
 
 /* The store told that it is damaged: it is not called again. */
 void idem_front_damaged(idem_front *front, const char *why);

@@ -184,7 +184,7 @@ static void test_a_response_beyond_the_largest_value_is_refused_before_it_is_enc
     idem_response response = {.status = 200};
     idem_blob value;
 
-    plan.max_value = idem_record_size(&response);
+    plan.max_value = idem_record_size(NULL, &response);
     open_and_attach(b);
     b->head.state = IDEM_RECORD;
     assert_int_equal(idem_front_encode(b->front, &b->head, &response, b->pool, &value), APR_SUCCESS);

@@ -51,8 +51,8 @@ idem_blob unit_encoded(apr_pool_t *pool, const idem_head *head, const idem_respo
 {
     idem_blob value;
 
-    assert_int_equal(idem_record_encode(head, response, pool, &value), APR_SUCCESS);
-    assert_int_equal(value.len, idem_record_size(response));
+    assert_int_equal(idem_record_encode(NULL, head, response, pool, &value), APR_SUCCESS);
+    assert_int_equal(value.len, idem_record_size(NULL, response));
     return unit_guarded(pool, value.data, value.len);
 }
 

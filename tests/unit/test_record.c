@@ -12,7 +12,7 @@ static void assert_round_trip(apr_pool_t *pool, const idem_head *head, const ide
     idem_response got;
     const char *why = "unset";
 
-    assert_int_equal(idem_record_decode(value, head->slot, pool, &got_head, &got, &why), APR_SUCCESS);
+    assert_int_equal(idem_record_decode(NULL, value, head->slot, pool, &got_head, &got, &why), APR_SUCCESS);
     assert_null(why);
     unit_assert_same_head(head, &got_head);
     if (!response)
@@ -137,7 +137,7 @@ static void assert_not_encodable(apr_pool_t *pool, const idem_head *head, const 
 {
     idem_blob value;
 
-    assert_int_equal(idem_record_encode(head, response, pool, &value), APR_EINVAL);
+    assert_int_equal(idem_record_encode(NULL, head, response, pool, &value), APR_EINVAL);
 }
 
 static void impossible_heads_are_not_encoded(void **state)

@@ -17,7 +17,7 @@ static void assert_refused(apr_pool_t *pool, idem_blob value, const unsigned cha
     idem_response response;
     const char *why = NULL;
 
-    assert_int_equal(idem_record_decode(value, slot, pool, &head, &response, &why), APR_EGENERAL);
+    assert_int_equal(idem_record_decode(NULL, value, slot, pool, &head, &response, &why), APR_EGENERAL);
     assert_non_null(why);
     if (reason && !strstr(why, reason))
         fail_msg("\"%s\" instead of \"%s\"", why, reason);
@@ -77,7 +77,7 @@ static int assert_canonical(apr_pool_t *pool, idem_blob value)
     const char *why = NULL;
     idem_blob again;
 
-    if (idem_record_decode(value, idem_value_slot(value), pool, &head, &response, &why) != APR_SUCCESS) {
+    if (idem_record_decode(NULL, value, idem_value_slot(value), pool, &head, &response, &why) != APR_SUCCESS) {
         assert_non_null(why);
         return 0;
     }
@@ -168,7 +168,7 @@ static const struct {
     {5, 1, 5, "no known state"},
     {5, 1, IDEM_LEASE, "no response"},
     {5, 1, IDEM_UNKNOWN, "no response"},
-    {6, 2, IDEM_HEAD_SEALED, "encrypted"},
+    {6, 2, IDEM_HEAD_SEALED, "sealed"},
     {6, 2, 0x0002, "unknown flags"},
     {6, 2, 0x8000, "unknown flags"},
     {8, 8, APR_INT64_MAX / 1000 + 1, "life span"},
@@ -239,12 +239,12 @@ static void a_response_nobody_wants_is_checked_all_the_same(void **state)
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
     const char *why;
 
-    assert_int_equal(idem_record_decode(value, head.slot, *state, &got, NULL, &why), APR_SUCCESS);
+    assert_int_equal(idem_record_decode(NULL, value, head.slot, *state, &got, NULL, &why), APR_SUCCESS);
     unit_assert_same_head(&head, &got);
     idem_put(bytes + AT_BODY, 4, 8);
     make_sum_right(bytes, value.len);
     value = unit_guarded(*state, bytes, value.len);
-    assert_int_equal(idem_record_decode(value, head.slot, *state, &got, NULL, &why), APR_EGENERAL);
+    assert_int_equal(idem_record_decode(NULL, value, head.slot, *state, &got, NULL, &why), APR_EGENERAL);
 }
 
 int main(void)

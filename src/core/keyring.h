@@ -1,0 +1,34 @@
+/*
+ * keyring.h - the administrator's secrets, and the keys made of them.
+ *
+ * A text of lines: one "slot: SECRET", one or more "seal: SECRET", each secret at least IDEM_SECRET_MIN bytes; blank lines and lines
+ * that begin with '#' are skipped. Keys are derived once, by HKDF-SHA256 (RFC 5869) with a label per purpose, and lie in memory of
+ * their own that no core dump shows; it is wiped when the pool ends. A ring never changes and may be used by all threads.
+ */
+#ifndef IDEM_KEYRING_H
+#define IDEM_KEYRING_H
+
+#include "digest.h"
+
+#define IDEM_SECRET_MIN 32
+#define IDEM_SEAL_KEYS_MAX 16
+#define IDEM_SEAL_KEY_LEN 32
+#define IDEM_SEAL_ID_LEN 4
+
+typedef struct idem_keyring idem_keyring;
+
+/* Does not keep text. *why is a sentence about the line that is wrong; it never contains a secret. */
+apr_status_t idem_keyring_parse(idem_keyring **ring, const char *text, apr_size_t len, apr_pool_t *pool, const char **why);
+
+/* For idem_slot_make() and idem_print_make(), bodies included. */
+const idem_blob *idem_keyring_slot_key(const idem_keyring *ring);
+const idem_blob *idem_keyring_print_key(const idem_keyring *ring);
+
+/* The key that seals, with its id; and the key of an id, NULL if the ring has none such. */
+const unsigned char *idem_keyring_seal_key(const idem_keyring *ring, const unsigned char **id);
+const unsigned char *idem_keyring_find(const idem_keyring *ring, const unsigned char id[IDEM_SEAL_ID_LEN]);
+
+/* Tells slot secrets apart without telling them: what a store made with this one is marked with. */
+const unsigned char *idem_keyring_mark(const idem_keyring *ring); /* IDEM_DIGEST_LEN bytes */
+
+#endif
