@@ -89,6 +89,8 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
             return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;
         return idem_respond(txn, r, next, 0) == OK ? APR_SUCCESS : APR_EGENERAL;
     }
+    if (rec->last)
+        APR_BRIGADE_CONCAT(rec->held, rec->last);
     APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(r->connection->bucket_alloc));
     return ap_pass_brigade(next, rec->held);
 }

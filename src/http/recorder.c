@@ -82,11 +82,39 @@ void idem_recorder_capture(idem_txn *txn, request_rec *r)
     idem_response_of(txn, r, &rec->response);
 }
 
+static apr_off_t declared_by(request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_out, "Content-Length");
+    apr_off_t length;
+
+    if (!field)
+        field = apr_table_get(r->err_headers_out, "Content-Length");
+    return field && ap_parse_strict_length(&length, field) ? length : -1;
+}
+
+/* A client that was told the length sees the end with the last byte: that one waits for the settlement too. */
+static void keep_last_byte(idem_recorder *rec)
+{
+    apr_bucket *b = APR_BRIGADE_LAST(rec->held);
+
+    if (rec->declared < 1 || rec->length < rec->declared || !APR_BRIGADE_EMPTY(rec->last))
+        return;
+    while (b != APR_BRIGADE_SENTINEL(rec->held) && (APR_BUCKET_IS_METADATA(b) || !b->length))
+        b = APR_BUCKET_PREV(b);
+    if (b == APR_BRIGADE_SENTINEL(rec->held))
+        return;
+    if (b->length > 1 && apr_bucket_split(b, b->length - 1) == APR_SUCCESS)
+        b = APR_BUCKET_NEXT(b);
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(rec->last, b);
+}
+
 /* Passes what is held, not its end. A client that is gone does not stop the handler. */
 static void flow(idem_txn *txn, ap_filter_t *f)
 {
     idem_recorder *rec = txn->recorder;
 
+    keep_last_byte(rec);
     if (!rec->client_gone && ap_pass_brigade(f->next, rec->held) != APR_SUCCESS) {
         rec->client_gone = 1;
         IDEM_LOG(txn, APLOG_DEBUG, 30, "the client is gone; the handler runs on");
@@ -103,6 +131,8 @@ static int streams(const idem_txn *txn)
 static void begin_flow(idem_txn *txn, ap_filter_t *f)
 {
     txn->recorder->flowing = 1;
+    txn->recorder->declared = declared_by(f->r);
+    txn->recorder->last = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
     idem_recorder_capture(txn, f->r);
     if (streams(txn))
         txn->recorder->copy = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);

@@ -10,6 +10,8 @@
 struct idem_recorder {
     apr_bucket_brigade *held; /* what has not been passed on; in r->pool, of the connection's allocator */
     apr_bucket_brigade *copy; /* of what was passed on, for the record; NULL if none is made */
+    apr_bucket_brigade *last; /* of a response that flows and declared its length: its last byte, which is its end */
+    apr_off_t declared;       /* that length; -1 for none */
     idem_response response;   /* the head, taken before anything is passed on */
     idem_control control;
     int captured;      /* response and control are filled */

@@ -48,6 +48,8 @@ static const struct {
 
     /* nothing has run: the slot is given back */
     {IDEM_HOLDING, IDEM_EV_STARTED, IDEM_RUNNING, IDEM_DO_ENTER},
+    {IDEM_HOLDING, IDEM_EV_LOST, IDEM_CLAIMING, IDEM_DO_CLAIM},
+    {IDEM_HOLDING, IDEM_EV_STORE_DOWN, IDEM_DONE, IDEM_DO_REFUSE},
     {IDEM_HOLDING, IDEM_EV_GONE, IDEM_DONE, IDEM_DO_RELEASE},
 
     /* the handler may have acted: whoever leaves, the slot is not given back */
