@@ -9,8 +9,9 @@ test:
 	tests/deps/install build demo test
 	+$(MAKE) check
 	+$(MAKE) asan
+	+$(MAKE) demo demo-stop
 	+$(MAKE) integration
-## make test          deps, check, asan and integration: everything that continuous integration runs
+## make test          deps, check, asan, demo and integration: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
@@ -47,6 +48,17 @@ conformance: $(BUILD)/conformance
 conformance-httpd: $(BUILD)/mod_conformance.so
 	@tests/store/run_socache.sh $<
 ## make conformance   tests/store/conformance on the embedded store; conformance-httpd: on those that need httpd
+
+# The embedded store against its disk; the preloaded library knows what a loss of power would leave.
+$(BUILD)/durability: $(call objects,$(filter-out %_interposer.c,$(wildcard tests/store/durability*.c))) $(CONFORMANCE) $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+$(BUILD)/interposer.so: $(BUILD)/tests/store/durability_interposer.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^ -lpthread
+durability: $(BUILD)/durability $(BUILD)/interposer.so
+	@$(BUILD)/durability $(BUILD)/interposer.so
+## make durability    acknowledged means flushed; full, failing and damaged disks
 
 # Modules that only tests load.
 TEST_MODULES := $(patsubst tests/store/%.c,$(BUILD)/%.so,$(wildcard tests/store/mod_*.c))
