@@ -150,13 +150,15 @@ static void test_a_store_found_damaged_in_use_is_left_alone(void **state)
 static void test_after_detach_nothing_reaches_the_driver(void **state)
 {
     bench *b = *state;
+    int before;
 
     idem_front_detach(b->front);
     assert_int_equal(count.detaches, 1);
+    before = count.calls; /* attaching has looked for the mark of a slot secret */
     assert_int_equal(claim(b), IDEM_EDOWN);
     wait_for_the_next_try();
     assert_int_equal(claim(b), IDEM_EDOWN);
-    assert_int_equal(count.calls, 0);
+    assert_int_equal(count.calls, before);
     assert_int_equal(count.attaches, 1);
     idem_front_detach(b->front);
     assert_int_equal(count.detaches, 1);
