@@ -4,14 +4,13 @@
 check: all unit conformance durability model warnings lint install-check
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
-# Everything continuous integration runs. In this order, so that what is quick to say is said first.
-test:
-	tests/deps/install build demo test
-	+$(MAKE) check
-	+$(MAKE) asan
-	+$(MAKE) demo demo-stop
-	+$(MAKE) integration
-## make test          deps, check, asan, demo and integration: everything that continuous integration runs
+# Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
+TESTS := check asan demo demo-stop conformance-httpd integration
+test: deps
+	+@failed=; for part in $(TESTS); do \
+	    echo "== make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
+## make test          deps, check, asan, demo, conformance-httpd and integration: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
@@ -76,7 +75,7 @@ model:
 
 PYTEST ?= $(PYTHON) -m pytest -q -p no:cacheprovider
 MPMS   ?= event worker prefork
-integration: all $(TEST_MODULES) conformance-httpd
+integration: all $(TEST_MODULES)
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
 	    test $$mpm = event && mark= || mark='not mpm_independent'; \
