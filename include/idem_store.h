@@ -122,6 +122,8 @@ typedef struct idem_env {
     int processes;         /* upper bound of processes that attach at once, two generations included */
     int threads;           /* upper bound of threads in each */
     void *server;          /* server_rec of the configuration inside httpd, NULL elsewhere */
+    /* Of one call; open() and attach() of a store behind a network take no longer. 0: nobody said. */
+    apr_interval_time_t timeout;
 } idem_env;
 
 /* One call. The caller fills pool and deadline; the driver fills why where it returns anything unexpected. */
@@ -229,7 +231,10 @@ struct idem_driver {
     /* Removes whatever stands: an administrator's word. APR_NOTFOUND. */
     apr_status_t (*forget)(idem_store *store, idem_call *call, const unsigned char *slot);
 
-    /* Removes at most `most` expired entries (never a LEASE whose owner lives) and says how many in *removed. */
+    /*
+     * Removes at most `most` expired entries (never a LEASE whose owner lives) and says how many in *removed.
+     * APR_ENOTIMPL where expired entries go by themselves.
+     */
     apr_status_t (*sweep)(idem_store *store, idem_call *call, int most, int *removed);
 
     apr_status_t (*status)(idem_store *store, idem_call *call, idem_store_status *status);

@@ -110,6 +110,7 @@ static const char *add_front(opened *store, const char *const *options, apr_pool
                      ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 
     describe_env(env, pconf, store->server);
+    env->timeout = store->timeout;
     if (*store->secret && idem_secret_read(store->secret, only_check, pconf, ptemp, &store->ring, &why) != APR_SUCCESS)
         return apr_psprintf(ptemp, "IdempotencySecret %s %s", store->secret, why);
     if (idem_front_configure(&store->front, env, store->url, options ? options : none, pconf, &why) != APR_SUCCESS)
