@@ -76,11 +76,12 @@ static apr_status_t put_back(visit *v, apr_status_t failure)
         return APR_EGENERAL;
     }
     v->call->why = apr_psprintf(v->call->pool, "the %s cache %s", name,
-                                full ? "has no room for the entry" : "could not store the entry");
+                                full ? "has no room for the entry"
+                                     : "did not keep the entry; if that goes on, stop the server and remove the file");
     return full ? IDEM_EFULL : failure;
 }
 
-/* Reads back what was stored. APR_ENOSPC: it is gone already (and store->in is as before). */
+/* Reads back what was stored; where it is gone already, store->in is as before, and the failure says what that means. */
 static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int len)
 {
     idem_socache *store = v->store;
@@ -88,7 +89,7 @@ static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int le
     apr_status_t rv = store->provider->retrieve(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, store->in,
                                                 &there, v->call->pool);
     if (rv != APR_SUCCESS)
-        return idem_socache_is_absent(store, rv) ? APR_ENOSPC : rv;
+        return idem_socache_is_absent(store, rv) && (store->super.flags & IDEM_EVICTS) ? APR_ENOSPC : APR_EGENERAL;
     if (there == len && memcmp(store->in, bytes, len) == 0)
         return APR_SUCCESS;
     v->stored = 0; /* there is nothing left that could be put back */

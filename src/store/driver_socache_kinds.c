@@ -186,7 +186,7 @@ static const char *warning_dbm(const idem_socache *store, apr_pool_t *pool)
 
 static const idem_socache_kind dbm = {
     .name = "dbm",
-    .flags = IDEM_HOST_LOCAL,
+    .flags = IDEM_FRAGILE | IDEM_HOST_LOCAL,
     .nothing_there = APR_EGENERAL,
     .configure = configure_dbm,
     .prepare = prepare_dbm,
