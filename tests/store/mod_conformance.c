@@ -48,7 +48,13 @@ static int register_mutex(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
 static int run_suite(apr_pool_t *pconf, server_rec *s)
 {
     static const char *const no_options[] = {NULL};
-    idem_env env = {ap_server_root, ap_server_root, getuid(), getgid(), PROCESSES, THREADS, s, 0};
+    idem_env env = {.state_dir = ap_server_root,
+                    .run_dir = ap_server_root,
+                    .uid = getuid(),
+                    .gid = getgid(),
+                    .processes = PROCESSES,
+                    .threads = THREADS,
+                    .server = s};
     idem_conformance_effort effort = {.rounds = rounds};
     const char *rest = strchr(url, ':');
     const idem_driver *driver =
