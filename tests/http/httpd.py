@@ -3,6 +3,7 @@ A private httpd: its own ServerRoot, configuration and port; started, restarted 
 
 As root its children run as www-data, otherwise everything runs as whoever runs the tests.
 """
+import contextlib
 import os
 import re
 import signal
@@ -127,8 +128,8 @@ class Httpd:
     def start(self):
         self.begin, first = self.log.size(), self.process is None
         if env.FOREIGN:
-            print("\nstart it now:", *self.command("-X"), file=sys.__stderr__)
-            env.until(self.answers, "your server answers", 600)
+            print("\nstart it now:", *self.command("-X"), file=sys.stderr)
+            env.until(self.ready, "your server answers", 600)
         else:
             self.output = open(self.root / "output", "a+")
             self.process = subprocess.Popen(self.command(), start_new_session=True, stderr=self.output, stdout=self.output,
@@ -151,8 +152,11 @@ class Httpd:
         self.output.seek(0)
         return self.output.read() + "\n".join(self.log.lines(self.begin))
 
-    def stop(self):
+    def stop(self, at_once=False):
+        """The event MPM can crash if a worker ends its connection while the child is told to stop: wait for the workers."""
         if self.process and self.process.poll() is None:
+            with contextlib.suppress(TimeoutError):
+                env.until(lambda: at_once or not self.sockets(), "connections are closed", 1)
             for child in self.children():
                 os.kill(child, signal.SIGCONT)  # a stopped one could not obey
             self.process.terminate()
@@ -181,14 +185,19 @@ class Httpd:
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as children:
             return [int(pid) for pid in children.read().split()]
 
-    def child_of(self, conn):
-        """The child that serves this connection: it holds the other end of our socket."""
-        theirs = "%04X" % conn.sock.getsockname()[1]
+    def sockets(self):
+        """(address of the client, inode) of each connection the server has open."""
+        port, listening = ":%04X" % self.address[1], "0A"
         with open("/proc/net/tcp") as table:
             rows = [line.split() for line in table]
-        inodes = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(":" + theirs)}
+        return [(row[2], row[9]) for row in rows if row[1].endswith(port) and row[3] != listening and row[9] != "0"]
+
+    def child_of(self, conn):
+        """The child that serves this connection: it holds the other end of our socket."""
+        ours = "%04X" % conn.sock.getsockname()[1]
+        inode = next(inode for theirs, inode in self.sockets() if theirs.endswith(":" + ours))
         for child in self.children():
             for fd in os.listdir(f"/proc/{child}/fd"):
-                if os.readlink(f"/proc/{child}/fd/{fd}") in inodes:
+                if os.readlink(f"/proc/{child}/fd/{fd}") == f"socket:[{inode}]":
                     return child
         raise LookupError("no child has this connection")

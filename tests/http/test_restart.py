@@ -53,7 +53,8 @@ def test_request_under_way_at_a_stop_is_unknown_afterwards(server, api, origin):
     with origin.hold("/pay") as held:
         api.post_async("/pay", key="k1")
         held.wait_until_entered()
-        restart(server, graceful=False)
+        server.stop(at_once=True)
+        server.start()
         assert api.post("/pay", key="k1").problem == (409, "outcome-unknown")
     assert origin.executions("/pay") == 1
 
