@@ -30,7 +30,8 @@
 #include <lmdb.h>
 #include <stdatomic.h>
 
-#define LMDB_WHY 480 /* room for a sentence on its way to a caller's pool */
+#define LMDB_WHY 480      /* room for a sentence on its way to a caller's pool */
+#define LMDB_WARNING 1500 /* for several */
 
 #define LMDB_DATA "data.mdb"
 #define LMDB_LOCK "lock.mdb"
@@ -215,10 +216,10 @@ apr_status_t idem_lmdb_submit(lmdb_base *base, lmdb_op *op, apr_time_t deadline,
 void idem_lmdb_advance(lmdb_base *base, lmdb_op **ops, int count, lmdb_phase phase);
 
 /*
- * Leader, under turn and gate: one transaction for all, or one each where they do not fit together. Each gets its
- * status.
+ * Leader, under turn and gate: one transaction for all, or one each where they do not fit together. 0: each has its
+ * status. Else LMDB's code: no transaction could be begun, and nobody has been told anything.
  */
-void idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count);
+int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count);
 
 /* ---- driver_lmdb_open.c, driver_lmdb_walk.c, driver_lmdb_mark.c -------------------------------------------------- */
 
@@ -229,6 +230,9 @@ void idem_lmdb_complain(char *why, const lmdb_store *store, const char *doing, i
 
 /* Reads every entry for a while (all of them, however long, if thorough). APR_SUCCESS, or IDEM_EDAMAGED with why. */
 apr_status_t idem_lmdb_walk(MDB_env *mdb, const MDB_dbi dbi[3], const char *dir, int thorough, char *why);
+
+/* Appends "the store DIR predicate" to a probe's warnings. */
+void idem_lmdb_warn(char *warning, const lmdb_store *store, const char *predicate);
 
 /* Probe: sets a file aside that an unclean end may have damaged, and marks the directory if sync is off. */
 apr_status_t idem_lmdb_mark_begin(const lmdb_store *store, char *why, char *warning);

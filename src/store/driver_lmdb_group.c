@@ -113,6 +113,26 @@ static void fail_all(lmdb_op **group, int count, apr_status_t status, const char
     }
 }
 
+/* Under turn. An environment found broken is opened again, once, before anybody is told. */
+static void carry_out(lmdb_base *base, lmdb_op **group, int count, apr_time_t deadline)
+{
+    char why[LMDB_WHY];
+
+    for (int tries = 0; tries < 2; tries++) {
+        apr_status_t status = idem_lmdb_enter(base, deadline, why);
+        if (status == APR_SUCCESS) {
+            int rc = idem_lmdb_carry_out(base, group, count);
+            idem_lmdb_leave(base);
+            if (rc == 0)
+                return;
+            status = idem_lmdb_failed(base, rc, "writing to", why);
+        }
+        fail_all(group, count, status, why);
+        if (!atomic_load(&base->broken))
+            return;
+    }
+}
+
 /* Entered and left with queue_lock. op is the leader's own; it may or may not be among those carried out. */
 static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
 {
@@ -135,13 +155,7 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
     count = take_group(base, group);
     pthread_mutex_unlock(&base->queue_lock);
 
-    status = idem_lmdb_enter(base, deadline, why);
-    if (status == APR_SUCCESS) {
-        idem_lmdb_carry_out(base, group, count);
-        idem_lmdb_leave(base);
-    }
-    else
-        fail_all(group, count, status, why);
+    carry_out(base, group, count, deadline);
     idem_filelock_release(base->turn);
 
     idem_lmdb_advance(base, group, count, LMDB_FINISHED);

@@ -60,8 +60,9 @@ static int write_mark(const char *boot)
     return err;
 }
 
-static int set_aside(const char *dir, char *warning)
+static int set_aside(const lmdb_store *store, char *warning)
 {
+    char said[LMDB_WHY];
     char name[64];
     struct stat st;
 
@@ -74,10 +75,11 @@ static int set_aside(const char *dir, char *warning)
         if (rename(LMDB_DATA, name) != 0)
             return errno;
         flush_here();
-        snprintf(warning, LMDB_WHY,
-                 "the machine went down while the store %s was used with sync=off: its file cannot be "
-                 "trusted and was renamed %s; keys used before can run again",
-                 dir, name);
+        snprintf(said, sizeof(said),
+                 "was in use with sync=off when the machine went down: its file cannot be trusted and was renamed %s; "
+                 "keys used before can run again",
+                 name);
+        idem_lmdb_warn(warning, store, said);
         return 0;
     }
     return EEXIST;
@@ -122,7 +124,7 @@ apr_status_t idem_lmdb_mark_begin(const lmdb_store *store, char *why, char *warn
         return APR_ENOTIMPL;
     }
     if (found > 0 && (!known || strcmp(boot, marked) != 0)) {
-        err = set_aside(store->dir, warning);
+        err = set_aside(store, warning);
         if (err == 0 && unlink(LMDB_UNCLEAN) != 0)
             err = errno;
         found = 0;

@@ -30,7 +30,7 @@
 typedef struct verdict {
     apr_status_t status;
     char why[LMDB_WHY];
-    char warning[LMDB_WHY];
+    char warning[LMDB_WARNING];
 } verdict;
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
@@ -72,12 +72,10 @@ static apr_status_t complain(verdict *v, const lmdb_store *store, const char *do
     return APR_FROM_OS_ERROR(err);
 }
 
-/* The first one stands: it was found first because it matters most. */
-static apr_status_t warn(verdict *v, const lmdb_store *store, const char *predicate)
+void idem_lmdb_warn(char *warning, const lmdb_store *store, const char *predicate)
 {
-    if (v->warning[0] == '\0')
-        snprintf(v->warning, LMDB_WHY, "the store %s %s", store->dir, predicate);
-    return APR_SUCCESS;
+    size_t len = strlen(warning);
+    snprintf(warning + len, LMDB_WARNING - len, "%sthe store %s %s", len ? "; " : "", store->dir, predicate);
 }
 
 /* ---- the probe's checks; the working directory is the store's ---------------------------------------------------- */
@@ -103,16 +101,19 @@ static apr_status_t check_place(const lmdb_store *store, verdict *v)
                  store->dir);
         return APR_ENOTIMPL;
     case 0x01021994UL: /* tmpfs */
-    case 0x858458F6UL: /* ramfs */ warn(v, store, "is on a file system in memory: a reboot forgets every key"); break;
+    case 0x858458F6UL: /* ramfs */
+        idem_lmdb_warn(v->warning, store, "is on a file system in memory: a reboot forgets every key");
+        break;
     default: break;
     }
     if (strncmp(store->dir, "/tmp/", 5) == 0 || strncmp(store->dir, "/var/tmp/", 9) == 0)
-        warn(
-            v, store,
+        idem_lmdb_warn(
+            v->warning, store,
             "is under a temporary directory: with PrivateTmp= systemd gives the service another one at each start, and "
             "cleaners remove old files; name a directory under /var/lib");
     if (st.st_mode & 077)
-        warn(v, store, "is in a directory open to other users, and recorded responses are in it: chmod 700");
+        idem_lmdb_warn(v->warning, store,
+                       "is in a directory open to other users, and recorded responses are in it: chmod 700");
     return APR_SUCCESS;
 }
 
@@ -226,8 +227,10 @@ static apr_status_t check_under_turn(const lmdb_store *store, verdict *v, apr_po
 
     if (status == APR_SUCCESS)
         status = idem_filelock_acquire(turn, deadline);
-    if (status == APR_TIMEUP)
-        return warn(v, store, "could not be checked, another process keeps it locked: is one of them stopped?");
+    if (status == APR_TIMEUP) {
+        idem_lmdb_warn(v->warning, store, "could not be checked, another process keeps it locked: is one stopped?");
+        return APR_SUCCESS;
+    }
     if (status != APR_SUCCESS) {
         snprintf(v->why, LMDB_WHY, "the store %s: %s", store->dir, said);
         return status;

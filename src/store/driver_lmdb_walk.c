@@ -15,7 +15,8 @@
 
 typedef struct walk {
     MDB_txn *txn;
-    apr_time_t until; /* uptime; 0: no end */
+    apr_uint64_t page; /* bytes */
+    apr_time_t until;  /* uptime; 0: no end */
     apr_uint64_t looks;
     apr_uint64_t last_page;
     int stopped;
@@ -38,12 +39,32 @@ static void touch(const MDB_val *v)
     }
 }
 
+/*
+ * A long value begins right behind the header of a page of its own, in the file format that LMDB 0.9 has kept since
+ * its first release: page number (8), unused (2), flags (2), number of pages (4). Reading does not look at it, but
+ * freeing believes it.
+ */
+static int long_value_fault(const walk *w, const MDB_val *data)
+{
+    enum { HEADER = 16, FLAGS_AT = 10, PAGES_AT = 12, OVERFLOW = 0x04 };
+    const unsigned char *header = (const unsigned char *)data->mv_data - HEADER;
+    apr_uint16_t flags;
+    apr_uint32_t pages;
+
+    if ((apr_uintptr_t)header % w->page != 0)
+        return 0; /* a short one, inside a page of many */
+    memcpy(&flags, header + FLAGS_AT, sizeof(flags));
+    memcpy(&pages, header + PAGES_AT, sizeof(pages));
+    return flags != OVERFLOW || pages != (data->mv_size + HEADER + w->page - 1) / w->page;
+}
+
 static const char *entry_fault(walk *w, const MDB_val *key, const MDB_val *data)
 {
-    (void)w;
     if (key->mv_size != IDEM_SLOT_LEN)
         return "a slot of the wrong length";
-    return data->mv_size < 8 ? "an entry without its expiry" : NULL;
+    if (data->mv_size < 8)
+        return "an entry without its expiry";
+    return long_value_fault(w, data) ? "a long value without its page header" : NULL;
 }
 
 static const char *time_fault(walk *w, const MDB_val *key, const MDB_val *data)
@@ -107,11 +128,16 @@ apr_status_t idem_lmdb_walk(MDB_env *mdb, const MDB_dbi dbi[3], const char *dir,
     walk w = {.until = thorough ? 0 : idem_clock_uptime() + WALK_TIME};
     const char *fault = NULL;
     MDB_envinfo info;
+    MDB_stat stats;
     int rc = mdb_env_info(mdb, &info);
 
-    w.last_page = info.me_last_pgno;
     if (rc == 0)
+        rc = mdb_env_stat(mdb, &stats);
+    if (rc == 0) {
+        w.last_page = info.me_last_pgno;
+        w.page = stats.ms_psize;
         rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &w.txn);
+    }
     if (rc == 0) {
         rc = walk_tables(&w, dbi, &fault);
         mdb_txn_abort(w.txn);

@@ -164,15 +164,14 @@ static int no_room(int rc)
     return rc == MDB_MAP_FULL || rc == MDB_TXN_FULL || rc == ENOSPC || rc == EDQUOT;
 }
 
-/* One transaction over all of them. Returns 0 when each has its answer, or LMDB's code with nothing done. */
-static int transact(lmdb_base *base, lmdb_op **ops, int count)
+/*
+ * Ends txn with all of them done, or with nothing done and LMDB's code. After a failed commit LMDB may refuse to go
+ * on; it says so when the next transaction begins.
+ */
+static int finish(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int count)
 {
-    MDB_txn *txn;
-    int changes = 0;
-    int rc = mdb_txn_begin(base->mdb, NULL, 0, &txn);
+    int changes = 0, rc = 0;
 
-    if (rc != 0)
-        return rc;
     for (int i = 0; rc == 0 && i < count; i++) {
         reset(ops[i]);
         rc = apply(base, txn, ops[i]);
@@ -185,11 +184,14 @@ static int transact(lmdb_base *base, lmdb_op **ops, int count)
         return rc;
     }
     idem_lmdb_advance(base, ops, count, LMDB_COMMITTING);
-    rc = mdb_txn_commit(txn);
-    if (rc != 0 && !no_room(rc))
-        atomic_store(&base->broken,
-                     MDB_PANIC); /* LMDB may not want to go on, and does not say so before the next use */
-    return rc;
+    return mdb_txn_commit(txn);
+}
+
+static int transact(lmdb_base *base, lmdb_op **ops, int count)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(base->mdb, NULL, 0, &txn);
+    return rc ? rc : finish(base, txn, ops, count);
 }
 
 /* Pages that LMDB could not get although there seemed to be room: expired entries may give some. */
@@ -208,6 +210,12 @@ static int make_room(lmdb_base *base)
     return removed;
 }
 
+static void answer_failed(lmdb_base *base, lmdb_op *op, int rc)
+{
+    reset(op);
+    op->status = idem_lmdb_failed(base, rc, "writing to", op->why);
+}
+
 static void carry_out_alone(lmdb_base *base, lmdb_op *op)
 {
     int rc;
@@ -221,25 +229,23 @@ static void carry_out_alone(lmdb_base *base, lmdb_op *op)
         if (!op->abandoned && make_room(base) > 0)
             rc = transact(base, &op, 1);
     }
-    if (rc != 0) {
-        reset(op);
-        op->status = idem_lmdb_failed(base, rc, "writing to", op->why);
-    }
+    if (rc != 0)
+        answer_failed(base, op, rc);
 }
 
-void idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count)
+int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count)
 {
-    int rc = transact(base, ops, count);
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(base->mdb, NULL, 0, &txn);
 
-    if (rc == 0)
-        return;
-    if (no_room(rc)) {
-        for (int i = 0; i < count; i++)
+    if (rc != 0)
+        return rc;
+    rc = finish(base, txn, ops, count);
+    for (int i = 0; rc != 0 && i < count; i++) {
+        if (no_room(rc))
             carry_out_alone(base, ops[i]);
-        return;
+        else
+            answer_failed(base, ops[i], rc);
     }
-    for (int i = 0; i < count; i++) {
-        reset(ops[i]);
-        ops[i]->status = idem_lmdb_failed(base, rc, "writing to", ops[i]->why);
-    }
+    return 0;
 }

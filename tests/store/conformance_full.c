@@ -81,8 +81,8 @@ static void finish_leases(worker *w)
 }
 
 /*
- * Large responses stop before the last page is gone: the one that finds no room is refused, and its lease stands, so that
- * it can be settled by a tombstone.
+ * Large responses stop before the last page is gone: the one that finds no room is refused, and its lease stands, so
+ * that it can be settled by a tombstone.
  */
 static void settle_large(worker *w)
 {

@@ -18,7 +18,7 @@
 /* ---- an owner's death -------------------------------------------------------------------------------------------- */
 
 enum { HELD, NEVER, GO, GONE };
-enum { HELPER };
+enum { HELPER, ACKNOWLEDGED };
 
 static void owner_job(worker *w)
 {
@@ -129,6 +129,7 @@ static void chaos_writer(worker *w)
         atomic_store(acked, 1);
         EXPECT(w, w->k->driver->settle(w->store, kit_call(w), slot.bytes, chaos_record(w, number)), APR_SUCCESS);
         atomic_store(acked, 2);
+        atomic_fetch_add(&w->k->shared->counter[ACKNOWLEDGED], 1);
         apr_pool_clear(w->pool);
     }
     kit_pass_gate(w->k, NEVER); /* until it is killed */
@@ -160,9 +161,18 @@ static void check_acknowledged(worker *w)
     CHECK(w->k, settled > 0);
 }
 
+/* Until so many more settlements stand, and then some moment of what comes next. */
+static void let_them_work(kit *k, long more, useconds_t moment)
+{
+    long until = atomic_load(&k->shared->counter[ACKNOWLEDGED]) + more;
+    while (atomic_load(&k->shared->counter[ACKNOWLEDGED]) < until)
+        usleep(200);
+    usleep(moment);
+}
+
 static void chaos_case(kit *k)
 {
-    unsigned room = (unsigned)k->effort.kills * 40; /* about what is written between two kills */
+    unsigned room = (unsigned)k->effort.kills * 100; /* they must never run out of work */
     chaos *c = kit_share(k, sizeof(*c) + (apr_size_t)room * WRITERS);
     apr_uint64_t random = k->effort.seed;
     pid_t writer[WRITERS];
@@ -172,7 +182,7 @@ static void chaos_case(kit *k)
         writer[i] = kit_start(k, i, chaos_writer, c);
     for (int kill = 0; kill < k->effort.kills; kill++) {
         int victim = (int)(kit_random(&random) % WRITERS);
-        usleep((useconds_t)(kit_random(&random) % 20000));
+        let_them_work(k, (long)(kit_random(&random) % 40), (useconds_t)(kit_random(&random) % 2000));
         kit_kill(k, writer[victim]);
         writer[victim] = kit_start(k, victim, chaos_writer, c);
     }
