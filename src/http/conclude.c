@@ -164,10 +164,13 @@ static int short_of_declared(const idem_txn *txn, request_rec *r)
     return txn->recorder->length != declared;
 }
 
-/* Only handlers that never look at c->aborted are known to have run to their end on a connection that was. */
-static int may_have_stopped(const idem_txn *txn, request_rec *r)
+/*
+ * A handler that sent an interim response to a client that had left finds an HTTP/1 connection marked as aborted, before any of its
+ * writes comes by here. Only those that are known not to look at the mark, or not to call that a success, have run to their end.
+ */
+static int may_have_stopped(const request_rec *r)
 {
-    if (!txn->recorder->was_aborted && !r->connection->aborted)
+    if (!r->connection->aborted || r->connection->master)
         return 0;
     return !r->proxyreq && !(r->handler && !strcmp(r->handler, "cgi-script"));
 }
@@ -221,7 +224,7 @@ static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
     ap_filter_t *next = rec->next;
     idem_action action;
 
-    if (idem_intake_cut(txn) || short_of_declared(txn, r) || may_have_stopped(txn, r))
+    if (idem_intake_cut(txn) || short_of_declared(txn, r) || may_have_stopped(r))
         return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
     if (idem_intake_unread(txn) && !r->connection->master)
         r->connection->keepalive = AP_CONN_CLOSE; /* the rest of the body is not waited for */
@@ -251,7 +254,7 @@ int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
         idem_txn_settle(txn, IDEM_EV_OVERSIZE, NULL);
         return rv;
     }
-    if (!rec->eos && rv == OK && !may_have_stopped(txn, r))
+    if (!rec->eos && rv == OK && !may_have_stopped(r))
         push_end(r);
     if (!rec->eos || (rv == DONE && r->no_cache))
         return conclude_broken(txn, r, HTTP_BAD_GATEWAY);

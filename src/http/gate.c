@@ -28,10 +28,36 @@
 
 /* ---- running the handler -------------------------------------------------------------------------------------------- */
 
+/*
+ * HTTP/2's session thread marks a stream's connection as aborted at any time. A handler that looks at the mark would stop half-way,
+ * or take its backend's failure for the client's (mod_proxy_fcgi). So handlers get a copy of the connection, which nobody marks;
+ * what it points to is shared, and filters keep the real one. NULL: no copy was needed.
+ */
+static conn_rec *lend_connection(const idem_txn *txn, request_rec *r)
+{
+    conn_rec *lent;
+
+    if (!r->connection->master || txn->detecting || txn->inside)
+        return NULL; /* inside another handler it is lent already */
+    lent = apr_pmemdup(r->pool, r->connection, sizeof(*lent));
+    lent->aborted = 0;
+    r->connection = lent;
+    return lent;
+}
+
+/* Internal redirects have inherited it. */
+static void take_back(request_rec *r, const conn_rec *lent, conn_rec *real)
+{
+    for (; lent && r; r = r->next)
+        if (r->connection == lent)
+            r->connection = real;
+}
+
 /* One handler of the chain. While it runs, an end of stream on r is held (recorder.c). */
 static int visit(idem_txn *txn, request_rec *r)
 {
     request_rec *outer = txn->inside;
+    conn_rec *real = r->connection, *lent;
     int rv;
 
     if (!txn->detecting) {
@@ -40,8 +66,10 @@ static int visit(idem_txn *txn, request_rec *r)
     }
     idem_intake_join(txn, r);
     idem_expose_join(r);
+    lent = lend_connection(txn, r);
     txn->inside = r;
     rv = ap_run_handler(r);
+    take_back(r, lent, real);
     rv = txn->detecting ? idem_detect_conclude(txn, r, rv) : idem_recorder_conclude(txn, r, rv);
     txn->inside = outer;
     return rv;
@@ -77,6 +105,12 @@ static int refuse(idem_txn *txn)
     return idem_respond(txn, txn->r, txn->r->output_filters, 1);
 }
 
+/* Asking costs a system call on HTTP/1, so only who has waited asks; the mark of a connection is there for everybody. */
+static int left_already(const idem_txn *txn)
+{
+    return txn->r->connection->aborted || (txn->wait_until && idem_client_gone(txn->r));
+}
+
 /* ---- the decision --------------------------------------------------------------------------------------------------- */
 
 static int decide(idem_txn *txn)
@@ -90,8 +124,7 @@ static int decide(idem_txn *txn)
         case IDEM_DO_WAIT: action = idem_txn_step(txn, idem_wait(txn)); break;
         case IDEM_DO_COMPARE: action = idem_txn_step(txn, idem_compare_settled(txn)); break;
         case IDEM_DO_RUN: /* the last moment at which nothing has run */
-            action =
-                idem_txn_step(txn, txn->wait_until && idem_client_gone(txn->r) ? IDEM_EV_GONE : idem_txn_start(txn));
+            action = idem_txn_step(txn, left_already(txn) ? IDEM_EV_GONE : idem_txn_start(txn));
             break;
         case IDEM_DO_RELEASE: idem_txn_release(txn); return HTTP_BAD_REQUEST;
         case IDEM_DO_ENTER: return enter(txn);
@@ -157,7 +190,8 @@ static apr_status_t take_print(idem_txn *txn)
             values[i].name = apr_pstrcat(txn->r->pool, values[i].name, " ",
                                          apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
     if (rv == APR_SUCCESS)
-        rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts, &txn->head.print);
+        rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts,
+                             &txn->head.print);
     return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
 }
 

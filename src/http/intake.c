@@ -52,6 +52,21 @@ static apr_uint64_t declared_length(request_rec *r)
     return (apr_uint64_t)length;
 }
 
+/*
+ * mod_http2 ends the body of a stream that its client reset like one that is complete, before it marks the connection
+ * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself.
+ */
+static apr_status_t take_end(idem_intake *intake)
+{
+    request_rec *r = intake->txn->r;
+    apr_uint64_t declared = declared_length(r);
+
+    if (r->connection->master && declared != IDEM_LENGTH_UNKNOWN && intake->read < declared)
+        return APR_ECONNABORTED;
+    intake->whole = 1;
+    return APR_SUCCESS;
+}
+
 static void count(idem_intake *intake, const char *data, apr_size_t len)
 {
     intake->read += len;
@@ -72,7 +87,8 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
     intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     txn->intake = intake;
     idem_intake_join(txn, r);
-    return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool) : APR_SUCCESS;
+    return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool)
+                : APR_SUCCESS;
 }
 
 void idem_intake_join(idem_txn *txn, request_rec *r)
@@ -135,7 +151,7 @@ static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
 
         b = APR_BRIGADE_FIRST(intake->in);
         if (APR_BUCKET_IS_EOS(b)) {
-            intake->whole = 1;
+            rv = take_end(intake);
         }
         else if (AP_BUCKET_IS_ERROR(b)) {
             rv = APR_EGENERAL;
@@ -355,9 +371,7 @@ static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brig
         const char *data;
         apr_size_t len;
 
-        if (APR_BUCKET_IS_EOS(b))
-            intake->whole = 1;
-        else if (AP_BUCKET_IS_ERROR(b))
+        if (AP_BUCKET_IS_ERROR(b) || (APR_BUCKET_IS_EOS(b) && take_end(intake) != APR_SUCCESS))
             intake->cut = 1;
         if (APR_BUCKET_IS_METADATA(b))
             continue;

@@ -45,15 +45,16 @@ apr_off_t idem_recorder_length(const idem_txn *txn)
 
 /* ---- collecting ----------------------------------------------------------------------------------------------------- */
 
-/* HTTP/2's session thread sets c->aborted at any time; handlers that look at it would stop half-way. */
+/*
+ * A failed write marks an HTTP/1 connection under our hands, be it ours or that of an interim response; handlers that look at the
+ * mark would stop half-way. HTTP/2's mark is another thread's: handlers never see that one (gate.c).
+ */
 static void keep_going(idem_recorder *rec, conn_rec *c)
 {
-    if (!c->aborted)
+    if (!c->aborted || c->master)
         return;
-    if (c->master)
-        rec->was_aborted = 1; /* a handler may have looked between two of our calls */
-    if (c->master || rec->client_gone)
-        c->aborted = 0;
+    rec->client_gone = 1;
+    c->aborted = 0;
 }
 
 static void read_control(idem_txn *txn, request_rec *r, idem_control *control)

@@ -22,7 +22,6 @@ struct idem_recorder {
     int eoc;           /* a proxy asked for the connection to be closed without an answer */
     int broken;        /* HTTP status: the response broke off, in whatever way */
     int client_gone;   /* a pass failed: the rest is swallowed so that the handler runs to its end */
-    int was_aborted;   /* c->aborted was set while the handler ran, which handlers that ask may have noticed */
 };
 
 /* Takes the response's head, once, before anything is passed on. */
