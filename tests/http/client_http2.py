@@ -56,7 +56,11 @@ class Http2(Connection):
         fields += [("idempotency-key", f'"{key}"'), ("content-length", str(length or len(body)))]
         self.h2.send_headers(stream, fields)
         self.answers[stream] = Answer()
-        self.h2.send_data(stream, body, end_stream=length in (None, len(body)))
+        frame = self.h2.max_outbound_frame_size
+        for begin in range(0, len(body), frame):
+            self.h2.send_data(stream, body[begin:begin + frame])
+        if length in (None, len(body)):
+            self.h2.end_stream(stream)
         self.flush()
         return stream
 

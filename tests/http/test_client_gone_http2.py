@@ -191,15 +191,14 @@ def test_reset_while_the_record_is_written(api, origin, httpd, h2):
 
 # ---- where it is not known ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("base", ["/cgi", "/proxy"])
-def test_reset_in_a_body_that_the_handler_reads(httpd, host, origin, base):
+def test_reset_in_a_body_that_the_handler_reads(httpd, host, origin):
     """Beyond the spool the handler is at work before the body is complete: it may have acted on the half."""
-    api, body = Api(httpd.address, host, base), b"1" * 40000  # mod_proxy_http reads 16384 ahead before it connects
+    api = Api(httpd.address, host)
     with Http2(httpd.address, host) as h2:
-        stream = h2.start(f"{base}/unspooled", key="k1", body=body, length=2 * len(body))
+        stream = h2.start("/cgi/unspooled", key="k1", body=b"1", length=2)
         env.until(lambda: origin.executions("/unspooled"), "the handler is at work")
         h2.reset_stream(stream)
-        assert settled(api, "/unspooled", body=2 * body).problem == (409, "outcome-unknown")
+        assert settled(api, "/unspooled", body=b"12").problem == (409, "outcome-unknown")
     assert origin.executions("/unspooled") == 1
 
 
