@@ -124,6 +124,12 @@ static void flow(idem_txn *txn, ap_filter_t *f)
     keep_going(rec, f->c);
 }
 
+static void flush(idem_txn *txn, ap_filter_t *f)
+{
+    APR_BRIGADE_INSERT_TAIL(txn->recorder->held, apr_bucket_flush_create(f->c->bucket_alloc));
+    flow(txn, f);
+}
+
 static int streams(const idem_txn *txn)
 {
     return txn->settings->response == IDEM_RESPONSE_STREAM;
@@ -164,8 +170,7 @@ static apr_status_t read_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b, cons
     rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);
     if (!APR_STATUS_IS_EAGAIN(rv))
         return rv;
-    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_flush_create(f->c->bucket_alloc));
-    flow(txn, f);
+    flush(txn, f);
     return apr_bucket_read(b, data, len, APR_BLOCK_READ);
 }
 
@@ -251,6 +256,8 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
             take_data(txn, f, b);
     }
     apr_brigade_cleanup(in);
+    if (streams(txn) && rec->flowing && !rec->eos && !rec->broken)
+        flush(txn, f); /* what a handler hands on is meant to be seen, also where it does not say so (mod_proxy_fcgi) */
     keep_going(rec, f->c);
     if ((rec->eos || rec->broken) && txn->inside != f->r)
         return idem_recorder_finish_page(txn, f);

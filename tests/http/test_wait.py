@@ -113,9 +113,9 @@ def test_death_of_the_owner_is_noticed(traced, host, origin):
     api = Api(traced.address, host, "/proxy")
     for path, expected in (("/pay", (409, "outcome-unknown")), ("/again", (201, None))):
         with origin.hold(path) as held:
-            first = api.post_async(path, key="k1")
+            first = api.post_async(path, key=path)
             held.wait_until_entered()
-            waiting = api.post_async(path, key="k1")
+            waiting = api.post_async(path, key=path)
             env.until(lambda: any("-> WAITING, wait" in line for line in traced.log.lines()), "a duplicate waits")
             child = traced.child_of(first)
             os.kill(child, signal.SIGKILL)
@@ -206,7 +206,7 @@ def test_waiters_are_answered_soon(traced, host, origin):
     times = []
     for number in range(15):
         traced.log.mark()
-        times.append(latency(api, origin, f"/pay{number}", "k1",
+        times.append(latency(api, origin, f"/pay{number}", f"k{number}",
                              lambda: env.until(waiters_logged(traced, 1), "the duplicate waits")))
     print("median wait after the owner's end: %.1f ms" % (1000 * statistics.median(times)))
     assert statistics.median(times) < MEDIANS[env.MPM]
@@ -221,6 +221,6 @@ def test_waiters_of_the_same_process_are_answered_at_once(new_httpd, host, origi
     times = []
     for number in range(15):
         server.log.mark()
-        times.append(latency(api, origin, f"/pay{number}", "k1",
+        times.append(latency(api, origin, f"/pay{number}", f"k{number}",
                              lambda: env.until(waiters_logged(server, 1), "the duplicate waits")))
     assert statistics.median(times) < 0.050
