@@ -111,12 +111,14 @@ static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv
     idem_blob unknown = {NULL, 0};
 
     log_store(txn, what, rv, why);
+    txn->problem = IDEM_STORE_UNAVAILABLE;
+    if (rv == IDEM_EDOWN || rv == IDEM_EFULL || rv == IDEM_ETOOBIG)
+        return IDEM_EV_STORE_DOWN; /* nothing was changed: there is nothing of ours to take back */
     head.state = IDEM_UNKNOWN;
     if (head.attempt > 1 && idem_front_encode(txn->front, &head, NULL, txn->r->pool, &unknown) == APR_SUCCESS)
         idem_keeper_settle(txn->front, unknown, unknown);
-    else if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
+    else
         idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
-    txn->problem = IDEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
 }
 
