@@ -31,13 +31,18 @@ static void owner_job(worker *w)
 /* The helper that an interpreter forks and that outlives its parent must not be taken for it. */
 static void owner_with_helper_job(worker *w)
 {
+    int ready[2], piped = pipe(ready);
     pid_t helper = fork();
+    char byte = 0;
 
-    if (helper == 0) {
+    CHECK(w->k, piped == 0);
+    if (helper == 0) { /* what a fork does to the owner's lock is done when it has returned here */
+        CHECK(w->k, write(ready[1], &byte, 1) == 1);
         alarm(60);
         pause();
         _exit(0);
     }
+    CHECK(w->k, read(ready[0], &byte, 1) == 1);
     atomic_store(&w->k->shared->counter[HELPER], helper);
     owner_job(w);
 }
@@ -325,7 +330,7 @@ static void graceful_case(kit *k)
 const kit_case kit_cases_owner[] = {
     {"a stopped owner lives, a killed one is dead at once", 0, death_case},
     {"a forked helper does not keep its dead parent alive", 0, helper_case},
-    {"what killed writers had acknowledged is there", IDEM_EVICTS, chaos_case},
+    {"what killed writers had acknowledged is there", IDEM_EVICTS | IDEM_FRAGILE, chaos_case},
     {"whenever a writer is stopped, the others have an answer by their deadline", 0, stopped_case},
     {"what was stored is there after a restart", IDEM_VOLATILE | IDEM_EVICTS, restart_case},
     {"two generations share a store across a graceful restart", IDEM_VOLATILE, graceful_case},

@@ -56,6 +56,7 @@ static void claim_rounds(worker *w)
         }
         apr_pool_clear(w->pool);
     }
+    meet(w); /* a winner that has left already would look dead to who is still asking */
 }
 
 static int winner_of(kit *k, const round_result *round, int contenders)
