@@ -8,7 +8,7 @@ check: all unit conformance durability model warnings lint install-check
 TESTS := check asan demo demo-stop conformance-httpd integration
 test: deps
 	+@failed=; for part in $(TESTS); do \
-	    echo "== make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
 ## make test          deps, check, asan, demo, conformance-httpd and integration: everything that continuous integration runs
 
