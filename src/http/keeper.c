@@ -4,6 +4,10 @@
  * Called by the transaction to hand over what the store did not take. The thread wakes when there is a job, repeats each with growing
  * pauses until the store acknowledges or refuses it, and sweeps every store in small steps.
  *
+ * Under an MPM without threads it is started by the first job only, and until then requests sweep at their end: prefork frees its
+ * child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with several threads, and
+ * whatever an interpreter forks at that moment hangs with it, holding the listening sockets.
+ *
  * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop`; if the
  * thread is at that moment inside a store, it is waited for a little, otherwise it never touches anything again. Nothing is joined:
  * prefork ends its child inside a signal handler, where a lock that the interrupted code holds would never be had.
@@ -16,11 +20,13 @@
 #include "stores.h"
 #include "waiters.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
+#include <ap_mpm.h>
 #include <apr_ring.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
@@ -33,6 +39,7 @@
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define SWEEP_STEP 200
 #define PARK_WAIT_MS 2000
+#define LAST_TRIES apr_time_from_sec(30) /* what a graceful end waits for the store; as patient as for a long request */
 
 typedef struct kept_job {
     APR_RING_ENTRY(kept_job) link;
@@ -48,17 +55,22 @@ APR_RING_HEAD(job_ring, kept_job);
 
 static struct {
     apr_pool_t *root;
-    apr_thread_mutex_t *lock; /* guards ring, bytes, jobs */
+    apr_thread_mutex_t *lock; /* guards ring, bytes, jobs, running */
     apr_thread_cond_t *wake;
     struct job_ring ring;
     apr_size_t bytes;
     int jobs;
+    int running;  /* there is a thread */
+    int threaded; /* the MPM has threads of its own */
+    apr_time_t next_sweep;
     server_rec *server;
 } keeper;
 
 static atomic_int stop;     /* the child ends: touch nothing more */
 static atomic_int busy;     /* the thread is inside a store */
 static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
+
+static void start_thread(void);
 
 /* ---- jobs ----------------------------------------------------------------------------------------------------------- */
 
@@ -70,6 +82,8 @@ static void enqueue(kept_job *job)
     APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
     keeper.bytes += job->value.len;
     keeper.jobs++;
+    if (!keeper.running)
+        start_thread();
     apr_thread_cond_signal(keeper.wake);
     apr_thread_mutex_unlock(keeper.lock);
 }
@@ -145,7 +159,8 @@ static int run_job(kept_job *job)
     if (!is_final(rv))
         return 0;
     idem_waiters_notify(job->value.data ? idem_value_slot(job->value) : job->slot);
-    if (rv == IDEM_ELOST && job->value.data)
+    /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
+    if (rv == IDEM_ELOST && job->value.data && idem_value_state(job->value) != IDEM_UNKNOWN)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71, "store %s: a late settlement was refused, the slot is another's",
                   idem_front_url(job->front));
     else
@@ -204,29 +219,43 @@ static void run_due(void)
     }
 }
 
-/* Each child sweeps on its own; a step is short, and a full one is followed by the next at once. */
-static void sweep(void)
+/* Returns how many entries went: a full step is followed by the next at once. */
+static int sweep_step(idem_front *front, apr_pool_t *pool)
+{
+    const char *why = NULL;
+    int removed = 0;
+
+    atomic_store(&busy, 1);
+    if (!atomic_load(&stop))
+        idem_front_sweep(front, SWEEP_STEP, pool, &removed, &why);
+    atomic_store(&busy, 0);
+    return removed;
+}
+
+/* Each child sweeps on its own. */
+static void sweep(int steps)
 {
     const apr_array_header_t *fronts = idem_stores_all();
     apr_pool_t *pool;
 
+    keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
     if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
         return;
     for (int i = 0; i < fronts->nelts; i++) {
-        int removed = SWEEP_STEP;
+        int left = steps;
 
-        while (removed == SWEEP_STEP && !atomic_load(&stop)) {
-            const char *why = NULL;
-
-            removed = 0;
-            atomic_store(&busy, 1);
-            if (!atomic_load(&stop))
-                idem_front_sweep(APR_ARRAY_IDX(fronts, i, idem_front *), SWEEP_STEP, pool, &removed, &why);
-            atomic_store(&busy, 0);
+        while (left-- > 0 && !atomic_load(&stop) &&
+               sweep_step(APR_ARRAY_IDX(fronts, i, idem_front *), pool) == SWEEP_STEP)
             apr_pool_clear(pool);
-        }
     }
     apr_pool_destroy(pool);
+}
+
+/* Only where there are no threads: nobody else looks at running meanwhile. */
+void idem_keeper_request_ended(void)
+{
+    if (!keeper.threaded && !keeper.running && !atomic_load(&stop) && apr_time_now() >= keeper.next_sweep)
+        sweep(1);
 }
 
 static void wait_a_little(void)
@@ -239,16 +268,12 @@ static void wait_a_little(void)
 
 static void *keep(void *unused)
 {
-    apr_time_t next_sweep = apr_time_now() + SWEEP_EVERY;
-
     (void)unused;
     while (!atomic_load(&stop)) {
         wait_a_little();
         run_due();
-        if (!atomic_load(&stop) && apr_time_now() >= next_sweep) {
-            sweep();
-            next_sweep = apr_time_now() + SWEEP_EVERY;
-        }
+        if (!atomic_load(&stop) && apr_time_now() >= keeper.next_sweep)
+            sweep(INT_MAX);
     }
     return NULL;
 }
@@ -266,17 +291,24 @@ static void park(void)
         nanosleep(&step, NULL);
 }
 
-/* A graceful end has time: what still waits gets one more try, in this thread. */
-static void last_try(void)
+/* A graceful end has time: what still waits is repeated in this thread, while a store that is in trouble may recover. */
+static void last_tries(void)
 {
+    apr_time_t give_up = apr_time_now() + LAST_TRIES;
+
     while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
         kept_job *job = APR_RING_FIRST(&keeper.ring);
 
+        while (!run_job(job)) {
+            if (apr_time_now() >= give_up) {
+                IDEM_SLOG(keeper.server, APLOG_ERR, 74,
+                          "store %s: a settlement is lost with this process, its outcome is unknown",
+                          idem_front_url(job->front));
+                break;
+            }
+            apr_sleep(FIRST_PAUSE);
+        }
         APR_RING_REMOVE(job, link);
-        if (!run_job(job))
-            IDEM_SLOG(keeper.server, APLOG_ERR, 74,
-                      "store %s: a settlement is lost with this process, its outcome is unknown",
-                      idem_front_url(job->front));
         drop(job);
     }
 }
@@ -286,14 +318,23 @@ static apr_status_t child_ends(void *unused)
     (void)unused;
     park();
     if (!atomic_load(&stopping) && !atomic_load(&busy))
-        last_try();
+        last_tries();
     return APR_SUCCESS;
+}
+
+/* Prefork calls every end ungraceful. Told to die at once it comes here from its handler of that signal, which is blocked then. */
+static int at_once(void)
+{
+    sigset_t blocked;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
 }
 
 void idem_keeper_child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
-    if (graceful)
+    if (graceful || (!keeper.threaded && !at_once()))
         return; /* requests run on, and their settlements with them */
     atomic_store(&stopping, 1);
     park();
@@ -304,14 +345,33 @@ int idem_keeper_stopping(void)
     return atomic_load(&stopping);
 }
 
-void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
+/* Under lock, or before there are others. No signal of the server is this thread's to handle. */
+static void start_thread(void)
 {
     sigset_t every, before;
     pthread_attr_t detached;
     pthread_t thread;
     int failed;
 
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    failed = pthread_create(&thread, &detached, keep, NULL);
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    keeper.running = 1; /* or never will be: tried once */
+    if (failed)
+        IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail are not repeated",
+                  failed);
+}
+
+void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
+{
     keeper.server = s;
+    keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
+    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &keeper.threaded) != APR_SUCCESS)
+        keeper.threaded = AP_MPMQ_NOT_SUPPORTED;
     APR_RING_INIT(&keeper.ring, kept_job, link);
     if (apr_pool_create_unmanaged_ex(&keeper.root, NULL, NULL) != APR_SUCCESS ||
         apr_thread_mutex_create(&keeper.lock, APR_THREAD_MUTEX_DEFAULT, keeper.root) != APR_SUCCESS ||
@@ -320,14 +380,6 @@ void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
         return;
     }
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
-    /* No signal of the server is this thread's to handle (prefork's would destroy the child from here). */
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    failed = pthread_create(&thread, &detached, keep, NULL);
-    pthread_attr_destroy(&detached);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        IDEM_SLOG(s, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail are not repeated", failed);
+    if (keeper.threaded != AP_MPMQ_NOT_SUPPORTED)
+        start_thread();
 }
