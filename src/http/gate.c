@@ -14,6 +14,7 @@
 #include "expose.h"
 #include "fingerprint.h"
 #include "intake.h"
+#include "keeper.h"
 #include "keysource.h"
 #include "log.h"
 #include "recorder.h"
@@ -300,6 +301,8 @@ int idem_gate_log(request_rec *r)
 
     if (txn && txn->detecting)
         idem_detect_end(txn);
+    if (txn)
+        idem_keeper_request_ended();
     for (; txn && r; r = r->next)
         idem_txn_export(txn, r);
     return DECLINED;

@@ -345,6 +345,33 @@ int idem_keeper_stopping(void)
     return atomic_load(&stopping);
 }
 
+/*
+ * A process with several threads forks with malloc() locked. Prefork's handlers that end a child, which free, must not run on either side of
+ * such a fork before it is unlocked again: glibc calls these around its own locks.
+ */
+static sigset_t mask_at_fork; /* only a process's main thread forks where these are used */
+
+static void before_fork(void)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ends, &mask_at_fork);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
+}
+
+static void after_fork_in_child(void)
+{
+    atomic_store(&busy, 0); /* there is no such thread here */
+    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
+}
+
 /* Under lock, or before there are others. No signal of the server is this thread's to handle. */
 static void start_thread(void)
 {
@@ -353,6 +380,8 @@ static void start_thread(void)
     pthread_t thread;
     int failed;
 
+    if (!keeper.threaded)
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
     pthread_attr_init(&detached);
@@ -371,7 +400,7 @@ void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
     keeper.server = s;
     keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
     if (ap_mpm_query(AP_MPMQ_IS_THREADED, &keeper.threaded) != APR_SUCCESS)
-        keeper.threaded = AP_MPMQ_NOT_SUPPORTED;
+        keeper.threaded = 0; /* AP_MPMQ_NOT_SUPPORTED */
     APR_RING_INIT(&keeper.ring, kept_job, link);
     if (apr_pool_create_unmanaged_ex(&keeper.root, NULL, NULL) != APR_SUCCESS ||
         apr_thread_mutex_create(&keeper.lock, APR_THREAD_MUTEX_DEFAULT, keeper.root) != APR_SUCCESS ||
@@ -380,6 +409,6 @@ void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
         return;
     }
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
-    if (keeper.threaded != AP_MPMQ_NOT_SUPPORTED)
+    if (keeper.threaded)
         start_thread();
 }

@@ -1,5 +1,7 @@
 /*
- * keeper.h - one thread per child for what must outlive a request: settlements the store did not take, claims to withdraw, sweeps.
+ * keeper.h - what must outlive a request: settlements the store did not take, claims to withdraw, sweeps.
+ *
+ * One thread per child does it; where the MPM has no threads, from the first job on.
  *
  * Jobs own their memory. Their number of bytes is bounded: beyond it a record is shortened to a tombstone. The thread touches
  * nothing that a dying child frees; at the child's end it is parked, not joined, since prefork ends inside a signal handler.
@@ -19,6 +21,9 @@ int idem_keeper_stopping(void);
 
 /* Repeats the settlement until the store acknowledges or refuses it. value is copied; fallback (a tombstone) too. */
 void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback);
+
+/* A guarded request was answered: in a process without threads, this is when the store is swept. */
+void idem_keeper_request_ended(void);
 
 /* Withdraws a claim whose answer was lost. */
 void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const unsigned char *token);
