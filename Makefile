@@ -34,12 +34,22 @@ APR_FLAGS   := $(shell apr-1-config --cppflags 2>/dev/null) -isystem $(shell apr
 HTTPD_FLAGS := -isystem $(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 
-LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' $(WARN)
+LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' $(DRIVER_FLAGS) $(WARN)
 COMPILE  = $(CC) $(LANGUAGE) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden $(CFLAGS)
 LINK     = $(CC) $(SAN) $(CFLAGS) $(LDFLAGS)
 
 CORE_SRC  := $(wildcard src/core/*.c)
 STORE_SRC := $(wildcard src/store/*.c)
+
+# Drivers of stores whose client library may be missing: compiled where its header is there.
+has_header = $(shell printf '\043include <$(1)>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
+ifeq ($(call has_header,hiredis/hiredis.h),yes)
+DRIVER_FLAGS += -DIDEM_WITH_REDIS
+DRIVER_LIBS  += -lhiredis
+else
+STORE_SRC := $(filter-out src/store/driver_redis%,$(STORE_SRC))
+endif
+
 HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)
 STEST_SRC := $(wildcard tests/store/*.c)
@@ -56,8 +66,8 @@ OFFLINE   := $(call objects,$(filter-out src/store/driver_socach%,$(STORE_SRC)))
 # Inside httpd the registry has more drivers: the same source, compiled once more.
 REGISTRY  := $(BUILD)/src/store/registry_httpd.o
 MODULE    := $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
-MODULE_LIBS  := -llmdb -lcrypto -lpthread
-OFFLINE_LIBS := -llmdb -lcrypto $(APR_LIBS) -lpthread
+MODULE_LIBS  := $(DRIVER_LIBS) -llmdb -lcrypto -lpthread
+OFFLINE_LIBS := $(DRIVER_LIBS) -llmdb -lcrypto $(APR_LIBS) -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/mod_idempotency.so
