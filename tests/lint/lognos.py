@@ -10,8 +10,12 @@ import source
 
 DOCUMENT = "docs/operations.md"
 BEGIN, END = "<!-- lognos:begin -->", "<!-- lognos:end -->"
+MACROS = "src/http/log.h"
+BY_HAND = re.compile(r'"IDEM(%|\d)')
 CALL = re.compile(r"\bIDEM_S?LOG[ \t]*\(")
 ROW = re.compile(r"^\| IDEM(\d{3}) \|[^|]*\|.*\| ([^|]*) \|$", re.MULTILINE)
+# No test can reach these: only a bug of ours does.
+UNREACHABLE = {2}
 LOUD = {"WARNING", "ERR", "CRIT", "ALERT", "EMERG"}
 
 
@@ -62,9 +66,12 @@ def calls(findings):
     names = names_of_strings()
     for path in source.files("src", "mod_idempotency.c", ends=(".c", ".h")):
         text = source.text_of(path)
+        if path == MACROS:
+            continue
+        for match in BY_HAND.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            findings.append(f"{path}:{line}: a number by hand is not seen here: use IDEM_LOG or IDEM_SLOG")
         for match in CALL.finditer(text):
-            if text[text.rfind("\n", 0, match.start()) + 1:].startswith("#define"):
-                continue
             line = text.count("\n", 0, match.start()) + 1
             given = arguments(text, match.end())
             if len(given) < 4 or not given[2].isdigit():
@@ -100,16 +107,26 @@ def check_document(messages, findings, write):
             findings.append(f"{DOCUMENT}:1: IDEM{number:03d} has no meaning written beside it")
 
 
+def expected_by_tests():
+    """The numbers that tests name: IDEM031 in a text, or expect_log(31)."""
+    text = "".join(source.text_of(path) for path in source.files("tests/http", "tests/unit", "tests/store", "tests/install")
+                   if path.endswith((".py", ".c", ".h", ".sh")))
+    named = set(re.findall(r"IDEM(\d{3})", text))
+    for given in re.findall(r"\bexpect_log\(([^()]*)\)", text):
+        named |= {f"{int(number):03d}" for number in re.findall(r"\b\d+\b", given)}
+    return named
+
+
 def main():
     findings = []
     messages = list(calls(findings))
-    tested = "".join(source.text_of(path) for path in source.files("tests/http", "tests/unit", "tests/store", "tests/install"))
+    tested = expected_by_tests()
     seen = {}
     for number, path, line, levels, _ in messages:
         if number in seen:
             findings.append(f"{path}:{line}: IDEM{number:03d} is already used in {seen[number]}")
         seen[number] = f"{path}:{line}"
-        if (levels & LOUD or not levels) and f"IDEM{number:03d}" not in tested:
+        if (levels & LOUD or not levels) and number not in UNREACHABLE and f"{number:03d}" not in tested:
             findings.append(f"{path}:{line}: no test expects IDEM{number:03d}")
     check_document(messages, findings, "--write" in sys.argv[1:])
     source.finish("lognos", findings, len(messages), "messages")
