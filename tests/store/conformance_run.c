@@ -54,7 +54,7 @@ void kit_init(kit *k, apr_pool_t *pool)
     k->shared = kit_share(k, sizeof(*k->shared));
 }
 
-static void say(kit *k, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(kit *k, const char *format, va_list args)
 {
     vsnprintf(k->shared->failure, sizeof(k->shared->failure), format, args);
 }

@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -153,18 +154,19 @@ static void test_closing_another_descriptor_keeps_the_lock(void **unused)
 }
 
 /* Forks once more without exec, and that child lives on until the test kills it. */
-static pid_t *helper;
+static atomic_int *helper; /* its pid, when it has got so far that it runs */
 
 static apr_uint64_t forking_part(void)
 {
     apr_uint64_t owner = owner_part();
-    pid_t pid = fork();
-    if (pid == 0) {
+    if (fork() == 0) {
         alarm(60);
+        atomic_store(helper, getpid());
         pause();
         _exit(0);
     }
-    *helper = pid;
+    while (!atomic_load(helper))
+        usleep(1000);
     return owner;
 }
 
@@ -180,9 +182,9 @@ static void test_forked_child_does_not_keep_the_owner_alive(void **unused)
     owner = said_by(&other);
     assert_true(idem_liveness_alive(mine, owner));
     end(&other, SIGKILL);
-    assert_int_equal(kill(*helper, 0), 0);
+    assert_int_equal(kill(atomic_load(helper), 0), 0);
     assert_false(idem_liveness_alive(mine, owner));
-    kill(*helper, SIGKILL);
+    kill(atomic_load(helper), SIGKILL);
     munmap(helper, sizeof(*helper));
     idem_liveness_close(mine);
 }
