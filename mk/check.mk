@@ -1,16 +1,16 @@
 # What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
 
-.PHONY: check unit conformance conformance-httpd durability model integration test
+.PHONY: check unit conformance conformance-httpd durability servers model integration test
 check: all unit conformance durability model warnings lint install-check
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
 # Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
-TESTS := check asan demo demo-stop conformance-httpd integration
+TESTS := check asan demo demo-stop conformance-httpd servers integration
 test: deps
 	+@failed=; for part in $(TESTS); do \
 	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
-## make test          deps, check, asan, demo, conformance-httpd and integration: everything that continuous integration runs
+## make test          deps, check, asan, demo, conformance-httpd, servers and integration: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
@@ -18,7 +18,7 @@ test: deps
 UNIT_HELP   := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
 UNITS       := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
 STEST_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/store/test_%,$(STEST_SRC)))
-STEST_HELP  := $(call objects,$(filter-out $(addprefix tests/store/,test_% mod_% conformance% durability%),$(STEST_SRC)))
+STEST_HELP  := $(call objects,$(filter-out $(addprefix tests/store/,test_% mod_% conformance% durability% probe%),$(STEST_SRC)))
 
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
 	$(call say,LINK,$@)
@@ -58,6 +58,14 @@ $(BUILD)/interposer.so: $(BUILD)/tests/store/durability_interposer.o
 durability: $(BUILD)/durability $(BUILD)/interposer.so
 	@$(BUILD)/durability $(BUILD)/interposer.so
 ## make durability    acknowledged means flushed; full, failing and damaged disks
+
+# Stores behind a server: the servers are started, stopped and replaced by the tests themselves.
+$(BUILD)/probe: $(BUILD)/tests/store/probe.o $(CONFORMANCE) $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
+servers: $(BUILD)/probe $(BUILD)/conformance
+	@IDEM_BUILD=$(BUILD) $(PYTEST) tests/store $(PYTEST_ARGS)
+## make servers       tests/store/test_*.py: conformance and failures of the stores that are servers of their own
 
 # Modules that only tests load.
 TEST_MODULES := $(patsubst tests/store/%.c,$(BUILD)/%.so,$(wildcard tests/store/mod_*.c))

@@ -5,13 +5,16 @@
 #include "conformance_kit.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define FAMILY 6
 #define FILLABLE ((apr_uint64_t)8 << 20) /* bytes; a larger store is not filled */
 #define RECORDS_MOST 100000
 #define BODY 3000
 #define LEASES 40
-#define SHORT 500 /* milliseconds */
+#define SHORT 500          /* milliseconds */
+#define ROOM_TIME 20000000 /* microseconds */
+#define ROOM_PAUSE 2000
 
 static apr_status_t claim(worker *w, unsigned long number)
 {
@@ -35,17 +38,28 @@ static apr_status_t settle(worker *w, unsigned long number, idem_state state)
     return kit_settle(w, state, &slot, &token);
 }
 
-/* Claims and settles until a claim is refused; returns how many records there are. */
+/*
+ * Claims and settles until a claim is refused; returns how many records there are. A store may have room for a claim and
+ * none for its record: that one is settled by a tombstone, and the rest is filled with claims.
+ */
 static unsigned long fill(worker *w)
 {
     unsigned long n = 0;
-    apr_status_t status = APR_SUCCESS;
+    apr_status_t status = APR_SUCCESS, kept = APR_SUCCESS;
 
-    for (; n < RECORDS_MOST; n++) {
+    for (; n < RECORDS_MOST && kept == APR_SUCCESS; n += kept == APR_SUCCESS) {
         status = claim(w, LEASES + n);
         if (status != APR_SUCCESS)
             break;
-        EXPECT(w, settle(w, LEASES + n, IDEM_RECORD), APR_SUCCESS);
+        kept = settle(w, LEASES + n, IDEM_RECORD);
+        if (kept != APR_SUCCESS) {
+            EXPECT(w, kept, IDEM_EFULL);
+            EXPECT(w, settle(w, LEASES + n, IDEM_TOMBSTONE), APR_SUCCESS);
+        }
+        apr_pool_clear(w->pool);
+    }
+    for (unsigned long i = 0; status == APR_SUCCESS && i < RECORDS_MOST; i++) {
+        status = claim(w, LEASES + 2 * RECORDS_MOST + i);
         apr_pool_clear(w->pool);
     }
     EXPECT(w, status, IDEM_EFULL);
@@ -106,11 +120,37 @@ static void settle_large(worker *w)
     }
 }
 
+/* What expires by itself makes room within some time. */
+static void await_room(worker *w, unsigned long number)
+{
+    apr_time_t until = kit_clock() + ROOM_TIME;
+    apr_status_t status;
+
+    while ((status = claim(w, number)) == IDEM_EFULL && kit_clock() < until)
+        usleep(ROOM_PAUSE);
+    EXPECT(w, status, APR_SUCCESS);
+}
+
+/* New keys are taken again, by themselves or after a sweep. */
+static void expect_room(worker *w, unsigned long count)
+{
+    apr_status_t claimed = claim(w, LEASES + count + 1), swept;
+    int removed = 0;
+
+    swept = w->k->driver->sweep(w->store, kit_call(w), RECORDS_MOST, &removed);
+    if (swept != APR_ENOTIMPL) {
+        EXPECT(w, claimed, APR_SUCCESS);
+        EXPECT(w, swept, APR_SUCCESS);
+        CHECK(w->k, removed > 0);
+    }
+    for (unsigned long i = 0; i < count / 4; i++)
+        await_room(w, LEASES + RECORDS_MOST + i);
+}
+
 static void full_job(worker *w)
 {
     idem_store_status status;
-    unsigned long count, wins = 0;
-    int removed;
+    unsigned long count;
     kit_name last;
 
     EXPECT(w, w->k->driver->status(w->store, kit_call(w), &status), APR_SUCCESS);
@@ -125,15 +165,10 @@ static void full_job(worker *w)
     finish_leases(w);
     expect_records(w, count, 1);
 
-    /* Half of it expires: new keys are taken again, by themselves or after a sweep, and the other half stays. */
+    /* Half of it expires, and the other half stays. */
     last = kit_slot(FAMILY, (LEASES + count - 1) & ~1UL);
     kit_await_expiry(w, &last, 0);
-    EXPECT(w, claim(w, LEASES + count + 1), APR_SUCCESS);
-    EXPECT(w, w->k->driver->sweep(w->store, kit_call(w), RECORDS_MOST, &removed), APR_SUCCESS);
-    CHECK(w->k, removed > 0);
-    while (wins < count / 4 && claim(w, LEASES + RECORDS_MOST + wins) == APR_SUCCESS)
-        wins++;
-    CHECK_NUMBER(w->k, wins, count / 4);
+    expect_room(w, count);
     expect_records(w, count, 1);
 }
 

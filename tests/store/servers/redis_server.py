@@ -1,0 +1,169 @@
+"""
+Private Redis servers and sentinels, from the installed redis-server: own folder, own port on loopback, own process.
+
+    with Redis(folder) as redis: redis.url()
+    with Redis(folder / "a") as a, Redis(folder / "b", replica_of=a) as b, Sentinel(folder / "s", a) as s: s.url()
+
+Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
+"""
+import ctypes
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+PATIENCE = 15  # seconds until a server has started, ended, or found its primary
+PR_SET_PDEATHSIG = 1
+
+
+def free_port():
+    with socket.socket() as probe:  # the kernel's choice stays free for a while after this
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, what, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)  # the pause between two looks; nothing depends on its length
+    return value
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Redis:
+    """options are redis-server's own: "--appendonly", "yes". Without any, nothing is kept on disk."""
+
+    def __init__(self, folder, *options, replica_of=None, password=None):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        self.port, self.password, self.process = free_port(), password, None
+        self.socket = self.folder / "redis.sock"
+        self.options = ["--save", "", "--appendonly", "no", *options]
+        if password:
+            self.options += ["--requirepass", password, "--masterauth", password]
+        if replica_of:
+            self.options += ["--replicaof", "127.0.0.1", str(replica_of.port), "--repl-diskless-sync-delay", "0"]
+
+    def command(self):
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+                "--unixsocketperm", "777", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0",
+                "--repl-ping-replica-period", "1", *self.options]
+
+    def start(self):
+        self.output = open(self.folder / "output", "a")
+        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
+        until(lambda: self.process.poll() is not None or self.answers(), "the server answers")
+        assert self.process.poll() is None, (self.folder / "output").read_text()
+        return self
+
+    def answers(self):
+        said = self.cli("PING", check=False)
+        return said == "PONG" or "NOAUTH" in said
+
+    def cli(self, *words, check=True, stdin=None):
+        """What redis-cli prints; an error of the server's is ours unless check is False."""
+        login = ["-a", self.password, "--no-auth-warning"] if self.password else []
+        done = subprocess.run(["redis-cli", "-e", "-p", str(self.port), *login, *words], capture_output=True, text=True,
+                              timeout=PATIENCE, input=stdin)
+        assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
+        return (done.stdout or done.stderr).strip()
+
+    def info(self, field):
+        lines = dict(line.split(":", 1) for line in self.cli("INFO", "everything").splitlines() if ":" in line)
+        return lines.get(field, "").strip()
+
+    def url(self, user="", db=None):
+        return f"redis://{user}127.0.0.1:{self.port}" + (f"/{db}" if db is not None else "")
+
+    def unix_url(self):
+        return f"redis+unix:{self.socket}"
+
+    def await_replicas(self, count):
+        until(lambda: sum("state=online" in self.info(f"slave{i}") for i in range(count)) == count, "the replicas are in step")
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+        until(lambda: " T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.resume()
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        self.output.close()
+
+
+class Sentinel(Redis):
+    """Watches a primary, under the name "main"; the first that is started tells the others about its replicas."""
+
+    def __init__(self, folder, primary, quorum=1, down_after_ms=500):
+        super().__init__(folder)
+        self.conf = self.folder / "sentinel.conf"
+        password = f"sentinel auth-pass main {primary.password}\n" if primary.password else ""
+        self.conf.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+                             f"sentinel monitor main 127.0.0.1 {primary.port} {quorum}\n{password}"
+                             f"sentinel down-after-milliseconds main {down_after_ms}\n"
+                             "sentinel failover-timeout main 3000\nsentinel parallel-syncs main 2\n")
+
+    def command(self):
+        return ["redis-server", str(self.conf), "--sentinel"]
+
+    def primary_port(self):
+        return int(self.cli("SENTINEL", "get-master-addr-by-name", "main").split()[1])
+
+    def await_replicas(self, count):
+        """It has to have heard of them, or a failover finds nobody to promote."""
+        until(lambda: self.cli("SENTINEL", "replicas", "main").count("master-link-status\nok") >= count,
+              "the sentinel knows the replicas")
+
+    def url(self, *others, user="", db=None):
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in (self, *others))
+        return f"redis-sentinel://{user}{hosts}/main" + (f"/{db}" if db is not None else "")
+
+
+def start_group(folder, replicas=1, sentinels=1, options=(), quorum=None):
+    """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started."""
+    servers = [Redis(folder / "primary", *options).start()]
+    for i in range(replicas):
+        servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0]).start())
+    servers[0].await_replicas(replicas)
+    quorum = quorum or sentinels // 2 + 1
+    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], quorum).start() for i in range(sentinels)]
+    for watcher in watchers:
+        watcher.await_replicas(replicas)
+        until(lambda: watcher.cli("SENTINEL", "sentinels", "main").count("runid") == sentinels - 1, "the sentinels have met")
+    return servers, watchers
+
+
+def end_group(*groups):
+    for server in (one for group in groups for one in group):
+        server.__exit__()
+
+
+def is_installed():
+    return any(os.access(f"{folder}/redis-server", os.X_OK) for folder in os.environ["PATH"].split(":"))
