@@ -62,7 +62,7 @@ static void forget_held(idem_recorder *rec)
 {
     apr_brigade_cleanup(rec->held);
     rec->length = 0;
-    rec->eos = 0;
+    rec->eos = rec->eoc = rec->broken = 0;
 }
 
 static void settle_cut(idem_txn *txn, idem_event event)
@@ -244,8 +244,10 @@ int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
             idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
         return rv;
     }
-    if (rec->eoc && !rec->length && !rec->broken)
-        return conclude_error(txn, r, HTTP_BAD_GATEWAY);
+    if (rec->eoc && !rec->length) {
+        r->no_cache = 0;                                 /* the page that is to come is an answer like others */
+        return conclude_error(txn, r, HTTP_BAD_GATEWAY); /* as for a client's first request: not a byte was answered */
+    }
     if (rec->broken || rec->eoc || rv == AP_FILTER_ERROR)
         return conclude_broken(txn, r, rec->broken ? rec->broken : HTTP_BAD_GATEWAY);
     if (rv != OK && rv != DONE)

@@ -188,6 +188,10 @@ static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
     apr_size_t len;
     apr_status_t rv;
 
+    if (rec->broken) {
+        apr_bucket_delete(b);
+        return;
+    }
     if (streams(txn) && !rec->flowing)
         begin_flow(txn, f);
     if (rec->flowing && !rec->copy && b->length != (apr_size_t)-1) {
@@ -247,7 +251,7 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
     }
     keep_going(rec, f->c);
     rec->next = f->next;
-    while (!APR_BRIGADE_EMPTY(in) && !rec->eos && !rec->broken) {
+    while (!APR_BRIGADE_EMPTY(in) && !rec->eos) {
         apr_bucket *b = APR_BRIGADE_FIRST(in);
 
         if (APR_BUCKET_IS_METADATA(b))
