@@ -1,0 +1,284 @@
+"""
+The backend of mod_proxy_http fails: before, in and after its answer. The first client gets a clean error, never half an answer;
+the retry executes nothing, unless it is certain that nothing was executed.
+"""
+import pytest
+
+from checks import settled
+from client import Api
+from httpd import Httpd
+from peer import Peer
+
+STORES = ["lmdb"]
+CONFIG = """
+ProxyPass /slow http://127.0.0.1:{port}/slow disablereuse=On timeout=1
+ProxyPass /pinged http://127.0.0.1:{port}/pinged disablereuse=On ping=100ms
+ProxyPass /peer http://127.0.0.1:{port}/ disablereuse=On
+ProxyPass /nowhere unix:{stage}/nobody.sock|http://nobody
+<Location /peer/overridden>
+    ProxyErrorOverride On
+</Location>
+<Location /peer/long>
+    IdempotencyMaxResponse 1K
+</Location>
+"""
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+TEN = OK + b"Content-Length: 10\r\n\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+TO_ITS_END = OK + b"Connection: close\r\n\r\n"
+
+NO_ANSWER = {  # httpd's own 502: it says what happened, and is what the retry gets
+    "nothing": b"",
+    "an interim response only": b"HTTP/1.1 100 Continue\r\n\r\n",
+}
+CUT = {  # a part of an answer: nobody knows
+    "no byte of a declared length": TEN,
+    "half of a declared length": TEN + b"HALF.",
+    "all but a byte of a declared length": TEN + b"HALF.....",
+    "no chunk": CHUNKED,
+    "half a chunk's size": CHUNKED + b"1",
+    "half a chunk": CHUNKED + b"a\r\nHALF.",
+    "a chunk without its line end": CHUNKED + b"5\r\nHALF.",
+    "no last chunk": CHUNKED + b"5\r\nHALF.\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def peer():
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="module")
+def httpd(stage, store, peer):
+    server = Httpd(stage, CONFIG.replace("{port}", str(peer.port)), store)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def api(httpd, host, peer):
+    peer.requests = 0
+    return Api(httpd.address, host, "/peer")
+
+
+def execute(api, peer, answer, end="close", path="/pay", conn=None):
+    """One request that reaches the backend, which answers so and goes away. What the client got."""
+    conn = api.post_async(path, key="k1", body=b"1", conn=conn)
+    exchange = peer.accept()
+    exchange.read_http()
+    exchange.send(answer)
+    exchange.end(end)
+    return conn.last_result()
+
+
+def assert_clean_error(first, status=502):
+    """An error page of httpd's, whole, with nothing of the backend's answer."""
+    assert first.problem == (status, None) and not first.replayed
+    assert first["Content-Type"].startswith("text/html")
+    assert len(first.body) == int(first["Content-Length"]) and first.body.endswith(b"</body></html>\n")
+    assert b"HALF" not in first.body
+
+
+def assert_recorded(api, peer, first, path="/pay"):
+    again = api.post(path, key="k1", body=b"1")
+    assert again.replayed and again.recorded == first.recorded
+    assert peer.requests == 1 and not peer.came()
+
+
+def assert_unknown(api, peer, path="/pay"):
+    again = api.post(path, key="k1", body=b"1")
+    assert again.problem == (409, "outcome-unknown")
+    assert peer.requests == 1 and not peer.came()
+
+
+def assert_released(api, peer, path="/pay"):
+    """The retry executes."""
+    before = peer.requests
+    again = execute(api, peer, TEN + b"0123456789", path=path)
+    assert again.problem == (200, None) and again.body == b"0123456789" and not again.replayed
+    assert peer.requests == before + 1
+
+
+# ---- it dies --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("part", NO_ANSWER)
+def test_dies_before_its_answer(api, peer, part, end):
+    first = execute(api, peer, NO_ANSWER[part], end)
+    assert_clean_error(first)
+    assert_recorded(api, peer, first)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("part", CUT)
+def test_dies_in_its_answer(api, peer, part, end):
+    first = execute(api, peer, CUT[part], end)
+    assert_clean_error(first)
+    assert_unknown(api, peer)
+
+
+def test_resets_an_answer_that_ends_with_its_connection(api, peer):
+    first = execute(api, peer, TO_ITS_END + b"HALF.", "reset")
+    assert_clean_error(first)
+    assert_unknown(api, peer)
+
+
+@pytest.mark.parametrize("answer, end", [(TEN + b"0123456789", "reset"), (TEN + b"0123456789", "close"),
+                                         (CHUNKED + b"a\r\n0123456789\r\n0\r\n\r\n", "reset"),
+                                         (TO_ITS_END + b"0123456789", "close")])
+def test_dies_after_its_answer(api, peer, answer, end):
+    first = execute(api, peer, answer, end)
+    assert first.problem == (200, None) and first.body == b"0123456789"
+    assert_recorded(api, peer, first)
+
+
+@pytest.mark.parametrize("part", NO_ANSWER)
+def test_dies_before_its_answer_on_a_connection_kept_alive(api, peer, part):
+    """There mod_proxy_http asks for the connection to be closed without an answer; the client is owed one all the same."""
+    conn = api.start("GET", "/other")
+    exchange = peer.accept()
+    exchange.read_http()
+    exchange.send(TEN + b"0123456789")
+    exchange.end()
+    assert conn.result().status == 200
+    peer.requests = 0
+    first = execute(api, peer, NO_ANSWER[part], conn=conn)
+    assert_clean_error(first)
+    assert_recorded(api, peer, first)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_dies_in_an_answer_too_long_to_keep(api, peer, end):
+    """The client has had the beginning: it must see that there is no end."""
+    conn = api.post_async("/long", key="k1", body=b"1")
+    exchange = peer.accept()
+    exchange.read_http()
+    exchange.send(CHUNKED + b"7d0\r\n" + b"1" * 2000 + b"\r\n")
+    assert conn.sock.recv(13) == b"HTTP/1.1 200 "
+    exchange.end(end)
+    rest = b"".join(iter(lambda: conn.sock.recv(65536), b""))
+    assert rest.endswith(b"1\r\n")  # the chunk, and no last chunk behind it
+    assert_unknown(api, peer, "/long")
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_dies_behind_an_early_hint(api, peer, end):
+    """The client has the hint; the answer is an error, and so is the retry's."""
+    conn = api.post_async("/pay", key="k1", body=b"1")
+    exchange = peer.accept()
+    exchange.read_http()
+    exchange.send(HINT)
+    assert conn.sock.recv(len(HINT)) == HINT
+    exchange.end(end)
+    first = conn.last_result()
+    assert_clean_error(first)
+    assert_recorded(api, peer, first)
+
+
+def test_client_is_gone_when_the_hint_comes(api, peer):
+    """The hint's failed write marks the connection as aborted under mod_proxy_http, which goes on all the same."""
+    conn = api.post_async("/pay", key="k1", body=b"1")
+    exchange = peer.accept()
+    exchange.read_http()
+    conn.reset()
+    for _ in range(2):
+        exchange.send(HINT)
+        exchange.wait_until_read()
+    exchange.send(TEN + b"01234")
+    exchange.wait_until_read()
+    exchange.send(b"56789")
+    exchange.end()
+    again = settled(api, "/pay")
+    assert again.replayed and again.body == b"0123456789"
+    assert peer.requests == 1
+
+
+# ---- it is slow, or away --------------------------------------------------------------------------------------------
+
+def time_out(api, peer, answer):
+    conn = api.post_async("/pay", key="k1", body=b"1")
+    exchange = peer.accept()
+    exchange.read_http()
+    exchange.send(answer)
+    first = conn.last_result()
+    exchange.end()
+    return first
+
+
+@pytest.mark.parametrize("part", NO_ANSWER)
+def test_times_out_before_its_answer(api, peer, part):
+    api = api.at("/slow")
+    first = time_out(api, peer, NO_ANSWER[part])
+    assert_clean_error(first, 502)
+    assert_recorded(api, peer, first)
+
+
+@pytest.mark.parametrize("part", ["no byte of a declared length", "half of a declared length", "half a chunk", "no last chunk"])
+def test_times_out_in_its_answer(api, peer, part):
+    api = api.at("/slow")
+    assert_clean_error(time_out(api, peer, CUT[part]))
+    assert_unknown(api, peer)
+
+
+def test_ping_that_is_not_answered(api, peer):
+    """mod_proxy_http's other 503: the backend has had the request's head, and may take it for the request."""
+    api = api.at("/pinged")
+    conn = api.post_async("/pay", key="k1", body=b"1")
+    exchange = peer.accept()
+    first = conn.last_result()
+    assert_clean_error(first, 503)
+    again = api.post("/pay", key="k1", body=b"1")
+    assert again.replayed and again.recorded == first.recorded
+    assert not peer.came()
+    exchange.end()
+
+
+@pytest.mark.parametrize("part", ["nothing", "half of a declared length"])
+def test_retry_while_it_is_away(api, peer, part):
+    """What was recorded, or is not known, stays so: nobody asks the backend again."""
+    answer = {**NO_ANSWER, **CUT}[part]
+    assert_clean_error(execute(api, peer, answer))
+    peer.refuse()
+    again = api.post("/pay", key="k1", body=b"1")
+    peer.listen()
+    assert again.replayed if part == "nothing" else again.problem == (409, "outcome-unknown")
+
+
+# ---- nothing was executed -------------------------------------------------------------------------------------------
+
+def test_backend_that_could_not_be_reached(api, peer):
+    peer.refuse()
+    first = api.post("/pay", key="k1", body=b"1")
+    assert_clean_error(first, 503)
+    peer.listen()
+    assert_released(api, peer)
+    assert peer.requests == 1
+
+
+def test_socket_that_is_not_there(api, peer):
+    answers = [api.at("/nowhere").post("/pay", key="k1", body=b"1") for _ in range(2)]
+    assert [answer.problem for answer in answers] == [(503, None)] * 2
+    assert not answers[1].replayed
+
+
+def test_application_that_says_503(api, peer):
+    first = execute(api, peer, b"HTTP/1.1 503 Not Now\r\nContent-Length: 4\r\n\r\nbusy")
+    assert first.problem == (503, None) and first.body == b"busy"
+    assert_released(api, peer)
+
+
+def test_application_that_says_503_and_dies(api, peer):
+    """Half of "not now" is not "not now"."""
+    first = execute(api, peer, b"HTTP/1.1 503 Not Now\r\nContent-Length: 40\r\n\r\nHALF")
+    assert_clean_error(first)
+    assert_unknown(api, peer)
+
+
+def test_application_that_says_503_behind_an_override(api, peer):
+    """mod_proxy_http returns the status instead of a response, as it does for failures of its own: ambiguous."""
+    first = execute(api, peer, b"HTTP/1.1 503 Not Now\r\nContent-Length: 4\r\n\r\nHALF", path="/overridden")
+    assert_clean_error(first, 503)
+    assert_recorded(api, peer, first, "/overridden")
