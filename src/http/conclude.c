@@ -10,6 +10,7 @@
 #include "recorder_private.h"
 #include "replay.h"
 #include "respond.h"
+#include "unsent.h"
 
 #include <apr_strings.h>
 #include <http_core.h>
@@ -134,22 +135,6 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
 }
 
 /* ---- after the handler ---------------------------------------------------------------------------------------------- */
-
-/*
- * mod_proxy_http answers 503 by itself only for a backend it could not reach, or that did not answer its ping; it writes
- * error-notes for the latter (mod_proxy_http.c, ap_proxyerror). Behind a balancer other members may have been tried.
- */
-int idem_certainly_unsent(request_rec *r, int status)
-{
-    static const char *const schemes[] = {"proxy:http://", "proxy:https://"};
-
-    if (status != HTTP_SERVICE_UNAVAILABLE || !r->proxyreq || !r->filename)
-        return 0;
-    if (apr_table_get(r->notes, "error-notes") || apr_table_get(r->notes, "proxy-error-override"))
-        return 0;
-    return !strncmp(r->filename, schemes[0], strlen(schemes[0])) ||
-           !strncmp(r->filename, schemes[1], strlen(schemes[1]));
-}
 
 /* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */
 static int short_of_declared(const idem_txn *txn, request_rec *r)

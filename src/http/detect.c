@@ -9,6 +9,7 @@
 #include "intake.h"
 #include "log.h"
 #include "recorder.h"
+#include "unsent.h"
 
 #include <http_protocol.h>
 

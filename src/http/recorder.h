@@ -23,9 +23,6 @@ void idem_recorder_join(idem_txn *txn, request_rec *r);
  */
 int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv);
 
-/* An error status that httpd's handler returned for r, with nothing sent to any backend for certain. */
-int idem_certainly_unsent(request_rec *r, int status);
-
 /* Is status one of IdempotencyReleaseStatus? */
 int idem_is_release_status(const idem_txn *txn, int status);
 
