@@ -8,6 +8,7 @@
 #include "gate.h"
 #include "intake.h"
 #include "keeper.h"
+#include "quota.h"
 #include "recorder.h"
 #include "renewer.h"
 #include "driver_socache.h"
@@ -42,8 +43,10 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
-    if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IDEM080: no shared memory for IdempotencyMaxWaiters");
+    if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
+        idem_quota_open(pconf) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "IDEM080: no shared memory for IdempotencyMaxWaiters and IdempotencyMaxKeys");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return idem_stores_open(pconf, s);

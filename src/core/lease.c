@@ -30,6 +30,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_UNSURE_RETRY] = TO(TAKING, TAKE_OVER),
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
             [IDEM_EV_STORE_BYPASS] = TO(DONE, BYPASS),
+            [IDEM_EV_OVER_LIMIT] = TO(DONE, REFUSE), /* looked for it instead of claiming it */
         },
     [IDEM_TAKING] =
         {
@@ -63,6 +64,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_LOST] = TO(CLAIMING, CLAIM), /* a lease that nobody renewed in time, and nothing has run */
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
             [IDEM_EV_GONE] = TO(DONE, RELEASE),
+            [IDEM_EV_OVER_LIMIT] = TO(DONE, RELEASE_REFUSE),
         },
     [IDEM_RUNNING] =
         {
@@ -110,6 +112,7 @@ static const char *const event_names[IDEM_EVENTS] = {
     [IDEM_EV_SAME] = "SAME",
     [IDEM_EV_SAME_TOMBSTONE] = "SAME_TOMBSTONE",
     [IDEM_EV_DIFFERENT] = "DIFFERENT",
+    [IDEM_EV_OVER_LIMIT] = "OVER_LIMIT",
     [IDEM_EV_BODY_CUT] = "BODY_CUT",
     [IDEM_EV_GONE] = "GONE",
     [IDEM_EV_STARTED] = "STARTED",
@@ -133,6 +136,7 @@ static const char *const action_names[IDEM_ACTIONS] = {
     [IDEM_DO_BYPASS] = "run unguarded",
     [IDEM_DO_REPLAY] = "replay",
     [IDEM_DO_RELEASE] = "release",
+    [IDEM_DO_RELEASE_REFUSE] = "release, then refuse",
     [IDEM_DO_SETTLE_RECORD] = "settle record",
     [IDEM_DO_SETTLE_TOMBSTONE] = "settle tombstone",
     [IDEM_DO_SETTLE_UNKNOWN] = "settle unknown",

@@ -38,16 +38,17 @@ typedef enum idem_event {
     IDEM_EV_WAITERS_FULL, /* too many wait already */
     IDEM_EV_SAME,         /* the record's request is this one */
     IDEM_EV_SAME_TOMBSTONE,
-    IDEM_EV_DIFFERENT, /* the key was used for another request */
-    IDEM_EV_BODY_CUT,  /* the request body broke off */
-    IDEM_EV_GONE,      /* the request ends under us: client gone, pool destroyed */
-    IDEM_EV_STARTED,   /* the handler is about to be entered */
-    IDEM_EV_DECLINED,  /* no handler wanted the request */
-    IDEM_EV_RECORDED,  /* a complete response that fits */
-    IDEM_EV_OVERSIZE,  /* a complete response that cannot be kept */
-    IDEM_EV_RETRYABLE, /* a complete response that says "not done": release */
-    IDEM_EV_CUT,       /* a response that is, or may be, incomplete */
-    IDEM_EV_ACKED,     /* the store acknowledged the settlement */
+    IDEM_EV_DIFFERENT,  /* the key was used for another request */
+    IDEM_EV_OVER_LIMIT, /* a new key, and its scope has had its share of them */
+    IDEM_EV_BODY_CUT,   /* the request body broke off */
+    IDEM_EV_GONE,       /* the request ends under us: client gone, pool destroyed */
+    IDEM_EV_STARTED,    /* the handler is about to be entered */
+    IDEM_EV_DECLINED,   /* no handler wanted the request */
+    IDEM_EV_RECORDED,   /* a complete response that fits */
+    IDEM_EV_OVERSIZE,   /* a complete response that cannot be kept */
+    IDEM_EV_RETRYABLE,  /* a complete response that says "not done": release */
+    IDEM_EV_CUT,        /* a response that is, or may be, incomplete */
+    IDEM_EV_ACKED,      /* the store acknowledged the settlement */
     IDEM_EVENTS
 } idem_event;
 
@@ -62,7 +63,8 @@ typedef enum idem_action {
     IDEM_DO_REFUSE, /* answer with the problem that belongs to the event */
     IDEM_DO_BYPASS, /* run the handler unguarded */
     IDEM_DO_REPLAY,
-    IDEM_DO_RELEASE, /* nothing has run: give the slot back, then done */
+    IDEM_DO_RELEASE,        /* nothing has run: give the slot back, then done */
+    IDEM_DO_RELEASE_REFUSE, /* …, and answer with the problem */
     IDEM_DO_SETTLE_RECORD,
     IDEM_DO_SETTLE_TOMBSTONE,
     IDEM_DO_SETTLE_UNKNOWN,

@@ -35,6 +35,8 @@ typedef struct idem_settings {
     apr_array_header_t *session_cookies; /* of const char * */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
+    apr_int64_t max_keys;               /* new keys of one scope in a period; 0: as many as come */
+    apr_int64_t max_keys_period;        /* 0: as long as ttl */
     int concurrent;                     /* idem_concurrent */
     apr_int64_t wait;                   /* how long a duplicate waits at most */
     int interrupted;                    /* idem_interrupted */

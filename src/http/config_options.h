@@ -87,6 +87,7 @@ idem_setter idem_set_number;     /* apr_int64_t */
 idem_setter idem_set_range;      /* two apr_int64_t */
 idem_setter idem_set_text;       /* const char *, or NULL for none */
 idem_setter idem_set_concurrent; /* concurrent … wait */
+idem_setter idem_set_quota;      /* max_keys … max_keys_period */
 idem_setter idem_set_key_format; /* const idem_key_format * */
 idem_setter idem_set_store;      /* store_url … store_options */
 idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or with .use of idem_part */

@@ -160,6 +160,21 @@ const char *idem_set_concurrent(cmd_parms *cmd, const idem_option *option, const
     return "takes reject, wait, or wait and a duration";
 }
 
+/* Without a period it is the time a key is remembered, which only the place where a request is served knows. */
+const char *idem_set_quota(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    static const idem_option period = {.min = "1s", .max = "400d"};
+    const char *wrong = NULL;
+
+    if (words->count == 1 && strcasecmp(words->word[0], "none") == 0)
+        return NULL; /* an empty layer has no limit */
+    if (words->count != 1 && (words->count != 3 || strcasecmp(words->word[1], "per") != 0))
+        return "takes N, N per DURATION, or none";
+    if (words->count == 3)
+        wrong = set_quantity(cmd, &period, words->word[2], durations, &one->here.max_keys_period);
+    return wrong ? wrong : set_quantity(cmd, option, words->word[0], numbers, &one->here.max_keys);
+}
+
 const char *idem_set_text(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
 {
     const char *wrong = idem_one_word(cmd, words);

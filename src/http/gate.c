@@ -17,6 +17,7 @@
 #include "keeper.h"
 #include "keysource.h"
 #include "log.h"
+#include "quota.h"
 #include "recorder.h"
 #include "replay.h"
 #include "respond.h"
@@ -112,6 +113,19 @@ static int left_already(const idem_txn *txn)
     return txn->r->connection->aborted || (txn->wait_until && idem_client_gone(txn->r));
 }
 
+static idem_event claim(idem_txn *txn)
+{
+    return idem_quota_spent(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_claim(txn);
+}
+
+/* The last moment at which nothing has run. */
+static idem_event before_start(idem_txn *txn)
+{
+    if (left_already(txn))
+        return IDEM_EV_GONE;
+    return idem_quota_exceeded(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_start(txn);
+}
+
 /* ---- the decision --------------------------------------------------------------------------------------------------- */
 
 static int decide(idem_txn *txn)
@@ -120,14 +134,13 @@ static int decide(idem_txn *txn)
 
     for (;;) {
         switch (action) {
-        case IDEM_DO_CLAIM: action = idem_txn_step(txn, idem_txn_claim(txn)); break;
+        case IDEM_DO_CLAIM: action = idem_txn_step(txn, claim(txn)); break;
         case IDEM_DO_TAKE_OVER: action = idem_txn_step(txn, idem_txn_take_over(txn)); break;
         case IDEM_DO_WAIT: action = idem_txn_step(txn, idem_wait(txn)); break;
         case IDEM_DO_COMPARE: action = idem_txn_step(txn, idem_compare_settled(txn)); break;
-        case IDEM_DO_RUN: /* the last moment at which nothing has run */
-            action = idem_txn_step(txn, left_already(txn) ? IDEM_EV_GONE : idem_txn_start(txn));
-            break;
+        case IDEM_DO_RUN: action = idem_txn_step(txn, before_start(txn)); break;
         case IDEM_DO_RELEASE: idem_txn_release(txn); return HTTP_BAD_REQUEST;
+        case IDEM_DO_RELEASE_REFUSE: idem_txn_release(txn); return refuse(txn);
         case IDEM_DO_ENTER: return enter(txn);
         case IDEM_DO_BYPASS: return bypass(txn);
         case IDEM_DO_REPLAY: return replay(txn);
@@ -175,6 +188,8 @@ static apr_status_t name_slot(idem_txn *txn, idem_blob key)
     }
     if (rv == APR_SUCCESS)
         rv = idem_slot_make(idem_keyring_slot_key(txn->ring), values, parts, key, slot);
+    if (rv == APR_SUCCESS)
+        rv = idem_quota_name(txn, values, parts);
     if (rv == APR_SUCCESS)
         idem_txn_set_slot(txn, slot);
     return rv;
@@ -236,6 +251,15 @@ static int is_error_page(const request_rec *r)
     return r->prev && r->status != HTTP_OK;
 }
 
+/* An earlier request of the chain was looked at and found to need no guard: that was the decision. */
+static int is_decided(request_rec *r)
+{
+    for (request_rec *prev = r->prev; prev; prev = prev->prev)
+        if (idem_engine_of(prev) != IDEM_ENGINE_OFF)
+            return 1;
+    return 0;
+}
+
 static int consider(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
@@ -290,7 +314,7 @@ int idem_gate(request_rec *r)
     if (idem_engine_of(r) == IDEM_ENGINE_OFF)
         return DECLINED;
     idem_expose_join(r);
-    if (is_error_page(r))
+    if (is_error_page(r) || is_decided(r))
         return DECLINED;
     return consider(r);
 }

@@ -62,11 +62,12 @@ static int wants_html(request_rec *r)
 static void put_headers(const idem_txn *txn, request_rec *r, const idem_problem_info *info)
 {
     apr_table_t *out = r->err_headers_out;
+    int retry_after = txn->retry_after ? txn->retry_after : info->retry_after;
 
     apr_table_setn(out, "Idempotency-Error", info->name);
     apr_table_setn(out, "Cache-Control", "no-store");
-    if (info->retry_after)
-        apr_table_setn(out, "Retry-After", apr_itoa(r->pool, info->retry_after));
+    if (retry_after)
+        apr_table_setn(out, "Retry-After", apr_itoa(r->pool, retry_after));
     if (txn->settings->help)
         apr_table_addn(out, "Link",
                        apr_psprintf(r->pool, "<%s>; rel=\"describedby\"; type=\"text/html\"", txn->settings->help));

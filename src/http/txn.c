@@ -11,6 +11,7 @@
 #include "intake.h"
 #include "keeper.h"
 #include "log.h"
+#include "quota.h"
 #include "recorder.h"
 #include "stores.h"
 #include "waiters.h"
@@ -245,8 +246,8 @@ static idem_event send_release(idem_txn *txn)
         txn->settlement = "unknown";
         return send_value(txn, IDEM_UNKNOWN, NULL);
     }
+    idem_quota_give_back(txn);
     rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
-
     txn->settlement = "released";
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
@@ -262,6 +263,7 @@ static idem_event send_release(idem_txn *txn)
 void idem_txn_release(idem_txn *txn)
 {
     send_release(txn);
+    txn->settlement = NULL; /* nothing was executed: there is no outcome that could have been settled */
 }
 
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response)

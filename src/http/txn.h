@@ -31,6 +31,7 @@ typedef struct idem_txn {
 
     idem_problem problem;  /* what to refuse with */
     const char *detail;    /* NULL: the table's */
+    int retry_after;       /* seconds; 0: the table's */
     int input_status;      /* an HTTP status where the request's body could not be read; 0 otherwise */
     int detecting;         /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store; /* detecting: seen as the response left */
@@ -40,6 +41,9 @@ typedef struct idem_txn {
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the error status a handler returned instead of a response; 0 otherwise */
     int returned_unsent; /* …, and it is certain that no backend saw the request */
+
+    unsigned char quota[IDEM_DIGEST_LEN]; /* the scope's counter of new keys (quota.c) */
+    apr_int64_t quota_ends;               /* the end of the period in which our key was counted; 0: it was not */
 
     idem_held *held; /* renews the lease, on stores that need it; NULL otherwise */
     idem_intake *intake;

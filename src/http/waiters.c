@@ -11,10 +11,7 @@
 
 #include "compare.h"
 #include "log.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <unistd.h>
+#include "processes.h"
 
 #include <ap_mpm.h>
 #include <apr_atomic.h>
@@ -78,14 +75,9 @@ apr_status_t idem_waiters_attach(apr_pool_t *pchild)
     return rv;
 }
 
-static int is_gone(apr_uint32_t process)
-{
-    return kill((pid_t)process, 0) != 0 && errno == ESRCH;
-}
-
 static volatile apr_uint32_t *take_place(void)
 {
-    apr_uint32_t me = (apr_uint32_t)getpid();
+    apr_uint32_t me = idem_this_process();
 
     for (apr_uint32_t i = 0; i < place_count; i++)
         if (apr_atomic_cas32(&places[i], me, 0) == 0)
@@ -93,7 +85,7 @@ static volatile apr_uint32_t *take_place(void)
     for (apr_uint32_t i = 0; i < place_count; i++) {
         apr_uint32_t there = apr_atomic_read32(&places[i]);
 
-        if (there && is_gone(there) && apr_atomic_cas32(&places[i], me, there) == there)
+        if (there && idem_process_gone(there) && apr_atomic_cas32(&places[i], me, there) == there)
             return &places[i];
     }
     return NULL;

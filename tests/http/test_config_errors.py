@@ -91,6 +91,16 @@ WRONG = [
     ("Concurrent", "wait 6min", 'must be between 1s and 5min, not "6min"'),
     ("Concurrent", "reject 5s", "takes reject, wait, or wait and a duration"),
     ("MaxWaiters", "100001", 'must be between 0 and 100000, not "100001"'),
+    ("MaxKeys", "0", 'must be between 1 and 1000000000, not "0"'),
+    ("MaxKeys", "1000000001", 'must be between 1 and 1000000000, not "1000000001"'),
+    ("MaxKeys", "many", 'must be between 1 and 1000000000, not "many"'),
+    ("MaxKeys", "10 per 0", 'must be between 1s and 400d, not "0"'),
+    ("MaxKeys", "10 in 1h", "takes N, N per DURATION, or none"),
+    ("MaxKeys", "10 per", "takes N, N per DURATION, or none"),
+    ("MaxKeys", "none per 1h", 'must be between 1 and 1000000000, not "none"'),
+    ("MaxKeys", "", "takes N, N per DURATION, or none"),
+    ("Secret", "/x", 'must be file:PATH, "exec:COMMAND" or none, not "/x"'),
+    ("Secret", "file:", 'must be file:PATH, "exec:COMMAND" or none, not "file:"'),
     ("Response", "flush", 'must be buffer or stream, not "flush"'),
     ("Interrupted", "wait", 'must be refuse or retry, not "wait"'),
     ("StoreFailure", "ignore", 'must be refuse or bypass, not "ignore"'),
@@ -105,7 +115,7 @@ WRONG = [
     ("Store", "lmdb:x sync", 'takes options in the form OPTION=VALUE behind its URL, not "sync"'),
 ]
 
-RIGHT = ["Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min", "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G",
+RIGHT = ["Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "MaxKeys 10", "MaxKeys 1000000000 PER 400d", "MaxKeys 1 per 1s", "MaxKeys None", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min", "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G",
          "MaxResponse 1K", "MaxResponse 1048576", "KeyLength 1024 1024", "KeyFormat UUID", 'KeyFormat "(?i)[a-z]+"',
          "Methods PURGE", "Methods +LOCK -PUT", "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
          "Fingerprint -credentials +env:X", "SessionCookie none", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
@@ -128,10 +138,13 @@ MISPLACED = [
 def configtest(stage):
     """The verdict of httpd on some lines: 0 and no sentence, or another number and what it said."""
     server = Httpd(stage, modules=["proxy_balancer", "lbmethod_byrequests"])
-    (server.root / "logs").mkdir()  # an example of the manual writes there
+    (server.root / "logs").mkdir()  # an example of the manual writes there, and another reads a secret
+    secret = server.root / "idempotency.secret"
+    secret.write_text(f"slot: {'s' * 32}\nseal: {'t' * 32}\n")
+    secret.chmod(0o600)
 
     def check(lines):
-        server.config = lines + "\n"
+        server.config = lines.replace("/etc/apache2/", f"{server.root}/") + "\n"
         code, said = server.check_config()
         return code, [line for line in said.splitlines() if line.startswith("Idempotency")], said
     return check
@@ -159,7 +172,7 @@ def test_wrong_place(configtest, lines, sentence):
     assert sentences == [sentence], said
 
 
-@pytest.mark.parametrize("line", ["IdempotencyLease 30s", "IdempotencySecret file:/x", "IdempotencyMaxKeys 10"])
+@pytest.mark.parametrize("line", ["IdempotencyRetries 3", "Idempotency On"])
 def test_what_is_no_directive(configtest, line):
     code, _, said = configtest(line)
     assert code != 0

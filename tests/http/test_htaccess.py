@@ -70,7 +70,7 @@ def test_wrong_value(site, origin, httpd, line):
 
 @pytest.mark.parametrize("line", ["IdempotencyStore lmdb:x", "IdempotencyTTL 1h", "IdempotencySpool 1M",
                                   "IdempotencyInterrupted retry", "IdempotencyStoreFailure bypass",
-                                  "IdempotencyReleaseStatus none", "IdempotencyMaxResponse 2M", "IdempotencyPrefetch 1K"])
+                                  "IdempotencyReleaseStatus none", "IdempotencyMaxResponse 2M", "IdempotencyPrefetch 1K", "IdempotencyMaxKeys none"])
 def test_what_belongs_to_the_administrator(site, line):
     assert site(CGI + line + "\n").post("/pay", key="k1").status == 500
 

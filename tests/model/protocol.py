@@ -18,6 +18,7 @@ class Habits(NamedTuple):
     waits: bool = False                             # IdempotencyConcurrent wait
     outcomes: tuple = ("RECORDED",)                 # events a handler may end with
     gives_up: bool = False                          # a request may end between claim and start
+    limits: bool = False                            # IdempotencyMaxKeys: its scope may have had its share of new keys
     late_claims: str = ""                           # "arrive", or "expire" where a claim carries a last moment
     cells: tuple = ()                               # cells of the lease table written otherwise, see lease.step
     # left out, each of these breaks a promise:

@@ -15,7 +15,7 @@ RELEASE = "release"
 class RequestActor:
     def request(self, world, i, racer):
         if racer.call is not None:
-            return self.advance(world, i, racer.call, "call")
+            return self.advance(world, i, racer.call, "call") + self.looks_first(world, i, racer)
         if racer.phase == "IDLE":
             # Racers with one policy are alike: it is enough that they come in order.
             alike = i == 0 or self.habits.policy[i] != self.habits.policy[i - 1]
@@ -29,6 +29,13 @@ class RequestActor:
             return [move for event in self.habits.outcomes for move in self.fire_and_call(world, i, event)]
         return []
 
+    def looks_first(self, world, i, racer):
+        """Its scope has had its share, and the store does not know the key: refused without a claim."""
+        new = racer.phase == "CLAIMING" and racer.call.op == "claim" and racer.call.at == "start" and not racer.tries
+        if not (self.habits.limits and new and self.store.view(world.store) is None):
+            return []
+        return [(f"{racer.token} finds nothing, and may bring no new key", STEP, self.fire(world, i, "OVER_LIMIT"))]
+
     def before_start(self, world, i, racer):
         moves = []
         if not (racer.stale and self.store.shared and self.habits.renews_before_start):
@@ -37,6 +44,8 @@ class RequestActor:
             moves += self.advance(world, i, Call("renew", racer.token), "call")
         if self.habits.gives_up and not self.keeper_has_slot(racer):
             moves += self.fire_and_call(world, i, "GONE")
+        if self.habits.limits and not racer.took_over and not self.keeper_has_slot(racer):
+            moves += self.fire_and_call(world, i, "OVER_LIMIT")
         return moves
 
     def keeper_has_slot(self, racer):
@@ -95,7 +104,7 @@ class RequestActor:
         call = self.giving_back(racer)
         return with_racer(world, i, call=call, plan=call.value or RELEASE)
 
-    do_settle_release = do_release
+    do_settle_release = do_release_refuse = do_release
 
     def giving_back(self, racer):
         """We have not acted; but an owner before us may have, and that must not be forgotten."""
