@@ -122,7 +122,8 @@ static const char *read_line(idem_keyring *ring, idem_blob line)
     return slot ? add_slot(ring, secret) : add_seal(ring, secret);
 }
 
-apr_status_t idem_keyring_parse(idem_keyring **out, const char *text, apr_size_t len, apr_pool_t *pool, const char **why)
+apr_status_t idem_keyring_parse(idem_keyring **out, const char *text, apr_size_t len, apr_pool_t *pool,
+                                const char **why)
 {
     idem_keyring *ring = make_ring(pool);
     const char *end = text + len;

@@ -18,7 +18,8 @@
 typedef struct idem_keyring idem_keyring;
 
 /* Does not keep text. *why is a sentence about the line that is wrong; it never contains a secret. */
-apr_status_t idem_keyring_parse(idem_keyring **ring, const char *text, apr_size_t len, apr_pool_t *pool, const char **why);
+apr_status_t idem_keyring_parse(idem_keyring **ring, const char *text, apr_size_t len, apr_pool_t *pool,
+                                const char **why);
 
 /* For idem_slot_make() and idem_print_make(), bodies included. */
 const idem_blob *idem_keyring_slot_key(const idem_keyring *ring);

@@ -341,18 +341,21 @@ static const char *take_rest(const idem_keyring *ring, idem_cursor *c, const ide
     const char *why;
 
     if (!(head->flags & IDEM_HEAD_SEALED))
-        return ring ? "the record is not sealed, and IdempotencySecret asks for seals" : decode_response(c, pool, response);
+        return ring ? "the record is not sealed, and IdempotencySecret asks for seals"
+                    : decode_response(c, pool, response);
     if (!ring)
         return "the record is sealed, and no IdempotencySecret is configured";
-    if (idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why) != APR_SUCCESS)
+    if (idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why) !=
+        APR_SUCCESS)
         return why;
     *c = idem_cursor_of(plain);
     return decode_response(c, pool, response);
 }
 
-apr_status_t idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
-                                apr_pool_t *pool, idem_head *head, idem_response *response, const char **why)
+const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
+                               apr_pool_t *pool, idem_head *head, idem_response *response)
 {
+    const char *fault = fault_of_value(value, slot);
     idem_response unwanted;
     idem_cursor c;
 
@@ -360,14 +363,13 @@ apr_status_t idem_record_decode(const idem_keyring *ring, idem_blob value, const
     if (!response)
         response = &unwanted;
     memset(response, 0, sizeof *response);
-    *why = fault_of_value(value, slot);
-    if (*why)
-        return APR_EGENERAL;
+    if (fault)
+        return fault;
     c = idem_cursor_of(idem_blob_of(value.data, SUM_AT(value)));
-    *why = decode_head(&c, head);
-    if (!*why && head->state == IDEM_RECORD)
-        *why = take_rest(ring, &c, head, pool, response);
-    else if (!*why && c.at != c.end)
-        *why = "something follows the head of an entry that has no response";
-    return *why ? APR_EGENERAL : APR_SUCCESS;
+    fault = decode_head(&c, head);
+    if (!fault && head->state == IDEM_RECORD)
+        return take_rest(ring, &c, head, pool, response);
+    if (!fault && c.at != c.end)
+        return "something follows the head of an entry that has no response";
+    return fault;
 }

@@ -61,11 +61,11 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *head,
 
 /*
  * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body
- * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody who can
- * write to the store could have put it there. APR_EGENERAL and a sentence in *why for anything torn, foreign, malformed, of another slot or a
- * newer version.
+ * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody who
+ * can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign, malformed,
+ * of another slot or of a newer version.
  */
-apr_status_t idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
-                                apr_pool_t *pool, idem_head *head, idem_response *response, const char **why);
+const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
+                               apr_pool_t *pool, idem_head *head, idem_response *response);
 
 #endif

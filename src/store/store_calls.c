@@ -73,12 +73,12 @@ static apr_status_t encode_lease(const idem_front *front, const idem_head *lease
 
 static void decode_found(passage *p, const unsigned char *slot, idem_seen *seen)
 {
-    const char *why = NULL;
-    apr_status_t rv = idem_record_decode(p->front->ring, p->found.value, slot, p->call.pool, &seen->head, &seen->response, &why);
+    const char *fault =
+        idem_record_decode(p->front->ring, p->found.value, slot, p->call.pool, &seen->head, &seen->response);
 
-    if (rv != APR_SUCCESS) {
+    if (fault) {
         seen->corrupt = 1;
-        p->call.why = why ? why : "what stands in the slot is no value of this module";
+        p->call.why = fault;
         return;
     }
     seen->owner_dead = seen->head.state == IDEM_LEASE && p->found.owner_dead;

@@ -66,10 +66,12 @@ apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const ch
     memset(&found, 0, sizeof(found));
     if (rv == APR_SUCCESS)
         rv = front->store->driver->fetch(front->store, &call, slot, &found);
-    if (rv == APR_SUCCESS && idem_record_decode(NULL, found.value, slot, pool, &head, NULL, &fault) == APR_SUCCESS)
-        fault = fault_of_mark(front, &head);
+    if (rv == APR_SUCCESS)
+        fault = idem_record_decode(NULL, found.value, slot, pool, &head, NULL) ? "has a mark that cannot be read"
+                                                                               : fault_of_mark(front, &head);
     else if (rv == APR_NOTFOUND && front->ring && has_entries(front, &call))
-        fault = "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name another store";
+        fault =
+            "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name another store";
     else if (rv == APR_NOTFOUND)
         rv = front->ring ? write_mark(front, slot, &call) : APR_SUCCESS;
     *why = fault ? apr_psprintf(pool, "the store %s %s", front->url, fault) : call.why;

@@ -24,6 +24,12 @@ IdempotencySpool 4K
 
 
 @pytest.fixture
+def httpd(new_httpd, store):
+    """A server of each test's own: a store in trouble is a warning only once a second and process."""
+    return new_httpd(CONFIG, store).start()
+
+
+@pytest.fixture
 def api(httpd, host):
     return Api(httpd.address, host, "/proxy")
 

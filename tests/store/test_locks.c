@@ -54,7 +54,7 @@ static child start(child_part *part)
         close(down[1]);
         if (write(up[1], &said, sizeof(said)) != sizeof(said))
             _exit(1);
-        _exit(read(down[0], &wait, 1) == 0 ? 0 : 1);
+        _exit(read(down[0], &wait, 1) == 1 ? 0 : 1); /* a word, not its end: other children hold the pipe too */
     }
     close(up[1]);
     close(down[0]);
@@ -75,6 +75,8 @@ static void end(child *c, int with)
     int status;
     if (with)
         assert_int_equal(kill(c->pid, with), 0);
+    else
+        assert_int_equal(write(c->to, "", 1), 1);
     close(c->to);
     close(c->from);
     assert_int_equal(waitpid(c->pid, &status, 0), c->pid);

@@ -66,9 +66,9 @@ static void test_drivers_are_found_by_name(void **state)
     const idem_driver *lmdb = idem_registry_find("lmdb", &names, b->pool);
 
     assert_non_null(lmdb);
-    assert_string_equal(names, "lmdb"); /* socache is httpd's */
+    assert_memory_equal(names, "lmdb", 4); /* the default comes first; others are what this build has */
+    assert_null(strstr(names, "socache")); /* that one is httpd's */
     assert_ptr_equal(idem_registry_drivers()[0], lmdb);
-    assert_null(idem_registry_drivers()[1]);
     assert_ptr_equal(idem_registry_find("faulty", NULL, b->pool), &faulty_driver);
     assert_null(idem_registry_find("LMDB", NULL, b->pool));
     idem_registry_finder = NULL;
