@@ -154,7 +154,7 @@ static apr_status_t read_server(reading *r, const char *text, apr_port_t usual, 
     apr_port_t port;
     apr_status_t rv = apr_parse_addr_port(&host, &scope, &port, text, r->pool);
 
-    if (rv != APR_SUCCESS || !host || scope)
+    if (rv != APR_SUCCESS || !host || scope || (strchr(host, ':') && *text != '['))
         return wrong(r, "\"%s\" is no HOST[:PORT]", text);
     address->host = host;
     address->port = port ? port : usual;

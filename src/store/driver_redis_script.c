@@ -15,6 +15,9 @@
 #include <apr_sha1.h>
 #include <apr_strings.h>
 
+/* Milliseconds. Redis looks ten times a second which WAIT is over; then the answer has to come back. */
+#define WAIT_MARGIN 110
+
 /*
  * KEYS[1] the slot's key. ARGV: operation, last moment, "1" if replicas are waited for, token, value.
  * Answers {word, now}, and where what stands is shown {word, now, value, 1 if its owner is dead, expires}.
@@ -176,14 +179,15 @@ static apr_status_t send_order(idem_redis *store, idem_redis_conn *conn, idem_ca
     return idem_redis_send(conn, call, 9, words);
 }
 
-/* Leaves an eighth of what is left for the way back. */
 static apr_status_t send_wait(idem_redis *store, idem_redis_conn *conn, idem_call *call)
 {
-    apr_int64_t left = milliseconds_left(call) * 7 / 8;
-    int most = left < store->wait_ms ? (int)left : store->wait_ms;
+    apr_int64_t left = milliseconds_left(call);
+    apr_int64_t most = left > 2 * WAIT_MARGIN ? left - WAIT_MARGIN : left / 2;
 
+    if (most > store->wait_ms)
+        most = store->wait_ms;
     return idem_redis_send_words(conn, call, "WAIT", apr_itoa(call->pool, store->wait_replicas),
-                                 apr_itoa(call->pool, most > 0 ? most : 1), NULL); /* 0 would be for ever */
+                                 apr_itoa(call->pool, most > 0 ? (int)most : 1), NULL); /* 0 would be for ever */
 }
 
 /* APR_SUCCESS whatever Redis said, and its reply, which the caller frees. */

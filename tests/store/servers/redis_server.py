@@ -67,11 +67,11 @@ class Redis:
         said = self.cli("PING", check=False)
         return said == "PONG" or "NOAUTH" in said
 
-    def cli(self, *words, check=True, stdin=None):
+    def cli(self, *words, check=True):
         """What redis-cli prints; an error of the server's is ours unless check is False."""
         login = ["-a", self.password, "--no-auth-warning"] if self.password else []
         done = subprocess.run(["redis-cli", "-e", "-p", str(self.port), *login, *words], capture_output=True, text=True,
-                              timeout=PATIENCE, input=stdin)
+                              timeout=PATIENCE, errors="backslashreplace")
         assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
         return (done.stdout or done.stderr).strip()
 

@@ -1,0 +1,278 @@
+"""A server that stops, restarts, forgets its scripts, or has too few replicas; and what time does to leases."""
+import contextlib
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+
+from redis_server import Redis, end_group, start_group, until
+
+LEASE, RECORD, UNKNOWN = 1, 2, 4
+SLACK = 700  # milliseconds beyond a deadline: slowness of the machine
+CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1), ("fetch", 50),
+         ("forget", 50), ("status",), ("each",)]
+
+
+@pytest.fixture
+def redis(tmp_path):
+    with Redis(tmp_path / "redis") as redis:
+        yield redis
+
+
+@contextlib.contextmanager
+def paused(server):
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+def scripts_run(redis):
+    return int(redis.info("cmdstat_evalsha").split("calls=")[1].split(",")[0])
+
+
+def answered(driven, *words):
+    """The operation's answer, once there is one."""
+    def answer():
+        said = driven.ask(*words)
+        return said if said.status in ("SUCCESS", "EEXIST", "NOTFOUND") else None
+    return until(answer, words)
+
+
+# ---- a server that does not answer
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_paused_server_is_not_waited_for(redis, drive, kind):
+    """On a connection that waits for its next call, and on a new one, which the kernel still accepts."""
+    driven = drive(redis.url() if kind == "tcp" else redis.unix_url(), timeout_ms=300).attached()
+    driven.ask("within", 200)
+    with paused(redis):
+        for words in CALLS:
+            answer = driven.ask(*words)
+            assert answer.status == "TIMEUP" and "did not answer in time" in answer.why, (words, answer)
+            assert 195 <= answer.milliseconds < 200 + SLACK, (words, answer)
+        other = drive(redis.url(), timeout_ms=300)
+        for operation in ("open", "attach"):
+            answer = other.ask(operation)
+            assert answer.status == "TIMEUP" and answer.milliseconds < 300 + SLACK
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+
+
+def test_nothing_is_done_after_its_deadline(redis, drive):
+    """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
+    driven = drive(redis.url()).attached()
+    driven.ask("life", 3600000, 1)
+    assert driven.status("claim", 3, 1) == "SUCCESS"  # its lease lapses at once
+    assert driven.status("settle", 4, 1, UNKNOWN) == "SUCCESS"
+    assert driven.status("claim", 5, 1) == "SUCCESS"
+    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD)]
+    others = [drive(redis.url()).attached() for _ in sent]
+    before = scripts_run(redis)
+    with paused(redis):
+        for other, words in zip(others, sent):
+            other.ask("within", 100)
+            assert other.status(*words) == "TIMEUP"
+    until(lambda: scripts_run(redis) == before + len(sent), "it has come to all of them")
+    assert driven.status("fetch", 1) == "NOTFOUND" and driven.status("fetch", 2) == "NOTFOUND"
+    assert "state=1 token=1" in driven.ask("fetch", 3).details
+    assert "state=4 token=1" in driven.ask("fetch", 4).details
+    assert "state=1 token=1" in driven.ask("fetch", 5).details
+
+
+def test_driver_that_was_stopped_itself(redis, drive):
+    """What it knows of Redis's clock is old by the pause, which costs it a second try and no more."""
+    driven = drive(redis.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    with paused(redis):
+        driven.say("claim", 2, 1)
+        driven.process.send_signal(signal.SIGSTOP)
+        until(lambda: " T " in pathlib.Path(f"/proc/{driven.process.pid}/stat").read_text(), "it has stopped")
+    until(lambda: scripts_run(redis) == 1, "Redis has answered")
+    time.sleep(1)  # the pause that is tested: twice the deadline of the call that follows
+    driven.process.send_signal(signal.SIGCONT)
+    assert driven.hear().status == "SUCCESS"
+    driven.ask("within", 500)
+    assert driven.ask("claim", 3, 1).status == "SUCCESS"
+    assert scripts_run(redis) == 3
+    assert driven.ask("claim", 4, 1).status == "SUCCESS"
+    assert scripts_run(redis) == 4
+
+
+# ---- a server that comes back
+
+
+def test_restarted_server_is_used_at_once(redis, drive):
+    driven = drive(redis.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    redis.restart()
+    assert driven.status("fetch", 1) == "NOTFOUND"  # it keeps nothing, and has lost its scripts too
+    assert driven.status("claim", 1, 2) == "SUCCESS"
+    redis.stop()
+    answer = driven.ask("claim", 1, 3)
+    assert answer.status not in ("SUCCESS", "EEXIST") and "cannot be reached" in answer.why
+    redis.start()
+    assert driven.status("claim", 1, 3) == "SUCCESS"
+
+
+def test_forgotten_script_is_sent_again(redis, drive):
+    driven = drive(redis.url(), "wait=1,1").attached()
+    assert "only 0 of 1 replicas" in driven.ask("claim", 1, 1).why
+    driven = drive(redis.url()).attached()
+    for _ in range(2):
+        redis.cli("SCRIPT", "FLUSH")
+        assert driven.ask("claim", 1, 1).status == "SUCCESS"
+    assert redis.info("number_of_cached_scripts") == "1"
+
+
+def test_idle_connection_that_was_closed(redis, drive):
+    driven = drive(redis.url()).attached()
+    redis.cli("CLIENT", "KILL", "TYPE", "normal")
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+
+
+def test_connections_are_used_again_and_not_inherited(redis, drive):
+    driven = drive(redis.url()).attached()
+    before = int(redis.info("total_connections_received"))
+    for i in range(20):
+        assert driven.status("claim", i, 1) == "SUCCESS"
+    assert int(redis.info("total_connections_received")) - before == 1  # redis-cli's own
+    folder = pathlib.Path(f"/proc/{driven.process.pid}/fd")
+    sockets = [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
+    assert len(sockets) == 1
+    flags = int((folder.parent / "fdinfo" / sockets[0]).read_text().split("flags:")[1].split()[0], 8)
+    assert flags & os.O_CLOEXEC
+    driven.ask("detach")
+    assert not [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
+
+
+def test_foreign_keys_are_left_alone(redis, drive):
+    driven = drive(redis.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    key = redis.cli("KEYS", "idem:*")
+    for command in (("SET", "session:1", "x"), ("HSET", "idem:list", "a", "b"), ("SET", key[:-1] + "X", "x")):
+        redis.cli(*command)
+    assert "entries=1 " in driven.ask("status").details
+    assert driven.ask("each").details == "visits=1"
+    for content in ("", "x", "y" * 200):
+        redis.cli("SET", key, content)
+        expected = "NOTFOUND" if not content else "SUCCESS"
+        answer = driven.ask("fetch", 1)
+        assert answer.status == expected and (not content or answer.details == "damaged")
+    assert driven.ask("claim", 1, 2).details == "damaged"
+    assert driven.status("takeover", 1, 1, 2) == driven.status("settle", 1, 2, RECORD) == driven.status("release", 1, 2) == "ELOST"
+    assert redis.cli("GET", key) == "y" * 200
+    redis.cli("DEL", key)
+    redis.cli("HSET", key, "a", "b")
+    answer = driven.ask("claim", 1, 2)
+    assert answer.status not in ("SUCCESS", "EEXIST") and "WRONGTYPE" in answer.why
+
+
+def test_full_store_takes_what_needs_no_room(redis, drive):
+    driven = drive(redis.url()).attached()
+    for i in range(1, 6):
+        assert driven.status("claim", i, 1) == "SUCCESS"
+    redis.cli("CONFIG", "SET", "maxmemory", "1")
+    answer = driven.ask("claim", 9, 1)
+    assert answer.status == "EFULL" and "full" in answer.why
+    assert driven.status("claim", 1, 2) == "EEXIST"
+    assert driven.status("claim", 1, 1) == driven.status("renew", 1, 1) == "SUCCESS"
+    assert driven.status("settle", 1, 1, RECORD) == "EFULL"
+    assert "state=1 token=1" in driven.ask("fetch", 1).details
+    assert driven.status("settle", 1, 1, UNKNOWN) == driven.status("settle", 2, 1, 3) == "SUCCESS"
+    assert driven.status("takeover", 1, 1, 2) == driven.status("release", 3, 1) == driven.status("forget", 4) == "SUCCESS"
+
+
+# ---- replicas
+
+
+@pytest.fixture
+def pair(tmp_path):
+    servers, _ = start_group(tmp_path, replicas=1, sentinels=0)
+    yield servers
+    end_group(servers)
+
+
+WAITING = [("claim", 1, 2), ("claim", 9, 1), ("takeover", 1, 1, 2), ("renew", 2, 1), ("renew", 8, 1), ("settle", 2, 1, RECORD),
+           ("settle", 3, 1, RECORD), ("release", 2, 1), ("release", 8, 1), ("takeover", 8, 1, 2), ("forget", 8)]
+
+
+def test_too_few_replicas_are_no_answer(pair, drive):
+    """Refusals too: a primary that has been replaced knows nothing of what its successor has."""
+    primary, replica = pair
+    driven = drive(primary.url(), "wait=1,50").attached()
+    for words in (("claim", 1, 1), ("claim", 2, 1), ("settle", 3, 1, RECORD)):
+        answered(driven, *words)
+    with paused(replica):
+        for words in WAITING:
+            answer = driven.ask(*words)
+            assert answer.status not in ("SUCCESS", "EEXIST", "ELOST", "EALIVE", "NOTFOUND"), words
+            assert answer.why == "only 0 of 1 replicas have confirmed it in time"
+        assert driven.status("fetch", 1) == "SUCCESS"
+    assert answered(driven, "claim", 9, 1).status == "SUCCESS"  # repeated: it had been carried out, and now it counts
+    assert driven.status("claim", 9, 2) == "EEXIST"
+    assert primary.cli("DBSIZE") == replica.cli("DBSIZE")
+
+
+def test_wait_ends_by_the_deadline(pair, drive):
+    primary, replica = pair
+    driven = drive(primary.url(), "wait=1,10000").attached()
+    driven.ask("within", 300)
+    with paused(replica):
+        answer = driven.ask("claim", 1, 1)
+        assert answer.status != "SUCCESS" and answer.milliseconds < 300 + SLACK
+        assert answer.why == "only 0 of 1 replicas have confirmed it in time"
+
+
+def test_answers_that_change_nothing_leave_nothing(pair, drive):
+    """Where replicas are waited for every answer is a write; it must leave what stands as it was, its life included."""
+    driven = drive(pair[0].url(), "wait=1,5000").attached()
+    driven.ask("life", 500000, 100)
+    assert driven.status("settle", 1, 1, RECORD) == "SUCCESS"
+    key = pair[0].cli("KEYS", "*")
+    before, expires = pair[0].cli("GET", key), int(pair[0].cli("PEXPIRETIME", key))
+    for words, status in ((("claim", 1, 2), "EEXIST"), (("settle", 1, 1, UNKNOWN), "SUCCESS"), (("renew", 1, 1), "ELOST"),
+                          (("release", 7, 1), "NOTFOUND"), (("renew", 7, 1), "NOTFOUND"), (("forget", 7), "NOTFOUND")):
+        assert driven.status(*words) == status
+    assert pair[0].cli("GET", key) == before
+    assert abs(int(pair[0].cli("PEXPIRETIME", key)) - expires) <= 1
+    assert pair[0].cli("DBSIZE") == "1"
+
+
+# ---- time
+
+
+def test_lease_outlives_its_time_to_live_while_it_is_renewed(redis, drive):
+    driven = drive(redis.url()).attached()
+    driven.ask("life", 100, 400)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        answer = driven.ask("fetch", 1)
+        assert answer.status == "SUCCESS" and "dead=0" in answer.details
+        assert driven.status("renew", 1, 1) == "SUCCESS"
+        time.sleep(0.1)  # a quarter of the lease: how often it is renewed
+    until(lambda: driven.status("fetch", 1) == "NOTFOUND", "nobody renews it, and its time is over")
+
+
+def test_lapsed_lease_is_there_until_its_time_is_over(redis, drive):
+    driven = drive(redis.url()).attached()
+    driven.ask("life", 3600000, 50)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    until(lambda: "dead=1" in driven.ask("fetch", 1).details, "it lapses")
+    assert "dead=1" in driven.ask("claim", 1, 2).details
+    driven.ask("life", 3600000, 60000)
+    assert driven.status("takeover", 1, 1, 2) == "SUCCESS"
+    assert "dead=0" in driven.ask("fetch", 1).details
+    assert driven.status("renew", 1, 1) == driven.status("settle", 1, 1, RECORD) == "ELOST"
+
+
+def test_entries_leave_redis_by_themselves(redis, drive):
+    driven = drive(redis.url()).attached()
+    driven.ask("life", 200, 100)
+    for i in range(50):
+        assert driven.status("settle", i, 1, RECORD) == driven.status("claim", 100 + i, 1) == "SUCCESS"
+    until(lambda: redis.cli("DBSIZE") == "0", "all have gone")
