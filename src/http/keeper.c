@@ -28,6 +28,7 @@
 
 #include <ap_mpm.h>
 #include <apr_ring.h>
+#include <apr_signal.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
@@ -291,16 +292,26 @@ static void park(void)
         nanosleep(&step, NULL);
 }
 
-/* A graceful end has time: what still waits is repeated in this thread, while a store that is in trouble may recover. */
+static void told_to_die(int signal)
+{
+    (void)signal;
+    atomic_store(&stopping, 1);
+}
+
+/*
+ * A graceful end has time: what still waits is repeated in this thread, while a store that is in trouble may recover. The server may be
+ * told to stop meanwhile; an MPM in a graceful end does not listen to that any more.
+ */
 static void last_tries(void)
 {
     apr_time_t give_up = apr_time_now() + LAST_TRIES;
 
+    apr_signal(SIGTERM, told_to_die);
     while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
         kept_job *job = APR_RING_FIRST(&keeper.ring);
 
         while (!run_job(job)) {
-            if (apr_time_now() >= give_up) {
+            if (atomic_load(&stopping) || apr_time_now() >= give_up) {
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
                           "store %s: a settlement is lost with this process, its outcome is unknown",
                           idem_front_url(job->front));
