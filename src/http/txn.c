@@ -36,9 +36,8 @@ static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const ch
     char text[120];
     int level = may_log_store() ? APLOG_WARNING : APLOG_INFO; /* the macro evaluates it more than once */
 
-    ap_log_rerror(APLOG_MARK, level, 0, txn->r, "IDEM%03d: [%s,%s] store %s: %s failed: %s", 10, txn->slot_name,
-                  idem_phase_name(txn->phase), idem_front_url(txn->front), what,
-                  why ? why : apr_strerror(rv, text, sizeof(text)));
+    IDEM_LOG(txn, level, 10, "store %s: %s failed: %s", idem_front_url(txn->front), what,
+             why ? why : apr_strerror(rv, text, sizeof(text)));
 }
 
 /* The request ends. Whatever still holds the slot says what it knows; a stopping child says it by dying. */
@@ -213,7 +212,7 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
     if (rv != APR_SUCCESS && state == IDEM_RECORD) {
         if (rv != IDEM_ETOOBIG)
-            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: a field of it has a line break or no name");
+            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: its status or a field of it is malformed");
         return IDEM_EV_TOO_BIG;
     }
     if (rv == APR_SUCCESS)
