@@ -64,6 +64,14 @@ idem_blob unit_record(apr_pool_t *pool)
     return unit_encoded(pool, &head, &response);
 }
 
+void unit_make_sum_right(unsigned char *value, apr_size_t len)
+{
+    unsigned char sum[IDEM_DIGEST_LEN];
+
+    assert_int_equal(idem_digest_of(NULL, idem_blob_of(value, len - IDEM_SUM_LEN), sum), APR_SUCCESS);
+    memcpy(value + len - IDEM_SUM_LEN, sum, IDEM_SUM_LEN);
+}
+
 static void assert_same_text(const char *one, const char *two)
 {
     if (!one || !two)

@@ -61,14 +61,6 @@ static void a_record_of_another_slot_is_refused(void **state)
 
 /* ---- damage with a right checksum -------------------------------------------------------------------------------- */
 
-static void make_sum_right(unsigned char *bytes, apr_size_t len)
-{
-    unsigned char sum[IDEM_DIGEST_LEN];
-
-    assert_int_equal(idem_digest_of(NULL, idem_blob_of(bytes, len - IDEM_SUM_LEN), sum), APR_SUCCESS);
-    memcpy(bytes + len - IDEM_SUM_LEN, sum, IDEM_SUM_LEN);
-}
-
 /* Refused, or the one encoding of what was decoded. */
 static int assert_canonical(apr_pool_t *pool, idem_blob value)
 {
@@ -98,7 +90,7 @@ static void every_altered_byte_is_refused_or_means_something_else(void **state)
     for (apr_size_t i = 0; i < value.len - IDEM_SUM_LEN; i++)
         for (size_t c = 0; c < UNIT_COUNT(changes); c++, apr_pool_clear(pool)) {
             bytes[i] ^= changes[c];
-            make_sum_right(bytes, value.len);
+            unit_make_sum_right(bytes, value.len);
             accepted += assert_canonical(pool, unit_place(area, bytes, value.len));
             bytes[i] ^= changes[c];
         }
@@ -113,7 +105,7 @@ static void every_cut_with_a_right_sum_is_refused(void **state)
 
     for (apr_size_t len = IDEM_HEAD_MIN; len < value.len; len++) {
         memcpy(bytes, value.data, len);
-        make_sum_right(bytes, len);
+        unit_make_sum_right(bytes, len);
         assert_int_equal(assert_canonical(*state, unit_place(area, bytes, len)), 0);
     }
 }
@@ -135,7 +127,7 @@ static void random_rests_never_crash(void **state)
             bytes[IDEM_HEAD_LEN + i] = likely[unit_random(&seed) % sizeof likely];
         if (len > 1)
             idem_put(bytes + IDEM_HEAD_LEN, 200 + round % 400, 2);
-        make_sum_right(bytes, IDEM_HEAD_LEN + len + IDEM_SUM_LEN);
+        unit_make_sum_right(bytes, IDEM_HEAD_LEN + len + IDEM_SUM_LEN);
         assert_canonical(pool, unit_place(area, bytes, IDEM_HEAD_LEN + len + IDEM_SUM_LEN));
     }
 }
@@ -213,7 +205,7 @@ static void each_damage_has_its_reason(void **state)
     for (size_t i = 0; i < UNIT_COUNT(damages); i++) {
         memcpy(bytes, value.data, value.len);
         idem_put(bytes + damages[i].at, damages[i].number, damages[i].bytes);
-        make_sum_right(bytes, value.len);
+        unit_make_sum_right(bytes, value.len);
         assert_refused(*state, unit_place(area, bytes, value.len), head.slot, damages[i].why);
     }
 }
@@ -225,7 +217,7 @@ static void a_head_alone_is_no_record_with_a_response(void **state)
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
 
     bytes[5] = IDEM_RECORD;
-    make_sum_right(bytes, value.len);
+    unit_make_sum_right(bytes, value.len);
     assert_refused(*state, unit_guarded(*state, bytes, value.len), head.slot, "status or type");
     assert_refused(*state, unit_guarded(*state, bytes, IDEM_HEAD_MIN), head.slot, "shorter than its head");
 }
@@ -239,7 +231,7 @@ static void a_response_nobody_wants_is_checked_all_the_same(void **state)
     assert_null(idem_record_decode(NULL, value, head.slot, *state, &got, NULL));
     unit_assert_same_head(&head, &got);
     idem_put(bytes + AT_BODY, 4, 8);
-    make_sum_right(bytes, value.len);
+    unit_make_sum_right(bytes, value.len);
     value = unit_guarded(*state, bytes, value.len);
     assert_non_null(idem_record_decode(NULL, value, head.slot, *state, &got, NULL));
 }
