@@ -215,9 +215,9 @@ const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kep
 const char *idem_check_secret(apr_pool_t *pool, const char *word, const char **kept)
 {
     *kept = word;
-    if ((!strncmp(word, "file:", 5) || !strncmp(word, "exec:", 5)) && word[5])
+    if ((!strncmp(word, "file:", 5) && word[5]) || !strncmp(word, "exec:/", 6))
         return NULL;
-    return apr_psprintf(pool, "must be file:PATH, \"exec:COMMAND\" or none, not \"%s\"", word);
+    return apr_psprintf(pool, "must be file:PATH, \"exec:/PATH ARGUMENTS\" or none, not \"%s\"", word);
 }
 
 /* ---- key format ---------------------------------------------------------------------------------------------------- */

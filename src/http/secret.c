@@ -1,8 +1,8 @@
 /*
  * secret.c - reads the administrator's secrets, and refuses files that others can read.
  *
- * Called while the configuration is checked, as root where the server is started as root. What was read is wiped once the ring
- * is made.
+ * Called while the configuration is checked, as root where the server is started as root. What was read is wiped before the
+ * function returns, whatever comes of it. A symbolic link is followed: what counts is the file that was opened.
  */
 #include "secret.h"
 
@@ -15,7 +15,12 @@
 #include <unistd.h>
 #include <unixd.h>
 
-#define MOST 65536
+#define MOST 65536 /* of text; more than any list of secrets needs */
+
+typedef struct secret_text {
+    char bytes[MOST];
+    apr_size_t len;
+} secret_text;
 
 /* Owner and mode of the file that was opened, so that nothing can be put in its place between look and read. */
 static const char *fault_of_file(apr_file_t *file)
@@ -33,38 +38,34 @@ static const char *fault_of_file(apr_file_t *file)
     return NULL;
 }
 
-static apr_status_t make_ring(char *text, apr_size_t len, apr_pool_t *pool, idem_keyring **ring, const char **why)
+/* NULL, or why not all of it was read. */
+static const char *read_all(apr_file_t *from, secret_text *text, apr_pool_t *ptemp)
 {
-    apr_status_t rv = idem_keyring_parse(ring, text, len, pool, why);
+    char reason[120];
+    apr_status_t rv = apr_file_read_full(from, text->bytes, MOST, &text->len);
 
-    OPENSSL_cleanse(text, MOST);
-    return rv;
+    if (rv == APR_EOF)
+        return NULL;
+    if (rv == APR_SUCCESS)
+        return "has more than 65535 bytes";
+    return apr_psprintf(ptemp, "cannot be read: %s", apr_strerror(rv, reason, sizeof(reason)));
 }
 
-static apr_status_t read_all(apr_file_t *file, char *text, apr_size_t *len)
+static const char *read_file(const char *path, secret_text *text, apr_pool_t *ptemp)
 {
-    apr_status_t rv = apr_file_read_full(file, text, MOST, len);
-
-    return rv == APR_EOF ? APR_SUCCESS : rv == APR_SUCCESS ? APR_ENOSPC : rv;
-}
-
-static apr_status_t from_file(const char *path, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
-                              const char **why)
-{
-    char *text = apr_palloc(ptemp, MOST), reason[120];
+    char reason[120];
     apr_file_t *file;
-    apr_size_t len;
+    const char *why;
+    /* Not blocking: opening a pipe would wait for somebody to write into it. */
     apr_status_t rv = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_NONBLOCK, APR_FPROT_OS_DEFAULT, ptemp);
 
-    if (rv == APR_SUCCESS) {
-        *why = fault_of_file(file);
-        if (!*why)
-            rv = read_all(file, text, &len);
-        apr_file_close(file);
-    }
     if (rv != APR_SUCCESS)
-        *why = apr_psprintf(ptemp, "cannot be read: %s", apr_strerror(rv, reason, sizeof(reason)));
-    return *why ? APR_EINVAL : make_ring(text, len, pool, ring, why);
+        return apr_psprintf(ptemp, "cannot be read: %s", apr_strerror(rv, reason, sizeof(reason)));
+    why = fault_of_file(file);
+    if (!why)
+        why = read_all(file, text, ptemp);
+    apr_file_close(file);
+    return why;
 }
 
 static apr_status_t start(apr_proc_t *proc, const char *command, apr_pool_t *ptemp)
@@ -78,38 +79,46 @@ static apr_status_t start(apr_proc_t *proc, const char *command, apr_pool_t *pte
     if (rv == APR_SUCCESS)
         rv = apr_procattr_io_set(attr, APR_NO_FILE, APR_FULL_BLOCK, APR_NO_PIPE);
     if (rv == APR_SUCCESS)
-        rv = apr_procattr_cmdtype_set(attr, APR_PROGRAM);
+        rv = apr_procattr_cmdtype_set(attr, APR_PROGRAM_ENV);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_error_check_set(attr, 1);
     return rv == APR_SUCCESS ? apr_proc_create(proc, argv[0], (const char *const *)argv, NULL, attr, ptemp) : rv;
 }
 
-static apr_status_t from_command(const char *command, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
-                                 const char **why)
+static const char *read_command(const char *command, secret_text *text, apr_pool_t *ptemp)
 {
-    char *text = apr_palloc(ptemp, MOST), reason[120];
+    char reason[120];
     apr_exit_why_e how;
-    apr_size_t len = 0;
+    const char *why;
     apr_proc_t proc;
     int code = -1;
     apr_status_t rv = start(&proc, command, ptemp);
 
-    if (rv == APR_SUCCESS) {
-        rv = read_all(proc.out, text, &len);
-        apr_file_close(proc.out);
-        apr_proc_wait(&proc, &code, &how, APR_WAIT);
-        if (rv == APR_SUCCESS && (!APR_PROC_CHECK_EXIT(how) || code != 0))
-            *why = apr_psprintf(ptemp, "failed with exit code %d", code);
-    }
     if (rv != APR_SUCCESS)
-        *why = apr_psprintf(ptemp, "cannot be run: %s", apr_strerror(rv, reason, sizeof(reason)));
-    return *why ? APR_EINVAL : make_ring(text, len, pool, ring, why);
+        return apr_psprintf(ptemp, "cannot be run: %s", apr_strerror(rv, reason, sizeof(reason)));
+    why = read_all(proc.out, text, ptemp);
+    apr_file_close(proc.out);
+    apr_proc_wait(&proc, &code, &how, APR_WAIT);
+    if (why || (APR_PROC_CHECK_EXIT(how) && code == 0))
+        return why;
+    return apr_psprintf(ptemp, APR_PROC_CHECK_EXIT(how) ? "failed with exit code %d" : "was ended by signal %d", code);
 }
 
-apr_status_t idem_secret_read(const char *source, int only_check, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
-                              const char **why)
+apr_status_t idem_secret_read(const char *source, int only_check, apr_pool_t *pool, apr_pool_t *ptemp,
+                              idem_keyring **ring, const char **why)
 {
+    int is_file = !strncmp(source, "file:", 5);
+    const char *place = source + 5;
+    secret_text *text;
+    apr_status_t rv;
+
     *ring = NULL;
     *why = NULL;
-    if (!strncmp(source, "file:", 5))
-        return from_file(ap_server_root_relative(ptemp, source + 5), pool, ptemp, ring, why);
-    return only_check ? APR_SUCCESS : from_command(source + 5, pool, ptemp, ring, why);
+    if (!is_file && only_check)
+        return APR_SUCCESS;
+    text = apr_pcalloc(ptemp, sizeof(*text));
+    *why = is_file ? read_file(ap_server_root_relative(ptemp, place), text, ptemp) : read_command(place, text, ptemp);
+    rv = *why ? APR_EINVAL : idem_keyring_parse(ring, text->bytes, text->len, pool, why);
+    OPENSSL_cleanse(text, sizeof(*text));
+    return rv;
 }
