@@ -61,20 +61,27 @@ static int is_omitted(const idem_txn *txn, const char *name)
     return 0;
 }
 
+/* Is a field of this name the record's, in what it keeps and in what it brings back? All others are the present request's own. */
+static int is_records(const idem_txn *txn, const char *name, int cookies)
+{
+    if (is_in(name, never_kept) || is_omitted(txn, name))
+        return 0;
+    return cookies || apr_cstr_casecmp(name, "Set-Cookie");
+}
+
 static void keep_fields(const idem_txn *txn, request_rec *r, const apr_table_t *table, unsigned flags,
                         apr_array_header_t *fields)
 {
     const apr_array_header_t *elts = apr_table_elts(table);
     const char *connection = apr_table_get(r->headers_out, "Connection");
+    int no_etag = apr_table_get(r->notes, "no-etag") != NULL; /* mod_include's, obeyed by the protocol filters */
     int cookies = keeps_cookies(txn);
 
     for (int i = 0; i < elts->nelts; i++) {
         const apr_table_entry_t *e = &APR_ARRAY_IDX(elts, i, const apr_table_entry_t);
         idem_field *field;
 
-        if (!e->key || is_in(e->key, never_kept) || is_omitted(txn, e->key))
-            continue;
-        if (!cookies && !apr_cstr_casecmp(e->key, "Set-Cookie"))
+        if (!e->key || !is_records(txn, e->key, cookies) || (no_etag && !apr_cstr_casecmp(e->key, "ETag")))
             continue;
         if (connection && ap_find_token(r->pool, connection, e->key))
             continue;
@@ -122,14 +129,24 @@ void idem_response_strip(const idem_txn *txn, request_rec *r)
     }
 }
 
-static void put_fields(request_rec *r, const apr_array_header_t *fields)
+/* What is there already (an <If> that looks at a field leaves Vary) was there the first time: the record has what became of it. */
+static void clear_fields(const idem_txn *txn, request_rec *r, apr_table_t *table)
 {
-    for (int i = 0; fields && i < fields->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(fields, i, const idem_field).name;
+    const apr_array_header_t *elts = apr_table_elts(apr_table_copy(r->pool, table));
+    int cookies = keeps_cookies(txn);
 
-        apr_table_unset(r->headers_out, name);
-        apr_table_unset(r->err_headers_out, name);
+    for (int i = 0; i < elts->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(elts, i, const apr_table_entry_t).key;
+
+        if (is_records(txn, name, cookies))
+            apr_table_unset(table, name);
     }
+}
+
+static void put_fields(const idem_txn *txn, request_rec *r, const apr_array_header_t *fields)
+{
+    clear_fields(txn, r, r->headers_out);
+    clear_fields(txn, r, r->err_headers_out);
     for (int i = 0; fields && i < fields->nelts; i++) {
         const idem_field *field = &APR_ARRAY_IDX(fields, i, const idem_field);
 
@@ -165,7 +182,7 @@ int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
     r->content_encoding = response->content_encoding;
     put_languages(r, response->languages);
     idem_response_strip(txn, r);
-    put_fields(r, response->fields);
+    put_fields(txn, r, response->fields);
     if (txn->settings->replayed_header)
         apr_table_setn(r->err_headers_out, txn->settings->replayed_header, "true");
     if (idem_intake_unread(txn) && !r->connection->master)
