@@ -146,14 +146,13 @@ class Sentinel(Redis):
         return f"redis-sentinel://{user}{hosts}/main" + (f"/{db}" if db is not None else "")
 
 
-def start_group(folder, replicas=1, sentinels=1, options=(), quorum=None):
+def start_group(folder, replicas=1, sentinels=1, options=(), password=None):
     """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started."""
-    servers = [Redis(folder / "primary", *options).start()]
+    servers = [Redis(folder / "primary", *options, password=password).start()]
     for i in range(replicas):
-        servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0]).start())
+        servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0], password=password).start())
     servers[0].await_replicas(replicas)
-    quorum = quorum or sentinels // 2 + 1
-    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], quorum).start() for i in range(sentinels)]
+    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1).start() for i in range(sentinels)]
     for watcher in watchers:
         watcher.await_replicas(replicas)
         until(lambda: watcher.cli("SENTINEL", "sentinels", "main").count("runid") == sentinels - 1, "the sentinels have met")
