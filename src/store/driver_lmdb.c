@@ -123,12 +123,18 @@ static void detach(idem_store *store)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+/* A damaged entry may say anything. */
+static apr_time_t time_of(apr_int64_t ms)
+{
+    return ms > 0 && ms < APR_INT64_MAX / 1000 ? apr_time_from_msec(ms) : 0;
+}
+
 void idem_lmdb_fill_found(idem_found *found, const lmdb_entry *entry, apr_pool_t *pool)
 {
     found->value.len = entry->value.len;
     found->value.data = apr_pmemdup(pool, entry->value.data, entry->value.len);
     found->owner_dead = entry->owner_dead;
-    found->expires = apr_time_from_msec(entry->expires);
+    found->expires = time_of(entry->expires);
 }
 
 /* APR_SUCCESS: the gate and a read transaction are held, and entry is filled. */
@@ -223,7 +229,7 @@ static void take_seen(const lmdb_op *op, idem_call *call, void *baton)
     found->value.data = apr_pmemdup(call->pool, op->seen, op->seen_len);
     found->value.len = op->seen_len;
     found->owner_dead = op->seen_owner_dead;
-    found->expires = apr_time_from_msec(op->seen_expires);
+    found->expires = time_of(op->seen_expires);
 }
 
 /* APR_EEXIST if the answer is known without writing. */

@@ -237,6 +237,9 @@ void idem_lmdb_warn(char *warning, const lmdb_store *store, const char *predicat
 /* Probe: sets a file aside that an unclean end may have damaged, and marks the directory if sync is off. */
 apr_status_t idem_lmdb_mark_begin(const lmdb_store *store, char *why, char *warning);
 
+/* Under turn, in a process that attaches with sync=off: the mark is there, or is made. Returns errno. */
+int idem_lmdb_mark_keep(const char *dir, const char *boot);
+
 /* Parent: removes the mark when pool ends and nobody uses the store any more. */
 void idem_lmdb_mark_end_with(const lmdb_store *store, apr_pool_t *pool);
 

@@ -22,9 +22,18 @@ static lmdb_base *registry;
 
 static void prepare_locks(lmdb_base *base)
 {
+    idem_clock_start(&base->clock, 0); /* until the store has told the time */
     pthread_rwlock_init(&base->gate, NULL);
     pthread_mutex_init(&base->idle_lock, NULL);
     pthread_mutex_init(&base->queue_lock, NULL);
+}
+
+static void dispose_locks(lmdb_base *base)
+{
+    pthread_mutex_destroy(&base->queue_lock);
+    pthread_mutex_destroy(&base->idle_lock);
+    pthread_rwlock_destroy(&base->gate);
+    idem_clock_stop(&base->clock);
 }
 
 /* Under turn: the rest of LMDB's table of readers is looked after, places are taken, the clock is set. */
@@ -43,7 +52,7 @@ static apr_status_t settle_in(lmdb_base *base, char *why)
         }
         if (rc == 0 && i == 0) {
             rc = idem_lmdb_clock_load(base, txn, &now, &this_boot);
-            idem_clock_start(&base->clock, now);
+            idem_clock_raise(&base->clock, now);
         }
         if (rc == 0) {
             mdb_txn_reset(txn);
@@ -67,6 +76,12 @@ static apr_status_t open_locks(lmdb_base *base, apr_time_t deadline, char *why)
     return status;
 }
 
+static apr_status_t keep_mark(lmdb_base *base, char *why)
+{
+    int err = idem_lmdb_mark_keep(base->dir, base->boot);
+    return err ? idem_lmdb_failed(base, err, "marking", why) : APR_SUCCESS;
+}
+
 static apr_status_t open_all(lmdb_base *base, char *why)
 {
     apr_time_t deadline = apr_time_now() + ATTACH_PATIENCE;
@@ -76,7 +91,9 @@ static apr_status_t open_all(lmdb_base *base, char *why)
         status = idem_lmdb_turn(base, deadline, why);
     if (status != APR_SUCCESS)
         return status;
-    status = idem_lmdb_open_base(base, why);
+    status = base->sync ? APR_SUCCESS : keep_mark(base, why);
+    if (status == APR_SUCCESS)
+        status = idem_lmdb_open_base(base, why);
     if (status == APR_SUCCESS)
         status = settle_in(base, why);
     idem_filelock_release(base->turn);
@@ -90,6 +107,7 @@ static void close_all(lmdb_base *base)
         idem_filelock_close(base->turn);
     if (base->liveness)
         idem_liveness_close(base->liveness);
+    dispose_locks(base);
     apr_pool_destroy(base->pool);
 }
 

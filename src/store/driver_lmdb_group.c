@@ -175,7 +175,7 @@ static int wait_for_change(lmdb_base *base, lmdb_op *op, const struct timespec *
     return pthread_cond_timedwait(&op->changed, &base->queue_lock, until) == ETIMEDOUT;
 }
 
-/* Under queue_lock: the deadline has passed. Nonzero if the caller may go. */
+/* Under queue_lock, when the deadline has passed: APR_TIMEUP with its sentence if the caller may go. */
 static apr_status_t give_up(lmdb_base *base, lmdb_op *op, char *why)
 {
     if (op->phase == LMDB_QUEUED) {

@@ -20,22 +20,18 @@
 
 #define SET_ASIDE_MOST 1000
 
-/* ---- in the probe, as the user the server runs as; the working directory is the store's -------------------------- */
+/* dir is always a descriptor of the store's directory. */
 
-static void flush_here(void)
+static void write_through(int dir)
 {
-    int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
+    fsync(dir); /* so that names made and removed in it last; where it cannot be done nothing else would help */
 }
 
 /* 1 with the id in boot, 0 where there is no mark, -1 with errno. */
-static int read_mark(char boot[IDEM_BOOT_ID_LEN + 1])
+static int read_mark(int dir, char boot[IDEM_BOOT_ID_LEN + 1])
 {
     ssize_t got;
-    int fd = open(LMDB_UNCLEAN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(dir, LMDB_UNCLEAN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0)
         return errno == ENOENT ? 0 : -1;
@@ -45,44 +41,19 @@ static int read_mark(char boot[IDEM_BOOT_ID_LEN + 1])
     return got < 0 ? -1 : 1; /* a torn mark is some other boot's */
 }
 
-static int write_mark(const char *boot)
+static int write_mark(int dir, const char *boot)
 {
     int err = 0;
-    int fd = open(LMDB_UNCLEAN, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dir, LMDB_UNCLEAN, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return errno;
+    errno = 0;
     if (write(fd, boot, IDEM_BOOT_ID_LEN) != IDEM_BOOT_ID_LEN || fsync(fd) != 0)
-        err = errno ? errno : EIO;
+        err = errno ? errno : ENOSPC; /* a short write */
     close(fd);
-    if (err == 0)
-        flush_here();
+    write_through(dir);
     return err;
-}
-
-static int set_aside(const lmdb_store *store, char *warning)
-{
-    char said[LMDB_WHY];
-    char name[64];
-    struct stat st;
-
-    if (stat(LMDB_DATA, &st) != 0)
-        return errno == ENOENT ? 0 : errno;
-    for (int n = 1; n <= SET_ASIDE_MOST; n++) {
-        snprintf(name, sizeof(name), LMDB_DATA ".unclean-%d", n);
-        if (lstat(name, &st) == 0)
-            continue;
-        if (rename(LMDB_DATA, name) != 0)
-            return errno;
-        flush_here();
-        snprintf(said, sizeof(said),
-                 "was in use with sync=off when the machine went down: its file cannot be trusted and was renamed %s; "
-                 "keys used before can run again",
-                 name);
-        idem_lmdb_warn(warning, store, said);
-        return 0;
-    }
-    return EEXIST;
 }
 
 static int flush_data(int dir)
@@ -98,50 +69,101 @@ static int flush_data(int dir)
     return err;
 }
 
-/* The mark of a store that is no longer used with sync=off. It stays while processes of the old configuration live. */
-static int lift_mark(void)
+/* Only when nobody uses the store. */
+static int lift_mark(int dir)
 {
-    int err;
-
-    if (idem_liveness_any(LMDB_OWNERS))
-        return 0;
-    err = flush_data(AT_FDCWD);
-    if (err == 0 && unlink(LMDB_UNCLEAN) != 0)
+    int err = flush_data(dir);
+    if (err == 0 && unlinkat(dir, LMDB_UNCLEAN, 0) != 0 && errno != ENOENT)
         err = errno;
-    flush_here();
+    write_through(dir);
+    return err;
+}
+
+/* ---- in the probe, as the user the server runs as ---------------------------------------------------------------- */
+
+static int set_aside(int dir, const lmdb_store *store, char *warning)
+{
+    char said[LMDB_WHY], name[64];
+    struct stat st;
+
+    if (fstatat(dir, LMDB_DATA, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : errno;
+    for (int n = 1; n <= SET_ASIDE_MOST; n++) {
+        snprintf(name, sizeof(name), LMDB_DATA ".unclean-%d", n);
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            continue;
+        if (renameat(dir, LMDB_DATA, dir, name) != 0)
+            return errno;
+        snprintf(said, sizeof(said),
+                 "was in use with sync=off when the machine went down: its file cannot be trusted and was renamed %s; "
+                 "keys used before can run again",
+                 name);
+        idem_lmdb_warn(warning, store, said);
+        return 0;
+    }
+    return EEXIST;
+}
+
+/* boot: this one's id, or NULL. */
+static int begin(int dir, const lmdb_store *store, const char *boot, char *warning)
+{
+    char marked[IDEM_BOOT_ID_LEN + 1];
+    int found = read_mark(dir, marked);
+    int err = found < 0 ? errno : 0;
+
+    if (found > 0 && (!boot || strcmp(boot, marked) != 0)) {
+        err = set_aside(dir, store, warning);
+        if (err == 0)
+            err = lift_mark(dir);
+        found = 0;
+    }
+    if (err == 0 && !store->sync && found == 0)
+        err = write_mark(dir, boot);
+    /* No longer used so; while processes of the old configuration are, their end will lift it. */
+    if (err == 0 && store->sync && found > 0 && !idem_liveness_any(LMDB_OWNERS))
+        err = lift_mark(dir);
     return err;
 }
 
 apr_status_t idem_lmdb_mark_begin(const lmdb_store *store, char *why, char *warning)
 {
-    char boot[IDEM_BOOT_ID_LEN + 1], marked[IDEM_BOOT_ID_LEN + 1];
+    char boot[IDEM_BOOT_ID_LEN + 1];
     int known = idem_clock_boot_id(boot) == APR_SUCCESS;
-    int found = read_mark(marked);
-    int err = found < 0 ? errno : 0;
+    int dir, err;
 
     if (!known && !store->sync) {
         snprintf(why, LMDB_WHY, "sync=off needs a system that names its boots (/proc/sys/kernel/random/boot_id)");
         return APR_ENOTIMPL;
     }
-    if (found > 0 && (!known || strcmp(boot, marked) != 0)) {
-        err = set_aside(store, warning);
-        if (err == 0 && unlink(LMDB_UNCLEAN) != 0)
-            err = errno;
-        found = 0;
-    }
-    if (err == 0 && !store->sync && found == 0)
-        err = write_mark(boot);
-    if (err == 0 && store->sync && found > 0)
-        err = lift_mark();
+    dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err = dir < 0 ? errno : begin(dir, store, known ? boot : NULL, warning);
+    if (dir >= 0)
+        close(dir);
     if (err == 0)
         return APR_SUCCESS;
     idem_lmdb_complain(why, store, "keep the mark of sync=off in", err);
     return APR_FROM_OS_ERROR(err);
 }
 
+/* ---- in a process that attaches ---------------------------------------------------------------------------------- */
+
+/* A configuration of another process (a command-line tool's) may have ended and lifted it before we came. */
+int idem_lmdb_mark_keep(const char *path, const char *boot)
+{
+    int err = 0, dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (dir < 0)
+        return errno;
+    if (faccessat(dir, LMDB_UNCLEAN, F_OK, 0) != 0)
+        err = write_mark(dir, boot);
+    close(dir);
+    return err;
+}
+
 /* ---- in the parent, at the end of a configuration ---------------------------------------------------------------- */
 
 typedef struct ending {
+    pid_t pid; /* other processes may end their copies of the pool whenever they like */
     const char *dir, *owners;
 } ending;
 
@@ -151,15 +173,12 @@ static apr_status_t lift_mark_at_end(void *data)
     const ending *end = data;
     int dir;
 
-    if (idem_liveness_any(end->owners))
+    if (end->pid != getpid() || idem_liveness_any(end->owners))
         return APR_SUCCESS; /* a graceful restart: children of this configuration still run */
     dir = open(end->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
         return APR_SUCCESS;
-    if (flush_data(dir) == 0) {
-        unlinkat(dir, LMDB_UNCLEAN, 0);
-        fsync(dir);
-    }
+    lift_mark(dir);
     close(dir);
     return APR_SUCCESS;
 }
@@ -169,6 +188,7 @@ void idem_lmdb_mark_end_with(const lmdb_store *store, apr_pool_t *pool)
     ending *end = apr_palloc(pool, sizeof(*end));
     char *real = realpath(store->dir, NULL);
 
+    end->pid = getpid();
     end->dir = apr_pstrdup(pool, real ? real : store->dir);
     end->owners = idem_lmdb_path(end->dir, LMDB_OWNERS, pool);
     free(real);

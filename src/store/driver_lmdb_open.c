@@ -348,8 +348,8 @@ static apr_status_t ask_probe(const lmdb_store *store, apr_pool_t *pool, verdict
     outcome = await_verdict(ends[0], v);
     close(ends[0]);
     if (outcome < 0)
-        kill(pid, SIGKILL);
-    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+        kill(pid, SIGKILL); /* a disk that does not answer may keep it from dying: do not wait for that either */
+    while (waitpid(pid, &wait_status, outcome < 0 ? WNOHANG : 0) < 0 && errno == EINTR)
         ;
     return outcome == 1 ? v->status : judge_death(store, outcome, wait_status, v);
 }
