@@ -136,13 +136,13 @@ class Stage:
         threading.Thread(target=self.backend.serve_forever, daemon=True).start()
         self.fpm = self.start_fpm()
 
-    def start_fpm(self):
-        conf, sock = self.root / "fpm.conf", self.root / "fpm.sock"
+    def start_fpm(self, name="fpm", options="php_admin_value[post_max_size] = 0\n", flags=("-n",)):
+        """One more FPM, at NAME.sock; without the flag -n it has the machine's php.ini, and thus its extensions."""
+        conf, sock = self.root / f"{name}.conf", self.root / f"{name}.sock"
         user = f"user = {env.USER}\ngroup = {env.USER}\n" if env.ROOT else ""
-        conf.write_text(f"[global]\nerror_log = {self.root}/fpm.log\ndaemonize = no\n[www]\n{user}listen = {sock}\n"
-                        "listen.mode = 0666\npm = static\npm.max_children = 8\n"
-                        "php_admin_value[post_max_size] = 0\n")
-        fpm = subprocess.Popen([env.program("php-fpm8.2", "php-fpm8.4", "php-fpm"), "-F", "-n", "-y", conf])
+        conf.write_text(f"[global]\nerror_log = {self.root}/{name}.log\ndaemonize = no\n[www]\n{user}listen = {sock}\n"
+                        f"listen.mode = 0666\npm = static\npm.max_children = 8\n{options}")
+        fpm = subprocess.Popen([env.program("php-fpm8.2", "php-fpm8.4", "php-fpm"), "-F", *flags, "-y", conf])
         probe = socket.socket(socket.AF_UNIX)
         env.until(lambda: probe.connect_ex(str(sock)) == 0, "PHP-FPM listens")
         probe.close()
