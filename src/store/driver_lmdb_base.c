@@ -185,7 +185,11 @@ apr_status_t idem_lmdb_base_get(lmdb_base **base, const lmdb_store *store, char 
 
     if (!dir) {
         int err = errno;
-        idem_lmdb_complain(why, store, "find", err);
+        if (err == ENOENT) /* open() has seen or made it */
+            snprintf(why, LMDB_WHY,
+                     "the store's directory %s has been removed: restart the server, which makes it anew", store->dir);
+        else
+            idem_lmdb_complain(why, store, "find", err);
         return APR_FROM_OS_ERROR(err);
     }
     pthread_mutex_lock(&registry_lock);

@@ -61,6 +61,7 @@ static const char *cure(int rc)
     case EDQUOT: return ": make room on its file system";
     case MDB_MAP_FULL:
     case MDB_TXN_FULL: return ": raise its option size=";
+    case ENOENT: return ": it has been removed; restart the server, which makes it anew";
     case EIO: return ": look for disk errors in the kernel's log";
     default:
         return meaning(rc) == IDEM_EDAMAGED ? ": its file is damaged; stop the server, move it away, and start again"

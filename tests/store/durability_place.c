@@ -237,6 +237,22 @@ static void two_instances_case(kit *k)
     kit_alone(k, two_instances_job, NULL);
 }
 
+/* Removed while the server runs: whoever starts then must not make one of its own. */
+static void removed_case(kit *k)
+{
+    const char *why = NULL;
+
+    disk_use(k, "place-removed", options);
+    disk_open_well(k);
+    CHECK(k, unlink(disk_path(k, "data.mdb")) == 0);
+    CHECK(k, k->driver->attach(k->store, k->pool, &why) != APR_SUCCESS);
+    EXPECT_SAYS(k, why, "restart the server");
+    CHECK(k, access(disk_path(k, "data.mdb"), F_OK) != 0);
+    CHECK(k, rename(k->rest, disk_path(k, "../place-elsewhere")) == 0);
+    CHECK(k, k->driver->attach(k->store, k->pool, &why) != APR_SUCCESS);
+    EXPECT_SAYS(k, why, "restart the server");
+}
+
 /* ---- sync=off ---------------------------------------------------------------------------------------------------- */
 
 static int exists(kit *k, const char *name)
@@ -349,6 +365,7 @@ const kit_case durability_cases_place[] = {
     {"options out of bounds are refused with their bounds", 0, options_case},
     {"an old generation follows a new one that made the store larger", 0, larger_case},
     {"two instances of one directory share it in one process", 0, two_instances_case},
+    {"a store that was removed is not made anew by a child", 0, removed_case},
     {"sync=off is marked while in use and clean after a stop", 0, mark_case},
     {"sync=off and another boot: the file is set aside", 0, unclean_case},
     {"sync=off, another boot, and sync=on: still set aside", 0, unclean_then_on_case},
