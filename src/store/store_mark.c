@@ -1,9 +1,9 @@
 /*
- * store_mark.c - a store remembers which slot secret names its slots.
+ * store_mark.c - a store remembers which slot secret names its slots, or that none does.
  *
  * Called once after each attach. The mark is a tombstone under a slot that no key gives, so that every driver can keep it; it says of
- * the secret only what tells it from another. Limits: a store that cannot count its entries is not known to have been used
- * without a secret.
+ * a secret only what tells it from another. A store without a mark gets the present one, whatever else it holds: stores that can
+ * lose entries can lose the mark too. So only what a mark says stops anybody.
  */
 #include "store_private.h"
 
@@ -19,6 +19,14 @@ static apr_status_t mark_slot(unsigned char slot[IDEM_SLOT_LEN])
     return idem_digest_of(NULL, idem_blob_str("mod_idempotency: the mark of the slot secret"), slot);
 }
 
+static const unsigned char no_secret[IDEM_DIGEST_LEN];
+
+static const unsigned char *mark_of(const idem_front *front)
+{
+    return front->ring ? idem_keyring_mark(front->ring) : no_secret;
+}
+
+/* Processes that race write the same; IDEM_ELOST: another one was faster, and writes another. */
 static apr_status_t write_mark(idem_front *front, const unsigned char *slot, idem_call *call)
 {
     idem_head head;
@@ -30,28 +38,26 @@ static apr_status_t write_mark(idem_front *front, const unsigned char *slot, ide
     head.ttl = MARK_LIFE;
     head.attempt = 1;
     memcpy(head.slot, slot, IDEM_SLOT_LEN);
-    memcpy(head.print.rest, idem_keyring_mark(front->ring), IDEM_DIGEST_LEN);
-    memcpy(head.token, idem_keyring_mark(front->ring), IDEM_TOKEN_LEN); /* processes that race write the same */
+    memcpy(head.print.rest, mark_of(front), IDEM_DIGEST_LEN);
+    memcpy(head.token, mark_of(front), IDEM_TOKEN_LEN);
     rv = idem_record_encode(NULL, &head, NULL, call->pool, &value);
     return rv == APR_SUCCESS ? front->store->driver->settle(front->store, call, slot, value) : rv;
 }
 
-static int has_entries(idem_front *front, idem_call *call)
+static const char *fault_of_mark(const idem_front *front, idem_blob value, const unsigned char *slot, apr_pool_t *pool)
 {
-    idem_store_status status;
+    idem_head head;
 
-    memset(&status, 0, sizeof(status));
-    return front->store->driver->status(front->store, call, &status) == APR_SUCCESS && status.entries_known &&
-           status.entries > 0;
-}
-
-static const char *fault_of_mark(const idem_front *front, const idem_head *head)
-{
+    if (idem_record_decode(NULL, value, slot, pool, &head, NULL))
+        return "has a mark that cannot be read";
+    if (idem_equal_ct(head.print.rest, mark_of(front), IDEM_DIGEST_LEN))
+        return NULL;
     if (!front->ring)
         return "was made with a slot: secret, and no IdempotencySecret is configured: configure it, or name another store";
-    if (!idem_equal_ct(head->print.rest, idem_keyring_mark(front->ring), IDEM_DIGEST_LEN))
-        return "was made with another slot: secret: configure that one, or name another store (every key is forgotten then)";
-    return NULL;
+    if (idem_equal_ct(head.print.rest, no_secret, IDEM_DIGEST_LEN))
+        return "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name another "
+               "store";
+    return "was made with another slot: secret: configure that one, or name another store (every key is forgotten then)";
 }
 
 apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why)
@@ -60,22 +66,21 @@ apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const ch
     unsigned char slot[IDEM_SLOT_LEN];
     const char *fault = NULL;
     idem_found found;
-    idem_head head;
     apr_status_t rv = mark_slot(slot);
 
-    memset(&found, 0, sizeof(found));
-    if (rv == APR_SUCCESS)
+    for (int look = 0; look < 2 && (rv == APR_SUCCESS || rv == IDEM_ELOST); look++) {
+        memset(&found, 0, sizeof(found));
         rv = front->store->driver->fetch(front->store, &call, slot, &found);
-    if (rv == APR_SUCCESS)
-        fault = idem_record_decode(NULL, found.value, slot, pool, &head, NULL) ? "has a mark that cannot be read"
-                                                                               : fault_of_mark(front, &head);
-    else if (rv == APR_NOTFOUND && front->ring && has_entries(front, &call))
-        fault =
-            "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name another store";
-    else if (rv == APR_NOTFOUND)
-        rv = front->ring ? write_mark(front, slot, &call) : APR_SUCCESS;
+        if (rv == APR_SUCCESS) {
+            fault = fault_of_mark(front, found.value, slot, pool);
+            break;
+        }
+        if (rv != APR_NOTFOUND)
+            break;
+        rv = write_mark(front, slot, &call);
+        if (rv == APR_SUCCESS || rv == IDEM_EFULL) /* a full store still replays; the next process tries again */
+            return APR_SUCCESS;
+    }
     *why = fault ? apr_psprintf(pool, "the store %s %s", front->url, fault) : call.why;
-    if (fault)
-        return IDEM_EDAMAGED;
-    return rv == IDEM_ELOST ? APR_SUCCESS : rv;
+    return fault ? IDEM_EDAMAGED : rv;
 }
