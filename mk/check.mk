@@ -5,7 +5,7 @@ check: all unit conformance durability model warnings lint install-check
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
 # Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
-TESTS := check asan demo demo-stop conformance-httpd servers integration
+TESTS := check asan demo demo-stop conformance-httpd servers integration chaos-short
 test: deps
 	+@failed=; for part in $(TESTS); do \
 	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
@@ -90,6 +90,16 @@ integration: all $(TEST_MODULES)
 	    IDEM_MPM=$$mpm $(PYTEST) tests/http -m "$$mark" $(PYTEST_ARGS) || status=1; \
 	done; exit $$status
 ## make integration   tests/http against a private httpd (MPMS="event worker prefork", PYTEST_ARGS="-k replay")
+
+# Kills, restarts, full disks and failing stores, on event and prefork; a failure is repeated by the seed that it prints.
+.PHONY: chaos chaos-short
+CHAOS_SECONDS ?= 3600
+CHAOS_SEED    ?=
+chaos-short: CHAOS_SECONDS = 60
+chaos chaos-short: all $(TEST_MODULES)
+	@$(PYTEST) tests/chaos
+	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/chaos/chaos.py --seconds $(CHAOS_SECONDS) $(CHAOS_SEED:%=--seed %)
+## make chaos         clients that retry, a monkey that breaks things, a judge: an hour (CHAOS_SECONDS=600 CHAOS_SEED=7); chaos-short: a minute
 
 # ---- lint -----------------------------------------------------------------------------------------------------------------
 
