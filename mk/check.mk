@@ -10,7 +10,7 @@ test: deps
 	+@failed=; for part in $(TESTS); do \
 	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
-## make test          deps, check, asan, demo, conformance-httpd, servers and integration: everything that continuous integration runs
+## make test          deps, check, asan, demo, conformance-httpd, servers, integration and chaos-short: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
