@@ -3,11 +3,14 @@
  *
  * Nothing is decided here. Read on in src/core/lease.c (what can happen to a request) and src/http/gate.c (how it happens).
  */
+#define IDEM_MODULE_RECORD
+
 #include "config.h"
 #include "expose.h"
 #include "gate.h"
 #include "intake.h"
 #include "keeper.h"
+#include "log.h"
 #include "quota.h"
 #include "recorder.h"
 #include "renewer.h"
@@ -17,7 +20,6 @@
 
 #include <http_config.h>
 #include <http_core.h>
-#include <http_log.h>
 #include <http_protocol.h>
 #include <mpm_common.h>
 
@@ -45,8 +47,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
         idem_quota_open(pconf) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "IDEM080: no shared memory for IdempotencyMaxWaiters and IdempotencyMaxKeys");
+        IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters and IdempotencyMaxKeys");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return idem_stores_open(pconf, s);

@@ -11,7 +11,9 @@
 
 #include <http_log.h>
 
+#ifndef IDEM_MODULE_RECORD /* the file with AP_DECLARE_MODULE, which says this itself */
 APLOG_USE_MODULE(idempotency);
+#endif
 
 #define IDEM_LOG(txn, level, number, format, ...)                                                        \
     ap_log_rerror(APLOG_MARK, level, 0, (txn)->r, "IDEM%03d: [%s,%s] " format, number, (txn)->slot_name, \
