@@ -195,6 +195,7 @@ static apr_status_t split(reading *r, const char *rest, char **authority, char *
 {
     char *slash;
 
+    *authority = *path = apr_pstrdup(r->pool, "");
     if (strncmp(rest, "//", 2) != 0)
         return wrong(r, "the address of a Redis store begins with \"//\": redis://HOST, redis-sentinel://HOST/PRIMARY");
     *authority = apr_pstrdup(r->pool, rest + 2);

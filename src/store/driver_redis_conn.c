@@ -132,18 +132,17 @@ apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, 
     return rv;
 }
 
-apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, ...)
+apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const char *const *words)
 {
-    idem_blob words[8];
-    const char *word;
+    idem_blob *blobs;
     int count = 0;
-    va_list args;
 
-    va_start(args, call);
-    while (count < 8 && (word = va_arg(args, const char *)) != NULL)
-        words[count++] = idem_blob_str(word);
-    va_end(args);
-    return idem_redis_send(conn, call, count, words);
+    while (words[count])
+        count++;
+    blobs = apr_palloc(call->pool, sizeof(*blobs) * (apr_size_t)count);
+    for (int i = 0; i < count; i++)
+        blobs[i] = idem_blob_str(words[i]);
+    return idem_redis_send(conn, call, count, blobs);
 }
 
 apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply)

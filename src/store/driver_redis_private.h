@@ -104,7 +104,9 @@ apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply);
 apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);
 void idem_redis_hang_up(idem_redis_conn *conn);
 apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words);
-apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, ...) __attribute__((sentinel));
+/* words: IDEM_WORDS("SELECT", "1") */
+#define IDEM_WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const char *const *words);
 /* The caller frees the reply, which may be an error of Redis's. */
 apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply);
 int idem_redis_is_quiet(const idem_redis_conn *conn); /* alive as far as can be told without asking */

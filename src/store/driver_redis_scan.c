@@ -46,7 +46,7 @@ static apr_status_t receive_number(idem_redis_conn *conn, idem_call *call, apr_u
 /* Asks for the next keys; *reply is {cursor, keys}, and cursor is set to the one to go on from. */
 static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[24], const char *most, redisReply **reply)
 {
-    apr_status_t rv = idem_redis_send_words(conn, call, "SCAN", cursor, "COUNT", most, NULL);
+    apr_status_t rv = idem_redis_send_words(conn, call, IDEM_WORDS("SCAN", cursor, "COUNT", most));
 
     if (rv == APR_SUCCESS)
         rv = receive(conn, call, REDIS_REPLY_ARRAY, reply);
@@ -131,7 +131,7 @@ static apr_status_t ask_values(walk *w, const batch *b)
         idem_redis_key(b->slots[i], key);
         words[i + 1] = idem_blob_of(key, IDEM_REDIS_KEY_LEN);
     }
-    rv = idem_redis_send_words(w->conn, w->call, "TIME", NULL);
+    rv = idem_redis_send_words(w->conn, w->call, IDEM_WORDS("TIME"));
     return rv == APR_SUCCESS ? idem_redis_send(w->conn, w->call, b->count + 1, words) : rv;
 }
 
@@ -284,9 +284,9 @@ apr_status_t idem_redis_status(idem_store *base, idem_call *call, idem_store_sta
     if (rv != APR_SUCCESS)
         return rv;
     memset(status, 0, sizeof(*status));
-    rv = idem_redis_send_words(conn, call, "INFO", NULL);
+    rv = idem_redis_send_words(conn, call, IDEM_WORDS("INFO"));
     if (rv == APR_SUCCESS)
-        rv = idem_redis_send_words(conn, call, "DBSIZE", NULL);
+        rv = idem_redis_send_words(conn, call, IDEM_WORDS("DBSIZE"));
     if (rv == APR_SUCCESS)
         rv = refresh_facts(store, conn, call, &facts);
     if (rv == APR_SUCCESS)

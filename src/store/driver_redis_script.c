@@ -186,8 +186,10 @@ static apr_status_t send_wait(idem_redis *store, idem_redis_conn *conn, idem_cal
 
     if (most > store->wait_ms)
         most = store->wait_ms;
-    return idem_redis_send_words(conn, call, "WAIT", apr_itoa(call->pool, store->wait_replicas),
-                                 apr_itoa(call->pool, most > 0 ? (int)most : 1), NULL); /* 0 would be for ever */
+    if (most < 1)
+        most = 1; /* 0 would be for ever */
+    return idem_redis_send_words(
+        conn, call, IDEM_WORDS("WAIT", apr_itoa(call->pool, store->wait_replicas), apr_itoa(call->pool, (int)most)));
 }
 
 /* APR_SUCCESS whatever Redis said, and its reply, which the caller frees. */

@@ -39,7 +39,7 @@ static apr_status_t ask(const idem_redis *store, idem_call *call, const idem_red
 
     if (rv != APR_SUCCESS)
         return rv;
-    rv = idem_redis_send_words(conn, call, "SENTINEL", "get-master-addr-by-name", store->primary, NULL);
+    rv = idem_redis_send_words(conn, call, IDEM_WORDS("SENTINEL", "get-master-addr-by-name", store->primary));
     if (rv == APR_SUCCESS)
         rv = idem_redis_receive(conn, call, &reply);
     if (rv == APR_SUCCESS) {

@@ -83,14 +83,15 @@ static apr_status_t authenticate(greeting *g, const idem_redis *store)
     if (!store->password)
         return APR_SUCCESS;
     if (store->user)
-        return expect(g, idem_redis_send_words(g->conn, g->call, "AUTH", store->user, store->password, NULL), read_ok);
-    return expect(g, idem_redis_send_words(g->conn, g->call, "AUTH", store->password, NULL), read_ok);
+        return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->user, store->password)),
+                      read_ok);
+    return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->password)), read_ok);
 }
 
 static apr_status_t select_database(greeting *g, const idem_redis *store)
 {
     const char *number = apr_itoa(g->call->pool, store->db);
-    return store->db ? expect(g, idem_redis_send_words(g->conn, g->call, "SELECT", number, NULL), read_ok)
+    return store->db ? expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("SELECT", number)), read_ok)
                      : APR_SUCCESS;
 }
 
@@ -103,13 +104,13 @@ static apr_status_t greet(greeting *g, const idem_redis *store)
     if (rv == APR_SUCCESS)
         rv = select_database(g, store);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, "CONFIG", "GET", "appendfsync", NULL), read_fsync);
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "appendfsync")), read_fsync);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, "CONFIG", "GET", "save", NULL), read_save);
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "save")), read_save);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, "INFO", NULL), read_info);
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("INFO")), read_info);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, "TIME", NULL), read_time);
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("TIME")), read_time);
     for (int i = 0; i < g->count && rv == APR_SUCCESS; i++) {
         redisReply *reply;
         rv = idem_redis_receive(conn, g->call, &reply);

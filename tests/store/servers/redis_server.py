@@ -88,6 +88,12 @@ class Redis:
     def await_replicas(self, count):
         until(lambda: sum("state=online" in self.info(f"slave{i}") for i in range(count)) == count, "the replicas are in step")
 
+    def unread(self):
+        """Bytes that clients have sent and the server has not read."""
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table]
+        return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
+
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
         until(lambda: " T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
