@@ -1,6 +1,6 @@
 """
-Where a round is fought: a stage with its httpd, the store on a small file system of its own, the backend, the store that fails
-on command. What is not to be had here (the right to mount, the test module) is left out, and said.
+Where a round is fought: a stage with its httpd, the store on a small file system of its own, the backend, the store that
+fails on command. What is not to be had here (the right to mount, the test module) is left out, and said.
 """
 import contextlib
 import os
@@ -20,8 +20,8 @@ DISK = 64 << 20  # bytes
 MOST_KEPT = 16384  # bytes of a response; a longer one leaves a tombstone
 BRIEF = 3  # seconds that keys of .../brief live
 
-# The forensic log names each request before anything else happens to it, and its name begins with the number of the process: so an
-# origin knows who executes it, also if that process never lives to write its access log.
+# The forensic log names each request before anything else happens to it, and its name begins with the number of the process:
+# so an origin knows who executes it, also if that process never lives to write its access log.
 CONFIG = """
 LoadModule log_forensic_module {modules}/mod_log_forensic.so
 ForensicLog {{root}}/forensic.log

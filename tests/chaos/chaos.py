@@ -2,7 +2,8 @@
 """
 Clients that retry until they know, a monkey that breaks what they talk to, and a judge. README.md explains.
 
-Each round has its own server, store, seed and verdict. The last line counts the rules that held and those that did not; so does the exit code.
+Each round has its own server, store, seed and verdict. The last line counts the rules that held and those that did not; so
+does the exit code.
 """
 import argparse
 import collections

@@ -1,8 +1,10 @@
 """
-Clients that retry until they know. Each has keys of its own; some of them several clients race for; some are asked again later.
+Clients that retry until they know. Each has keys of its own; some of them several clients race for; some are asked again
+later.
 
-A client knows when it was given a response, or one of the module's two last words: outcome-unknown, response-not-kept. After anything else it asks
-again: a lost connection, its own impatience, 409 in-progress, 503 store-unavailable, an error page of httpd's.
+A client knows when it was given a response, or one of the module's two last words: outcome-unknown, response-not-kept.
+After anything else it asks again: a lost connection, its own impatience, 409 in-progress, 503 store-unavailable, an error
+page of httpd's.
 """
 import collections
 import hashlib

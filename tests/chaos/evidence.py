@@ -71,8 +71,8 @@ class Case:
         return self.lines[self.slots.get(key)] if key in self.slots else []
 
     def death_of(self, execution):
-        """When the owner of an execution was killed, at the earliest; None if it was not. A server that is stopped goes on for a
-        moment: who accepted a request before it had stopped is dead when it has."""
+        """When the owner of an execution was killed, at the earliest; None if it was not. A server that is stopped goes on
+        for a moment: who accepted a request before it had stopped is dead when it has."""
         sent = self.sent_at(execution)
         for deed in self.deeds:
             if deed.what == "stop":

@@ -1,5 +1,6 @@
 """
-The HTTP backend behind mod_proxy: it outlives every child of httpd, and goes on acting for a request whose child was killed.
+The HTTP backend behind mod_proxy: it outlives every child of httpd, and goes on acting for a request whose child was
+killed.
 
 It lives in the process of the harness. It is never told the lease's token: httpd's environment ends at httpd.
 """

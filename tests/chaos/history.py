@@ -1,4 +1,5 @@
-"""Everything known about one key, in the order in which it happened: ledger, clients, what the monkey did to its owners, the log's lines."""
+"""Everything known about one key, in the order in which it happened: ledger, clients, what the monkey did to its owners,
+the log's lines."""
 import re
 
 
@@ -17,7 +18,8 @@ def of_clients(case, key):
 
 
 def of_monkey(case, key, times):
-    """What was done to its owners; and to the whole server, or the store, at most two seconds before something happened with the key."""
+    """What was done to its owners; and to the whole server, or the store, at most two seconds before something happened
+    with the key."""
     owners = {run.owner for run in case.executions.get(key, ())}
     for deed in case.deeds:
         if deed.pid in owners or (not deed.pid and any(deed.at <= at <= deed.at + 2 for at in times)):

@@ -1,8 +1,9 @@
 """
-The judge: rules over a round's evidence. A rule yields what breaks it, each as (key, sentence); the key is None where no key is to blame.
+The judge: rules over a round's evidence. A rule yields what breaks it, each as (key, sentence); the key is None where no
+key is to blame.
 
-Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. Answers that the module gives
-itself are no responses; what they may follow, and what may follow them, has rules of its own.
+Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. Answers that
+the module gives itself are no responses; what they may follow, and what may follow them, has rules of its own.
 """
 import collections
 import re
@@ -14,7 +15,7 @@ NO_ANSWER = ("lost", "timeout", "refused")  # the client cannot know what its re
 PASSING = (*NO_ANSWER, "store-unavailable")  # may come at any time while the monkey is about, and says nothing about the slot
 KINDS = (*LAST_WORDS, *PASSING, "in-progress", "error")
 ROUNDING = 0.002  # seconds: the store counts milliseconds
-# What the module may never have to say: an impossible event, an unusable value, a slot that a live owner lost, a dropped settlement.
+# What the module may never have to say: impossible events, unusable values, slots that live owners lost, settlements dropped.
 NEVER_LOGGED = re.compile(r"IDEM(002|011|014|017|052|053|070|073):|[Aa]ssert(ion)?[ (]|resource leak|IDEM\d+: .*impossible")
 SIGNALS = {"9": "SIGKILL", "11": "SIGSEGV"}
 
@@ -36,8 +37,9 @@ def oversize(operation):
 
 
 def executed_once(case):
-    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it was written at the
-    earliest, which was not before the request that wrote it was sent, nor, where its response was given, before it had run."""
+    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it was
+    written at the earliest, which was not before the request that wrote it was sent, nor, where its response was given,
+    before it had run."""
     for key, runs in case.executions.items():
         if not case.operations[key].brief:
             if len(runs) > 1:
@@ -51,9 +53,9 @@ def executed_once(case):
 
 
 def again_only_after_death(case):
-    """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of the first. It may be that of the
-    second: its child was killed when mod_cgid's daemon or the backend had the request already, and had not begun. Or the first one's outcome
-    was settled as unknown: SPEC section 5 gives such a slot to a retry, too."""
+    """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of the
+    first. It may be that of the second: its child was killed when mod_cgid's daemon or the backend had the request already,
+    and had not begun. Or the first one's outcome was settled as unknown: SPEC section 5 gives such a slot to a retry, too."""
     for key, runs in case.executions.items():
         brief = case.operations[key].brief
         for number, again in enumerate(runs[1:], 1):
@@ -66,8 +68,9 @@ def again_only_after_death(case):
 
 
 def unknown_is_final(case):
-    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution that is unknown may begin after
-    that, where its child was killed before: the request was with mod_cgid's daemon or with the backend already."""
+    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution that is
+    unknown may begin after that, where its child was killed before: the request was with mod_cgid's daemon or with the
+    backend already."""
     for operation in lasting(case):
         told = next((answer for answer in case.answers[operation.key] if answer.kind == "outcome-unknown"), None)
         if not told:
@@ -82,8 +85,8 @@ def unknown_is_final(case):
 
 
 def unknown_has_a_reason(case):
-    """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child was killed while it
-    had a request with this key. A client that left or grew impatient is no reason."""
+    """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child was
+    killed while it had a request with this key. A client that left or grew impatient is no reason."""
     kills = [deed.at for deed in case.deeds if deed.what in ("SIGKILL", "SIGSEGV", "stopped")]
     for operation in lasting(case):
         answers = case.answers[operation.key]
@@ -111,8 +114,9 @@ def tokens_differ(case):
 
 
 def one_response(case):
-    """refuse: all responses to a key are one, first and replays. An error page of httpd's own (mod_cgid without its daemon, say) counts as a response when
-    it is replayed: then it was recorded. Not so for keys of brief life, each of whose executions has its own."""
+    """refuse: all responses to a key are one, first and replays. An error page of httpd's own (mod_cgid without its daemon,
+    say) counts as a response when it is replayed: then it was recorded. Not so for keys of brief life, each of whose
+    executions has its own."""
     for operation in lasting(case):
         found = {(answer.nonce, answer.digest) for answer in case.answers[operation.key] if answer.kind == "real"}
         if len(found) > 1:
@@ -120,7 +124,8 @@ def one_response(case):
 
 
 def one_replay(case):
-    """retry: what is replayed is one response, and a first response is another one only if the store had not acknowledged it."""
+    """retry: what is replayed is one response, and a first response is another one only if the store had not acknowledged
+    it."""
     for operation in lasting(case):
         answers = [answer for answer in case.answers[operation.key] if answer.kind == "real"]
         found = {(answer.nonce, answer.digest) for answer in answers if answer.replayed or not settle_failed(case, operation.key)}
@@ -147,9 +152,10 @@ def response_is_an_execution(case):
 
 
 def acknowledged_is_kept(case):
-    """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once), each later request is answered
-    from it; the same for tombstones, with response-not-kept. Where a failure was logged, the record came later, or never if its child was killed
-    before the store took it; if the store's list of calls has it, it is the last word."""
+    """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once),
+    each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged, the
+    record came later, or never if its child was killed before the store took it; if the store's list of calls has it, it is
+    the last word."""
     for operation in lasting(case):
         key, answers = operation.key, case.answers[operation.key]
         first = next((answer for answer in answers if answer.kind == "real"), None)
@@ -198,8 +204,8 @@ def everybody_knows(case):
 
 
 def only_killed_by_the_monkey(case):
-    """Excused is one crash of httpd's own: told to stop at once, the event MPM closes its workers' sockets while they do (close_worker_sockets in
-    event.c reads a socket that its worker has freed)."""
+    """Excused is one crash of httpd's own: told to stop at once, the event MPM closes its workers' sockets while they do
+    (close_worker_sockets in event.c reads a socket that its worker has freed)."""
     killed = {(deed.pid, deed.what) for deed in case.deeds}
     for line in case.log:
         death = re.search(r"child pid (\d+) exit signal ([\w ]+?) \((\d+)\)", line.text)
@@ -216,9 +222,10 @@ def nothing_terrible_logged(case):
 
 
 def stops_in_time(case):
-    """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children with a script
-    under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or to end it, for longer than httpd waits. And a child that ends
-    gracefully, waits for the store to take a settlement, and is then told to die."""
+    """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children with a
+    script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or to end it,
+    for longer than httpd waits. And a child that ends gracefully, waits for the store to take a settlement, and is then
+    told to die."""
     for line in case.log:
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
         if forced and int(forced[1]) not in case.waiting:
@@ -228,7 +235,8 @@ def stops_in_time(case):
 
 
 def late_settlements_are_due(case):
-    """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then was perhaps never had."""
+    """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then was
+    perhaps never had."""
     doubtful = collections.Counter()
     for line in case.log:
         process = re.search(r"\[pid (\d+)", line.text)

@@ -1,6 +1,6 @@
 """
-Carries a schedule out. Actions that last are undone by the monkey itself, at the end at the latest; what it did to which process, and
-when, is what the judge goes by. Times are taken before the deed: nobody was dead earlier.
+Carries a schedule out. Actions that last are undone by the monkey itself, at the end at the latest; what it did to which
+process, and when, is what the judge goes by. Times are taken before the deed: nobody was dead earlier.
 """
 import collections
 import contextlib

@@ -1,8 +1,8 @@
 """
 When the monkey does what: a pure function of the seed.
 
-A schedule is a list of (seconds since the start, action, choice). The choice, a number from 0 up to 1, is all that an action needs to
-decide which child, how long, which failure.
+A schedule is a list of (seconds since the start, action, choice). The choice, a number from 0 up to 1, is all that an
+action needs to decide which child, how long, which failure.
 """
 import random
 
