@@ -103,9 +103,8 @@ static apr_status_t attach(idem_store *store, apr_pool_t *pool, const char **why
     *why = NULL;
     if (mine->base)
         return APR_SUCCESS;
-    status = idem_lmdb_base_get(&mine->base, mine, said);
-    if (status != APR_SUCCESS) {
-        mine->base = NULL;
+    mine->base = idem_lmdb_base_get(mine, &status, said);
+    if (!mine->base) {
         *why = apr_pstrdup(pool, said);
         return status;
     }

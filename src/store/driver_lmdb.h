@@ -47,8 +47,9 @@ typedef struct lmdb_base {
     int users;
     pid_t pid; /* a forked child must not use what it inherited */
     apr_pool_t *pool;
-    const char *dir; /* real path */
-    apr_uint64_t size;
+    const char *dir;   /* real path */
+    apr_uint64_t size; /* as configured */
+    apr_uint64_t map;  /* as opened; 0: what the file says */
     int sync;
     unsigned readers; /* of all processes together */
     idem_liveness *liveness;
@@ -98,7 +99,8 @@ apr_status_t idem_lmdb_status(idem_store *store, idem_call *call, idem_store_sta
 
 /* ---- driver_lmdb_base.c ------------------------------------------------------------------------------------------ */
 
-apr_status_t idem_lmdb_base_get(lmdb_base **base, const lmdb_store *store, char *why);
+/* NULL with *status and why. */
+lmdb_base *idem_lmdb_base_get(const lmdb_store *store, apr_status_t *status, char *why);
 void idem_lmdb_base_put(lmdb_base *base);
 
 /* ---- driver_lmdb_env.c ------------------------------------------------------------------------------------------- */

@@ -112,19 +112,18 @@ static void close_all(lmdb_base *base)
 }
 
 /* From no pool of the caller's: instances come and go with their configurations. */
-static apr_status_t make(lmdb_base **base, const lmdb_store *store, const char *dir)
+static lmdb_base *make(const lmdb_store *store, const char *dir)
 {
     apr_pool_t *pool;
     lmdb_base *mine;
-    apr_status_t status = apr_pool_create(&pool, NULL);
 
-    if (status != APR_SUCCESS)
-        return status;
+    if (apr_pool_create(&pool, NULL) != APR_SUCCESS)
+        return NULL;
     mine = apr_pcalloc(pool, sizeof(*mine));
     mine->pool = pool;
     mine->pid = getpid();
     mine->dir = apr_pstrdup(pool, dir);
-    mine->size = store->size;
+    mine->size = mine->map = store->size;
     mine->sync = store->sync;
     mine->readers = idem_lmdb_readers(store->env);
     mine->idle_room = (store->env->threads > 0 ? store->env->threads : 1) + 8;
@@ -133,8 +132,7 @@ static apr_status_t make(lmdb_base **base, const lmdb_store *store, const char *
     if (idem_clock_boot_id(mine->boot) != APR_SUCCESS)
         mine->boot[0] = '\0';
     prepare_locks(mine);
-    *base = mine;
-    return APR_SUCCESS;
+    return mine;
 }
 
 static lmdb_base *known(const char *dir)
@@ -151,52 +149,65 @@ static lmdb_base *known(const char *dir)
     return NULL;
 }
 
-static apr_status_t get_locked(lmdb_base **base, const lmdb_store *store, const char *dir, char *why)
+/* Under registry_lock. */
+static lmdb_base *get_known(lmdb_base *base, const lmdb_store *store, apr_status_t *status, char *why)
 {
-    apr_status_t status;
-
-    *base = known(dir);
-    if (*base) {
-        if ((*base)->sync != store->sync || (*base)->size != store->size) {
-            snprintf(why, LMDB_WHY, "%s is already open in this process with other options", dir);
-            return APR_EINVAL;
-        }
-        (*base)->users++;
-        return APR_SUCCESS;
+    if (base->sync != store->sync || base->size != store->size) {
+        snprintf(why, LMDB_WHY, "%s is already open in this process with other options", base->dir);
+        *status = APR_EINVAL;
+        return NULL;
     }
-    status = make(base, store, dir);
-    if (status != APR_SUCCESS)
-        return status;
-    status = open_all(*base, why);
-    if (status != APR_SUCCESS) {
-        close_all(*base);
-        return status;
-    }
-    (*base)->users = 1;
-    (*base)->next = registry;
-    registry = *base;
-    return APR_SUCCESS;
+    base->users++;
+    return base;
 }
 
-apr_status_t idem_lmdb_base_get(lmdb_base **base, const lmdb_store *store, char *why)
+/* Under registry_lock. */
+static lmdb_base *get_new(const lmdb_store *store, const char *dir, apr_status_t *status, char *why)
 {
-    apr_status_t status;
+    lmdb_base *base = make(store, dir);
+
+    if (!base) {
+        *status = APR_ENOMEM;
+        return NULL;
+    }
+    *status = open_all(base, why);
+    if (*status != APR_SUCCESS) {
+        close_all(base);
+        return NULL;
+    }
+    base->users = 1;
+    base->next = registry;
+    registry = base;
+    return base;
+}
+
+/* open() has seen the directory, or made it. */
+static void say_missing(const lmdb_store *store, int err, char *why)
+{
+    if (err == ENOENT)
+        snprintf(why, LMDB_WHY, "the store's directory %s has been removed: restart the server, which makes it anew",
+                 store->dir);
+    else
+        idem_lmdb_complain(why, store, "find", err);
+}
+
+lmdb_base *idem_lmdb_base_get(const lmdb_store *store, apr_status_t *status, char *why)
+{
+    lmdb_base *base;
     char *dir = realpath(store->dir, NULL);
 
+    *status = APR_SUCCESS;
     if (!dir) {
-        int err = errno;
-        if (err == ENOENT) /* open() has seen or made it */
-            snprintf(why, LMDB_WHY,
-                     "the store's directory %s has been removed: restart the server, which makes it anew", store->dir);
-        else
-            idem_lmdb_complain(why, store, "find", err);
-        return APR_FROM_OS_ERROR(err);
+        *status = APR_FROM_OS_ERROR(errno);
+        say_missing(store, errno, why);
+        return NULL;
     }
     pthread_mutex_lock(&registry_lock);
-    status = get_locked(base, store, dir, why);
+    base = known(dir);
+    base = base ? get_known(base, store, status, why) : get_new(store, dir, status, why);
     pthread_mutex_unlock(&registry_lock);
     free(dir);
-    return status;
+    return base;
 }
 
 void idem_lmdb_base_put(lmdb_base *base)

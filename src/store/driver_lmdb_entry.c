@@ -145,7 +145,7 @@ static int next_due(MDB_cursor *cursor, MDB_cursor_op op, apr_int64_t now, unsig
 static int look_at_due(lmdb_base *base, MDB_txn *txn, const unsigned char *key, lmdb_entry *entry, int *matches)
 {
     int rc = idem_lmdb_look(base, txn, key + EXPIRY_LEN, entry);
-    *matches = entry->stored && entry->expires == (apr_int64_t)idem_value_number(key, EXPIRY_LEN);
+    *matches = rc == 0 && entry->stored && entry->expires == (apr_int64_t)idem_value_number(key, EXPIRY_LEN);
     return rc;
 }
 

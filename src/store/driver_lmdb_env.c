@@ -168,13 +168,13 @@ apr_status_t idem_lmdb_open_tables(MDB_env *mdb, MDB_dbi dbi[3], int create, con
 apr_status_t idem_lmdb_open_base(lmdb_base *base, char *why)
 {
     struct stat st;
-    MDB_dbi dbi[3];
+    MDB_dbi dbi[3] = {0, 0, 0};
     apr_status_t status;
     const char *data = idem_lmdb_path(base->dir, LMDB_DATA, base->pool);
     int rc = stat(data, &st) == 0 ? 0 : errno; /* LMDB would make a missing file, as whoever we are now */
 
     if (rc == 0)
-        rc = idem_lmdb_open_env(&base->mdb, base->dir, base->size, base->readers, base->sync ? 0 : MDB_NOSYNC);
+        rc = idem_lmdb_open_env(&base->mdb, base->dir, base->map, base->readers, base->sync ? 0 : MDB_NOSYNC);
     if (rc != 0)
         return idem_lmdb_failed(base, rc, "opening", why);
     status = idem_lmdb_open_tables(base->mdb, dbi, 0, base->dir, why);
@@ -224,7 +224,7 @@ static apr_status_t reopen(lmdb_base *base, apr_time_t deadline, char *why)
     }
     base->may_reopen = uptime + REOPEN_PAUSE;
     if (was == MDB_MAP_RESIZED)
-        base->size = 0; /* a newer generation has a larger size=: take what the file says */
+        base->map = 0; /* a newer generation has a larger size=: take what the file says */
     idem_lmdb_close_base(base);
     status = idem_lmdb_open_base(base, why);
     if (status != APR_SUCCESS)

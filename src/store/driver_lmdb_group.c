@@ -73,7 +73,7 @@ static void take_back(lmdb_base *base, lmdb_op *op)
     *at = op->next;
     if (base->last == &op->next)
         base->last = at;
-    drop_locked(op);
+    op->holders--; /* never the last: the caller's is left */
 }
 
 static int take_group(lmdb_base *base, lmdb_op **group)
@@ -161,8 +161,12 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
     idem_lmdb_advance(base, group, count, LMDB_FINISHED);
     pthread_mutex_lock(&base->queue_lock);
     base->leading = 0;
-    for (int i = 0; i < count; i++)
-        drop_locked(group[i]);
+    for (int i = 0; i < count; i++) {
+        if (group[i] == op)
+            op->holders--; /* the caller's is left */
+        else
+            drop_locked(group[i]);
+    }
 }
 
 /* Under queue_lock. Nonzero if the caller has waited long enough. */

@@ -150,7 +150,7 @@ apr_status_t idem_lmdb_status(idem_store *store, idem_call *call, idem_store_sta
     char why[LMDB_WHY] = "";
     MDB_txn *txn;
     MDB_stat slots;
-    lmdb_room room;
+    lmdb_room room = {1, 0, 0};
     int rc;
     apr_status_t result = idem_lmdb_read_begin(base, call->deadline, &txn, why);
 
