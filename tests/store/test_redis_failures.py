@@ -228,19 +228,33 @@ def test_wait_ends_by_the_deadline(pair, drive):
         assert answer.why == "only 0 of 1 replicas have confirmed it in time"
 
 
-def test_answers_that_change_nothing_leave_nothing(pair, drive):
-    """Where replicas are waited for every answer is a write; it must leave what stands as it was, its life included."""
-    driven = drive(pair[0].url(), "wait=1,5000").attached()
-    driven.ask("life", 500000, 100)
+def test_every_answer_is_a_write_and_leaves_nothing(pair, drive):
+    """Replicas confirm writes only. What stands must stay as it was, its life included."""
+    primary = pair[0]
+    driven = drive(primary.url(), "wait=1,5000").attached()
+    driven.ask("life", 500000, 60000)
     assert driven.status("settle", 1, 1, RECORD) == "SUCCESS"
-    key = pair[0].cli("KEYS", "*")
-    before, expires = pair[0].cli("GET", key), int(pair[0].cli("PEXPIRETIME", key))
+    key = primary.cli("KEYS", "*")
+    before, expires = primary.cli("GET", key), int(primary.cli("PEXPIRETIME", key))
+    assert driven.status("claim", 2, 1) == "SUCCESS"
     for words, status in ((("claim", 1, 2), "EEXIST"), (("settle", 1, 1, UNKNOWN), "SUCCESS"), (("renew", 1, 1), "ELOST"),
-                          (("release", 7, 1), "NOTFOUND"), (("renew", 7, 1), "NOTFOUND"), (("forget", 7), "NOTFOUND")):
-        assert driven.status(*words) == status
-    assert pair[0].cli("GET", key) == before
-    assert abs(int(pair[0].cli("PEXPIRETIME", key)) - expires) <= 1
-    assert pair[0].cli("DBSIZE") == "1"
+                          (("release", 7, 1), "NOTFOUND"), (("renew", 7, 1), "NOTFOUND"), (("forget", 7), "NOTFOUND"),
+                          (("takeover", 7, 1, 2), "NOTFOUND"), (("takeover", 2, 1, 2), "EALIVE"), (("claim", 2, 1), "SUCCESS")):
+        changes = int(primary.info("rdb_changes_since_last_save"))
+        assert driven.status(*words) == status, words
+        assert int(primary.info("rdb_changes_since_last_save")) > changes, words
+    assert primary.cli("GET", key) == before
+    assert abs(int(primary.cli("PEXPIRETIME", key)) - expires) <= 1
+    assert primary.cli("DBSIZE") == "2"
+
+
+def test_without_replicas_refusals_write_nothing(redis, drive):
+    driven = drive(redis.url()).attached()
+    assert driven.status("settle", 1, 1, RECORD) == "SUCCESS"
+    changes = redis.info("rdb_changes_since_last_save")
+    assert driven.status("claim", 1, 2) == "EEXIST"
+    assert driven.status("release", 7, 1) == driven.status("renew", 7, 1) == "NOTFOUND"
+    assert redis.info("rdb_changes_since_last_save") == changes
 
 
 # ---- time
