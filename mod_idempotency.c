@@ -42,7 +42,6 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
-    (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
@@ -50,7 +49,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters and IdempotencyMaxKeys");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return idem_stores_open(pconf, s);
+    return idem_stores_open(pconf, ptemp);
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)

@@ -61,7 +61,6 @@ typedef struct idem_server_settings {
     apr_int64_t lease;       /* on stores that several hosts share */
     apr_int64_t max_waiters; /* 0: a quarter of the workers */
     void *stores;            /* http/stores.c keeps the server's front here */
-    void *ring;              /* … and its key ring, NULL without a secret */
 } idem_server_settings;
 
 /* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */

@@ -1,7 +1,7 @@
 /*
  * secret.c - reads the administrator's secrets, and refuses files that others can read.
  *
- * Called while the configuration is checked, as root where the server is started as root. What was read is wiped before the
+ * Called while the configuration is checked and when stores are opened, as root where the server is started as root. What was read is wiped before the
  * function returns, whatever comes of it. A symbolic link is followed: what counts is the file that was opened.
  */
 #include "secret.h"
@@ -104,21 +104,32 @@ static const char *read_command(const char *command, secret_text *text, apr_pool
     return apr_psprintf(ptemp, APR_PROC_CHECK_EXIT(how) ? "failed with exit code %d" : "was ended by signal %d", code);
 }
 
-apr_status_t idem_secret_read(const char *source, int only_check, apr_pool_t *pool, apr_pool_t *ptemp,
-                              idem_keyring **ring, const char **why)
+static int is_file(const char *source)
 {
-    int is_file = !strncmp(source, "file:", 5);
-    const char *place = source + 5;
-    secret_text *text;
+    return !strncmp(source, "file:", 5);
+}
+
+apr_status_t idem_secret_read(const char *source, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
+                              const char **why)
+{
+    secret_text *text = apr_pcalloc(ptemp, sizeof(*text));
+    const char *place = source + 5; /* behind "file:" or "exec:" */
     apr_status_t rv;
 
     *ring = NULL;
-    *why = NULL;
-    if (!is_file && only_check)
-        return APR_SUCCESS;
-    text = apr_pcalloc(ptemp, sizeof(*text));
-    *why = is_file ? read_file(ap_server_root_relative(ptemp, place), text, ptemp) : read_command(place, text, ptemp);
+    *why = is_file(source) ? read_file(ap_server_root_relative(ptemp, place), text, ptemp)
+                           : read_command(place, text, ptemp);
     rv = *why ? APR_EINVAL : idem_keyring_parse(ring, text->bytes, text->len, pool, why);
     OPENSSL_cleanse(text, sizeof(*text));
     return rv;
+}
+
+const char *idem_secret_check(const char *source, apr_pool_t *ptemp)
+{
+    const char *why = NULL;
+    idem_keyring *ring;
+
+    if (is_file(source))
+        idem_secret_read(source, ptemp, ptemp, &ring, &why);
+    return why;
 }

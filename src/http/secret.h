@@ -9,10 +9,16 @@
 #include <httpd.h>
 
 /*
- * Reads "file:PATH" or, unless only_check is set, runs "exec:COMMAND" and reads what it prints. The ring lives in pool. *why is a
- * sentence without a secret in it. With only_check (configtest) *ring is NULL for exec:.
+ * check_config: NULL, or a sentence about what is wrong with a file. A command is not run: configtest should do nothing, and what is
+ * said while a starting server reads its configuration a second time is seen by nobody.
  */
-apr_status_t idem_secret_read(const char *source, int only_check, apr_pool_t *pool, apr_pool_t *ptemp,
-                              idem_keyring **ring, const char **why);
+const char *idem_secret_check(const char *source, apr_pool_t *ptemp);
+
+/*
+ * post_config: reads "file:PATH", or runs "exec:COMMAND" and reads what it prints. The ring lives in pool. *why is a sentence
+ * without a secret in it.
+ */
+apr_status_t idem_secret_read(const char *source, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
+                              const char **why);
 
 #endif

@@ -27,7 +27,6 @@
 typedef struct opened {
     idem_front *front;
     const char *url, *options, *secret;
-    idem_keyring *ring;
     apr_interval_time_t timeout;
     int named;
     server_rec *server; /* the first that names it, for log lines */
@@ -85,7 +84,8 @@ static const char *join_options(apr_pool_t *pool, const char *const *options)
 }
 
 /* One store has one configuration, however many virtual hosts name it. */
-static const char *conflict(const opened *known, const idem_server_settings *settings, const char *options, const char *secret)
+static const char *conflict(const opened *known, const idem_server_settings *settings, const char *options,
+                            const char *secret)
 {
     if (settings->store_timeout * 3 >= settings->lease)
         return "IdempotencyStoreTimeout must be under a third of IdempotencyLease";
@@ -100,30 +100,34 @@ static const char *conflict(const opened *known, const idem_server_settings *set
     return NULL;
 }
 
+static const char *wrong_secret(const opened *store, const char *why, apr_pool_t *ptemp)
+{
+    return apr_psprintf(ptemp, "IdempotencySecret %s %s", store->secret, why);
+}
+
 static const char *add_front(opened *store, const char *const *options, apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     static const char *const none[] = {NULL};
     const char *why = NULL;
     idem_env *env = apr_pcalloc(pconf, sizeof(*env));
-    /* Commands are run only where the server really starts, and there once. */
-    int only_check = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG ||
-                     ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 
     describe_env(env, pconf, store->server);
     env->timeout = store->timeout;
-    if (*store->secret && idem_secret_read(store->secret, only_check, pconf, ptemp, &store->ring, &why) != APR_SUCCESS)
-        return apr_psprintf(ptemp, "IdempotencySecret %s %s", store->secret, why);
+    if (*store->secret)
+        why = idem_secret_check(store->secret, ptemp);
+    if (why)
+        return wrong_secret(store, why, ptemp);
     if (idem_front_configure(&store->front, env, store->url, options ? options : none, pconf, &why) != APR_SUCCESS)
         return apr_psprintf(ptemp, "IdempotencyStore: %s", why ? why : "cannot be used");
     idem_front_set_timeout(store->front, store->timeout);
-    idem_front_set_ring(store->front, store->ring);
     APR_ARRAY_PUSH(fronts, idem_front *) = store->front;
     return NULL;
 }
 
 static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, idem_server_settings *settings)
 {
-    const char *options = join_options(pconf, settings->store_options), *secret = settings->secret ? settings->secret : "";
+    const char *options = join_options(pconf, settings->store_options),
+               *secret = settings->secret ? settings->secret : "";
     opened *store = find(settings->store_url);
     const char *wrong = conflict(store, settings, options, secret);
 
@@ -140,8 +144,13 @@ static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_re
     }
     store->named |= settings->store_named;
     settings->stores = store->front;
-    settings->ring = store->ring;
     return wrong;
+}
+
+static int refuse(server_rec *s, const char *wrong)
+{
+    IDEM_SLOG(s, APLOG_EMERG, 60, "%s", wrong);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
@@ -151,10 +160,8 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     for (; s; s = s->next) {
         const char *wrong = configure_one(pconf, ptemp, s, idem_server_settings_of(s));
 
-        if (wrong) {
-            IDEM_SLOG(s, APLOG_EMERG, 60, "%s", wrong);
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
+        if (wrong)
+            return refuse(s, wrong);
     }
     return OK;
 }
@@ -208,6 +215,20 @@ static const char *probe(idem_front *front, apr_pool_t *pool)
 
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
 
+/* NULL, or what is wrong with the secrets. */
+static const char *give_ring(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
+{
+    idem_keyring *ring;
+    const char *why;
+
+    if (!*store->secret)
+        return NULL;
+    if (idem_secret_read(store->secret, pconf, ptemp, &ring, &why) != APR_SUCCESS)
+        return wrong_secret(store, why, ptemp);
+    idem_front_set_ring(store->front, ring);
+    return NULL;
+}
+
 static int open_one(apr_pool_t *pconf, opened *store)
 {
     const char *why = NULL;
@@ -232,11 +253,12 @@ static int open_one(apr_pool_t *pconf, opened *store)
     return OK;
 }
 
-int idem_stores_open(apr_pool_t *pconf, server_rec *s)
+int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp)
 {
-    (void)s;
     for (int i = 0; i < all->nelts; i++) {
-        int rv = open_one(pconf, &APR_ARRAY_IDX(all, i, opened));
+        opened *store = &APR_ARRAY_IDX(all, i, opened);
+        const char *wrong = give_ring(pconf, ptemp, store);
+        int rv = wrong ? refuse(store->server, wrong) : open_one(pconf, store);
 
         if (rv != OK)
             return rv;
@@ -259,7 +281,7 @@ void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
 
 const idem_keyring *idem_stores_ring(server_rec *s)
 {
-    return idem_server_settings_of(s)->ring;
+    return idem_front_ring(idem_stores_front(s));
 }
 
 idem_front *idem_stores_front(server_rec *s)

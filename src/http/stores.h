@@ -9,13 +9,13 @@
 #include <httpd.h>
 
 /*
- * check_config: every URL parses, every secret can be read (exec: only where the server is really started), one store is not
- * named with two sets of options. OK or HTTP_INTERNAL_SERVER_ERROR, logged.
+ * check_config: every URL parses, every secret in a file can be read, one store is not named with two sets of options. OK or
+ * HTTP_INTERNAL_SERVER_ERROR, logged.
  */
 int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
 
-/* post_config: opens them. A named local store that cannot be opened stops the start. */
-int idem_stores_open(apr_pool_t *pconf, server_rec *s);
+/* post_config: gives them their secrets and opens them. A named local store that cannot be opened stops the start. */
+int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp);
 
 /* The secrets of s, NULL without. */
 const idem_keyring *idem_stores_ring(server_rec *s);

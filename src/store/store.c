@@ -85,6 +85,11 @@ void idem_front_set_ring(idem_front *front, const idem_keyring *ring)
     front->ring = ring;
 }
 
+const idem_keyring *idem_front_ring(const idem_front *front)
+{
+    return front->ring;
+}
+
 apr_interval_time_t idem_front_timeout(const idem_front *front)
 {
     return front->timeout;

@@ -54,6 +54,7 @@ const idem_driver *const *idem_registry_drivers(void);
 apr_status_t idem_front_configure(idem_front **front, const idem_env *env, const char *url, const char *const *options,
                                   apr_pool_t *pool, const char **why);
 void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout);
+const idem_keyring *idem_front_ring(const idem_front *front); /* NULL without a secret */
 apr_interval_time_t idem_front_timeout(const idem_front *front);
 void idem_front_set_observer(idem_front *front, idem_front_observer *observer, void *baton);
 

@@ -15,7 +15,7 @@ STRING = r'"((?:[^"\\]|\\.)*)"'
 ROW = re.compile(r"^OPTION\((\w+), (\w+), (\w+), %s, (\w+), (\w+),\s+%s,\s+%s(.*?)\)$" % (STRING, STRING, STRING),
                  re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"\bIdempotency[A-Z]\w*")
-NOT_DIRECTIVES = {"stores", "ring"}  # filled by http/stores.c
+NOT_DIRECTIVES = {"stores"}  # filled by http/stores.c
 CONF_PLACE = {"GLOBAL": "main server", "SERVER": "server", "LOCATION": "location", "HTACCESS": ".htaccess"}
 MANUAL_PLACE = {"GLOBAL": ("server config", None),
                 "SERVER": ("server config, virtual host", None),
