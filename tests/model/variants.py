@@ -64,7 +64,7 @@ DRIVERS = [
     Variant("redis, failover, WAIT behind claims", RedisStore(wait_for=("claim", "takeover"), split=True),
             "failover 1, die 1", (RUNS_ONCE, ONE_ANSWER, ENDS), Habits(outcomes=ANY_END)),
     Variant("redis, failover, WAIT behind every write",
-            RedisStore(wait_for=("claim", "takeover", "settle", "release"), split=True), "failover 1, die 1", REFUSE,
+            RedisStore(wait_for=("claim", "takeover", "renew", "settle", "release"), split=True), "failover 1, die 1", REFUSE,
             Habits(policy=TWO, outcomes=ANY_END)),
     Variant("dbd, refuse", DbdStore(), "die 1, pause 1, renewal delayed 1, end 1", REFUSE,
             Habits(policy=TWO, outcomes=ANY_END)),
