@@ -242,8 +242,11 @@ apr_status_t idem_redis_configure_tcp(idem_store **out, const idem_env *env, con
 apr_status_t idem_redis_configure_tls(idem_store **out, const idem_env *env, const char *rest,
                                       const char *const *options, apr_pool_t *pool, const char **why)
 {
-    (void)out, (void)env, (void)rest, (void)options, (void)pool;
-    *why = "this build cannot speak TLS to Redis: its hiredis has none; use redis:// over a tunnel (stunnel, a VPN)";
+    (void)out, (void)env, (void)rest, (void)options;
+    *why = apr_psprintf(pool,
+                        "this build, made with hiredis %d.%d, cannot speak TLS to Redis: use redis:// through a tunnel "
+                        "(stunnel, a VPN)",
+                        HIREDIS_MAJOR, HIREDIS_MINOR);
     return APR_ENOTIMPL;
 }
 

@@ -12,7 +12,7 @@ WRONG = {
     "redis://host/-1": '"-1" is no number of a database',
     "redis://host/1/2": "is no number of a database",
     "redis://one,two": "one server keeps a store",
-    "rediss://host": "cannot speak TLS to Redis",
+    "rediss://host": "cannot speak TLS to Redis: use redis://",
     "redis+unix:relative/path": "absolute path of Redis's socket",
     "redis-sentinel://host": "needs the name by which the sentinels know the primary",
     "redis-sentinel://,,/main": "no host is named",

@@ -45,7 +45,7 @@ class Redis:
         self.folder.mkdir(parents=True)
         self.port, self.password, self.process = free_port(), password, None
         self.socket = self.folder / "redis.sock"
-        self.options = ["--save", "", "--appendonly", "no", *options]
+        self.options = [*options] if "--save" in options else ["--save", "", *options]
         if password:
             self.options += ["--requirepass", password, "--masterauth", password]
         if replica_of:
