@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "digest.h"
+#include "wiped.h"
 
 const char *idem_key_fault_text(idem_key_fault fault)
 {
@@ -250,7 +251,7 @@ static idem_blob unescaped(idem_blob raw, apr_pool_t *pool)
 
     if (!raw.len || !memchr(raw.data, '\\', raw.len))
         return raw;
-    put = copy = apr_palloc(pool, raw.len);
+    put = copy = idem_wiped_alloc(pool, raw.len);
     for (apr_size_t i = 0; i < raw.len; i++) {
         if (raw.data[i] == '\\')
             i++;

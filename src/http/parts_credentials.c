@@ -7,6 +7,7 @@
  * Limits: a header field counts as present when it is not empty.
  */
 #include "parts_private.h"
+#include "wiped.h"
 
 #include <string.h>
 
@@ -96,7 +97,7 @@ static idem_blob encoded(const apr_array_header_t *pieces, apr_pool_t *pool)
 
     for (int i = 0; i < pieces->nelts; i++)
         len += PIECE_HEAD + APR_ARRAY_IDX(pieces, i, piece).value.len;
-    data = to = apr_palloc(pool, len);
+    data = to = idem_wiped_alloc(pool, len);
     for (int i = 0; i < pieces->nelts; i++) {
         const piece *p = &APR_ARRAY_IDX(pieces, i, piece);
         to = idem_put(to, (unsigned char)p->kind, 1);

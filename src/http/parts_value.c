@@ -6,6 +6,7 @@
  * Limits: those httpd sets on the request line and on headers. Cookies and credentials are in parts_credentials.c.
  */
 #include "parts_private.h"
+#include "wiped.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,13 @@ static int join_line(void *baton, const char *name, const char *value)
 {
     joining *j = baton;
     (void)name;
-    j->value = j->value ? apr_pstrcat(j->pool, j->value, j->separator, value, NULL) : value;
+    if (j->value) {
+        apr_size_t len = strlen(j->value) + strlen(j->separator) + strlen(value) + 1;
+        char *joined = idem_wiped_alloc(j->pool, len);
+        apr_snprintf(joined, len, "%s%s%s", j->value, j->separator, value);
+        value = joined;
+    }
+    j->value = value;
     return 1;
 }
 
@@ -145,7 +152,7 @@ static idem_blob query_in_order(idem_blob query, apr_pool_t *pool)
         return absent;
     fields = split(query, pool);
     qsort(fields->elts, (size_t)fields->nelts, sizeof(field), by_name);
-    ordered = to = apr_palloc(pool, query.len + 1);
+    ordered = to = idem_wiped_alloc(pool, query.len + 1);
     for (int i = 0; i < fields->nelts; i++) {
         const field *f = &APR_ARRAY_IDX(fields, i, field);
         to = idem_put_bytes(to, f->at, f->len);
@@ -157,7 +164,13 @@ static idem_blob query_in_order(idem_blob query, apr_pool_t *pool)
 /* Decodes a name or value of a query; NULL for a broken escape or a NUL in it. */
 static const char *decoded(const char *at, apr_size_t len, apr_pool_t *pool)
 {
-    return apr_punescape_url(pool, apr_pstrmemdup(pool, at, len), NULL, NULL, 1);
+    char *copy = idem_wiped_alloc(pool, len + 1);
+    apr_status_t rv;
+
+    memcpy(copy, at, len);
+    copy[len] = '\0';
+    rv = apr_unescape_url(copy, copy, APR_ESCAPE_STRING, NULL, NULL, 1, NULL); /* in place: it never grows */
+    return rv == APR_SUCCESS || rv == APR_NOTFOUND ? copy : NULL;              /* not found: nothing to decode */
 }
 
 /* What cannot be decoded gives a NUL, which no key may have: a broken value is refused, not taken for another one. */

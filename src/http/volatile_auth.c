@@ -63,5 +63,5 @@ void idem_warn_volatile_auth(idem_txn *txn)
             IDEM_LOG(txn, APLOG_WARNING, 54,
                      "this client's Authorization (%.*s) changes with every request: no retry will match. Replace "
                      "'credentials' in IdempotencyFingerprint by its stable part, for example expr=",
-                     (int)strcspn(value, " "), value);
+                     (int)strlen(schemes[i]) - 1, schemes[i]); /* not what the client wrote: it may be all one word */
 }

@@ -303,20 +303,30 @@ static void slots_stay_what_they_are(void **state)
     unit_assert_hex(slot, sizeof slot, "66e5c6518a44f27222a1ff3493a5da437ec08be3adc8c9ed2fa6420f7e8c409b");
 }
 
+/* A pool that is cleared keeps its memory, so what was in it can still be looked at. */
+static void a_copy_of_a_key_is_wiped_with_its_pool(void **state)
+{
+    static const unsigned char nothing[6];
+    apr_pool_t *pool;
+    idem_blob key;
+
+    apr_pool_create(&pool, *state);
+    assert_int_equal(idem_key_parse(idem_blob_str("\"se\\\"cret\""), pool, &key), IDEM_KEY_OK);
+    assert_int_equal(key.len, 7);
+    assert_memory_equal(key.data, "se\"cret", 7);
+    apr_pool_clear(pool);
+    assert_memory_equal(key.data, nothing, sizeof nothing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(both_forms_give_the_key),
-        UNIT(parameters_are_ignored),
-        UNIT(what_is_no_parameter_is_refused),
-        UNIT(malformed_keys_are_refused),
-        UNIT(unprintable_bytes_are_refused),
-        UNIT(every_printable_byte_has_one_meaning),
-        UNIT(random_values_never_crash),
-        UNIT(lengths_are_bounds_included),
-        UNIT(a_key_is_printable_ascii),
-        UNIT(every_fault_has_its_own_sentence),
-        UNIT(only_equal_keys_in_equal_scopes_share_a_slot),
+        UNIT(both_forms_give_the_key),          UNIT(parameters_are_ignored),
+        UNIT(what_is_no_parameter_is_refused),  UNIT(malformed_keys_are_refused),
+        UNIT(unprintable_bytes_are_refused),    UNIT(every_printable_byte_has_one_meaning),
+        UNIT(random_values_never_crash),        UNIT(lengths_are_bounds_included),
+        UNIT(a_key_is_printable_ascii),         UNIT(a_copy_of_a_key_is_wiped_with_its_pool),
+        UNIT(every_fault_has_its_own_sentence), UNIT(only_equal_keys_in_equal_scopes_share_a_slot),
         UNIT(slots_stay_what_they_are),
     };
 
