@@ -1,7 +1,9 @@
 """What several files of tests look for."""
 import base64
 import hashlib
+import os
 import re
+import signal
 
 import env
 
@@ -42,3 +44,31 @@ def settled(api, path, key="k1", body=b"1"):
         answer = api.post(path, key=key, body=body)
         return answer if answer.problem != (409, "in-progress") else None
     return env.until(retry, f"{path} is settled")
+
+
+def assert_clean_error(first, status=502):
+    """An error page of httpd's, whole, with nothing of the backend's answer."""
+    assert first.problem == (status, None) and not first.replayed
+    assert first["Content-Type"].startswith("text/html")
+    assert len(first.body) == int(first["Content-Length"]) and first.body.endswith(b"</body></html>\n")
+    assert b"HALF" not in first.body
+
+
+def assert_asked_once(api, peer, first, path="/pay"):
+    """The retry is answered with what was recorded; the backend hears nothing of it."""
+    again = api.post(path, key="k1", body=b"1")
+    assert again.replayed and again.recorded == first.recorded
+    assert peer.requests == 1 and not peer.came()
+
+
+def assert_unknown(api, peer, path="/pay"):
+    again = api.post(path, key="k1", body=b"1")
+    assert again.problem == (409, "outcome-unknown")
+    assert peer.requests == 1 and not peer.came()
+
+
+def kill_fpm(httpd, origin, path, records):
+    """Kills the worker of PHP-FPM that waits at a gate, when httpd has read so many records of its answer (trace8 says so)."""
+    (run,) = env.until(lambda: origin.runs(path), "the script runs")
+    env.until(lambda: sum("FastCGI header" in line for line in httpd.log.lines()) >= records, "httpd reads what is written")
+    os.kill(run["pid"], signal.SIGKILL)

@@ -4,13 +4,11 @@ Over HTTP/2 a stream is reset or its connection is lost: the handler runs to its
 httpd marks the stream's connection as aborted at that moment, from another thread. Handlers that look at the mark stop half-way.
 """
 import json
-import os
-import signal
 
 import pytest
 
 import env
-from checks import settled
+from checks import kill_fpm, settled
 from client import Api
 from client_http2 import Http2
 
@@ -21,7 +19,7 @@ ORIGIN_MODULE = env.MODULE.parent / "mod_idem_origin.so"
 CONFIG = f"""
 LoadModule idem_origin_module "{ORIGIN_MODULE}"
 Protocols h2c http/1.1
-LogLevel http2:trace1
+LogLevel http2:trace1 proxy_fcgi:trace8
 <Location /rwrite>
     SetHandler idem-origin
 </Location>
@@ -209,6 +207,20 @@ def test_reset_and_then_the_backend_dies(httpd, host, origin):
         stream = h2.start(f"/fpm/pay?{PIECES}", key="k1", body=b"1")
         held.wait_until_entered()
         h2.reset_stream(stream)
-        os.kill(origin.runs("/pay")[0]["pid"], signal.SIGKILL)
+        kill_fpm(httpd, origin, "/pay", 2)
         assert settled(api, f"/pay?{PIECES}").problem == (409, "outcome-unknown")
     assert origin.executions("/pay") == 1
+
+
+def test_nobody_leaves_and_the_backend_dies(httpd, host, origin):
+    """What flows over HTTP/2 and breaks off is a stream that is reset, not one that ends."""
+    api = Api(httpd.address, host, "/fpm")
+    with Http2(httpd.address, host) as h2, origin.hold("/streamed.2") as held:
+        stream = h2.start(f"/fpm/streamed?{PIECES}", key="k1", body=b"1")
+        while not h2.answers[stream].body:
+            h2.take()
+        kill_fpm(httpd, origin, "/streamed", 2)
+        first = h2.result(stream)
+    assert first.was_reset and not first.ended
+    assert settled(api, f"/streamed?{PIECES}").problem == (409, "outcome-unknown")
+    assert origin.executions("/streamed") == 1

@@ -1,7 +1,12 @@
 #!/usr/bin/python3 -ESs
-"""The CGI origin: reads all of its standard input, as mod_cgid wants it."""
+"""
+The CGI origin: reads all of its standard input, as mod_cgid wants it.
+
+exit= is the code it exits with; with head= it writes that instead of its answer.
+"""
 import os
 import sys
+from urllib.parse import parse_qsl
 
 from answer import execute, pieces
 
@@ -14,15 +19,20 @@ def main():
     sent = {name: value for name, value in env.items() if name.startswith(("HTTP_", "CONTENT_", "REDIRECT_"))}
     chunks = iter(lambda: sys.stdin.buffer.read(65536), b"")
     status, reason, fields, body = execute(env["ORIGIN_STAGE"], request, sent, chunks)
+    told = dict(parse_qsl(request["query"], keep_blank_values=True))
+    if "head" in told:
+        sys.stdout.write(told["head"])
+        sys.exit(int(told.get("exit", 0)))
     if status:
         fields.insert(0, ("Status", f"{status} {reason}".strip()))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields) + "\r\n"
     out = sys.stdout.buffer
     out.write(head.encode())
+    out.flush()
     for piece in pieces(env["ORIGIN_STAGE"], request, body):
-        out.flush()
         out.write(piece)
         out.flush()
+    sys.exit(int(told.get("exit", 0)))
 
 
 main()

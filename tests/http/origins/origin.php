@@ -1,5 +1,6 @@
 <?php
-/* The PHP origin, under FPM and mod_php: what answer.py describes, without a line about idempotency. */
+/* The PHP origin, under FPM and mod_php: what answer.py describes, without a line about idempotency. With
+   fatal=N it makes a fatal error before piece N, or "at once". */
 
 function asked(string $query): array
 {
@@ -47,6 +48,10 @@ $pairs = asked($request['query']);
 $told = array_column($pairs, 1, 0);
 header_remove('X-Powered-By');
 ini_set('default_mimetype', '');
+if (($told['fatal'] ?? '') === 'at once') {
+    ini_set('display_errors', '0');
+    there_is_no_such_function();
+}
 $body = $told['body'] ?? json_encode(['execution' => $request['id']]);
 if (isset($told['size'])) {
     $body = binary($told['seed'] ?? '', (int)$told['size']);
@@ -78,6 +83,10 @@ $size = (int)ceil(strlen($body) / $told['parts']);
 for ($n = 0; $n < $told['parts']; $n++) {
     flush();
     pass_gate($stage, "$request[path].$n");
+    if ("$n" === ($told['fatal'] ?? '')) {
+        ini_set('display_errors', '0');
+        there_is_no_such_function();
+    }
     echo substr($body, $n * $size, $size);
 }
 flush();
