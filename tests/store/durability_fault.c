@@ -250,7 +250,7 @@ static void await_held(kit *k, long held)
 
 static void slow_job(worker *w)
 {
-    kit_name slot = kit_slot(FAMILY, 200 + (unsigned long)w->number);
+    kit_name slot = kit_slot(FAMILY, 200 + (unsigned long)w->number), after = kit_slot(FAMILY, 250);
     durability *d = durability_find();
     apr_status_t status;
 
@@ -260,6 +260,9 @@ static void slow_job(worker *w)
     if (w->number == PATIENT) {
         settle_by(w, &slot, KIT_CALL_TIME, &status);
         EXPECT(w, status, APR_SUCCESS); /* a leader brings its own commit home, however late */
+        pthread_barrier_wait(&w->k->shared->barrier);
+        EXPECT(w, kit_settle(w, IDEM_RECORD, &after, &after),
+               APR_SUCCESS); /* would carry out what had been left behind */
         return;
     }
     await_held(w->k, 1);
@@ -268,6 +271,7 @@ static void slow_job(worker *w)
     EXPECT_SAYS(w->k, w->call.why, "nothing was written");
     if (atomic_fetch_add(&w->k->shared->counter[0], 1) == 2)
         atomic_store(&d->release, 1);
+    pthread_barrier_wait(&w->k->shared->barrier);
 }
 
 static void nothing_written_job(worker *w)
