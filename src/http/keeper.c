@@ -18,6 +18,7 @@
 #include "log.h"
 #include "renewer.h"
 #include "stores.h"
+#include "threads.h"
 #include "waiters.h"
 
 #include <limits.h>
@@ -26,7 +27,6 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include <ap_mpm.h>
 #include <apr_ring.h>
 #include <apr_signal.h>
 #include <apr_strings.h>
@@ -356,50 +356,19 @@ int idem_keeper_stopping(void)
     return atomic_load(&stopping);
 }
 
-/*
- * A process with several threads forks with malloc() locked. Prefork's handlers that end a child, which free, must not run on either side of
- * such a fork before it is unlocked again: glibc calls these around its own locks.
- */
-static sigset_t mask_at_fork; /* only a process's main thread forks where these are used */
-
-static void before_fork(void)
-{
-    sigset_t ends;
-
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &ends, &mask_at_fork);
-}
-
-static void after_fork_in_parent(void)
-{
-    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
-}
-
-static void after_fork_in_child(void)
+static void forked(void)
 {
     atomic_store(&busy, 0); /* there is no such thread here */
-    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
 }
 
-/* Under lock, or before there are others. No signal of the server is this thread's to handle. */
+/* Under lock, or before there are others. */
 static void start_thread(void)
 {
-    sigset_t every, before;
-    pthread_attr_t detached;
-    pthread_t thread;
     int failed;
 
     if (!keeper.threaded)
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    failed = pthread_create(&thread, &detached, keep, NULL);
-    pthread_attr_destroy(&detached);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_atfork(NULL, NULL, forked);
+    failed = idem_thread_start(keep, NULL);
     keeper.running = 1; /* or never will be: tried once */
     if (failed)
         IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail are not repeated",
@@ -410,8 +379,7 @@ void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
 {
     keeper.server = s;
     keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
-    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &keeper.threaded) != APR_SUCCESS)
-        keeper.threaded = 0; /* AP_MPMQ_NOT_SUPPORTED */
+    keeper.threaded = idem_threads_usual();
     APR_RING_INIT(&keeper.ring, kept_job, link);
     if (apr_pool_create_unmanaged_ex(&keeper.root, NULL, NULL) != APR_SUCCESS ||
         apr_thread_mutex_create(&keeper.lock, APR_THREAD_MUTEX_DEFAULT, keeper.root) != APR_SUCCESS ||

@@ -3,15 +3,16 @@
  *
  * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners, the request and the thread while
  * it renews: whoever lets go last frees it. A slot that the store lost is claimed again with the owner's own token.
- * Threads are detached and never joined, as the keeper's is not.
+ * Threads are detached and never joined, as the keeper's is not. Under an MPM without threads a child has none before it holds a
+ * lease (threads.h).
  */
 #include "renewer.h"
 
 #include "log.h"
 #include "stores.h"
+#include "threads.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -38,6 +39,7 @@ typedef struct renewer_thread {
     pthread_cond_t changed;
     struct held_ring ring;
     int trouble; /* the last renewal failed: said once */
+    int started;
 } renewer_thread;
 
 static renewer_thread *renewers;
@@ -144,27 +146,47 @@ static void *run(void *data)
     return NULL;
 }
 
+/* The lock is held. */
+static void start_if_needed(renewer_thread *renewer)
+{
+    int failed;
+
+    if (renewer->started)
+        return;
+    renewer->started = 1;
+    failed = idem_thread_start(run, renewer);
+    if (failed)
+        IDEM_SLOG(renewer->server, APLOG_ERR, 92, "no thread to renew leases on %s (%d)",
+                  idem_front_url(renewer->front), failed);
+}
+
+static renewer_thread *renewer_of(const idem_front *front)
+{
+    for (int i = 0; i < renewer_count; i++)
+        if (renewers[i].front == front)
+            return &renewers[i];
+    return NULL;
+}
+
 idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease)
 {
-    for (int i = 0; i < renewer_count; i++) {
-        renewer_thread *renewer = &renewers[i];
-        idem_held *held;
+    renewer_thread *renewer = renewer_of(front);
+    idem_held *held;
 
-        if (renewer->front != front)
-            continue;
-        held = calloc(1, sizeof(*held));
-        if (!held)
-            abort(); /* as a pool does that cannot grow: an owner that is not renewed would be taken for dead */
-        held->renewer = renewer;
-        held->lease = *lease;
-        held->due = apr_time_now() + period(held);
-        pthread_mutex_lock(&renewer->lock);
-        APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
-        pthread_cond_broadcast(&renewer->changed);
-        pthread_mutex_unlock(&renewer->lock);
-        return held;
-    }
-    return NULL;
+    if (!renewer)
+        return NULL;
+    held = calloc(1, sizeof(*held));
+    if (!held)
+        abort(); /* as a pool does that cannot grow: an owner that is not renewed would be taken for dead */
+    held->renewer = renewer;
+    held->lease = *lease;
+    held->due = apr_time_now() + period(held);
+    pthread_mutex_lock(&renewer->lock);
+    start_if_needed(renewer);
+    APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
+    pthread_cond_broadcast(&renewer->changed);
+    pthread_mutex_unlock(&renewer->lock);
+    return held;
 }
 
 void idem_renewer_drop(idem_held *held)
@@ -192,45 +214,25 @@ void idem_renewer_stop(void)
     atomic_store(&stop, 1);
 }
 
-static int start_one(renewer_thread *renewer, idem_front *front, server_rec *s)
-{
-    pthread_attr_t detached;
-    pthread_t thread;
-    int failed;
-
-    renewer->front = front;
-    renewer->server = s;
-    APR_RING_INIT(&renewer->ring, idem_held, link);
-    pthread_mutex_init(&renewer->lock, NULL);
-    pthread_cond_init(&renewer->changed, NULL);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    failed = pthread_create(&thread, &detached, run, renewer);
-    pthread_attr_destroy(&detached);
-    return failed;
-}
-
 void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
 {
     const apr_array_header_t *fronts = idem_stores_all();
-    sigset_t every, before;
 
     (void)pchild; /* the threads outlive it by a moment: what they touch is not its memory */
     renewers = calloc((size_t)fronts->nelts + 1, sizeof(*renewers));
     if (!renewers)
         abort();
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
     for (int i = 0; i < fronts->nelts; i++) {
         idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
-        int failed;
+        renewer_thread *renewer = &renewers[renewer_count];
 
         if (idem_front_store(front)->flags & IDEM_HOST_LOCAL)
             continue;
-        failed = start_one(&renewers[renewer_count], front, s);
         renewer_count++;
-        if (failed)
-            IDEM_SLOG(s, APLOG_ERR, 92, "no thread to renew leases on %s (%d)", idem_front_url(front), failed);
+        renewer->front = front;
+        renewer->server = s;
+        APR_RING_INIT(&renewer->ring, idem_held, link);
+        pthread_mutex_init(&renewer->lock, NULL);
+        pthread_cond_init(&renewer->changed, NULL);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
