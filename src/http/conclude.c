@@ -40,6 +40,15 @@ static idem_event verdict(const idem_txn *txn)
     return rec->flowing && !rec->copy ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
 }
 
+/* A handler may write as many header fields as it likes: they have the same bound as the body. */
+static int fields_too_long(const idem_txn *txn)
+{
+    idem_response head = txn->recorder->response;
+
+    head.body = idem_blob_of(NULL, 0);
+    return idem_record_size(NULL, &head) > (apr_size_t)txn->settings->max_response + IDEM_HEAD_LEN;
+}
+
 static idem_action settle_complete(idem_txn *txn, request_rec *r)
 {
     idem_recorder *rec = txn->recorder;
@@ -50,6 +59,8 @@ static idem_action settle_complete(idem_txn *txn, request_rec *r)
 
     idem_recorder_capture(txn, r);
     event = verdict(txn);
+    if (event == IDEM_EV_RECORDED && fields_too_long(txn))
+        event = IDEM_EV_OVERSIZE;
     if (event == IDEM_EV_RECORDED &&
         apr_brigade_pflatten(rec->copy ? rec->copy : rec->held, &flat, &len, r->pool) != APR_SUCCESS)
         event = IDEM_EV_OVERSIZE;

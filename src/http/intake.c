@@ -28,6 +28,7 @@ struct idem_intake {
     idem_bodyhash *hash; /* NULL where the body is no part of the fingerprint */
     int whole;           /* its end was seen */
     int cut;             /* it broke off under the handler */
+    int no_room;         /* the temporary file failed, not the client */
     int comparing;       /* read on for a comparison: no handler will see it, or needs it */
 };
 
@@ -128,10 +129,13 @@ static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
         in_memory = len;
     if (in_memory)
         rv = apr_brigade_write(intake->kept, NULL, NULL, data, in_memory);
-    if (rv == APR_SUCCESS && in_memory < len && !intake->spool)
+    if (rv != APR_SUCCESS || in_memory == len)
+        return rv;
+    if (!intake->spool)
         rv = open_spool(intake);
-    if (rv == APR_SUCCESS && in_memory < len)
+    if (rv == APR_SUCCESS)
         rv = apr_file_write_full(intake->spool, data + in_memory, len - in_memory, NULL);
+    intake->no_room = rv != APR_SUCCESS;
     return rv;
 }
 
@@ -193,9 +197,16 @@ static apr_status_t show_spool(idem_intake *intake)
 static int input_failed(idem_txn *txn, apr_status_t rv)
 {
     int status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+    char reason[120];
 
-    IDEM_LOG(txn, APLOG_INFO, 20, "the request body could not be read (%d): nothing was claimed, nothing ran", rv);
     txn->r->connection->keepalive = AP_CONN_CLOSE;
+    if (txn->intake->no_room) {
+        IDEM_LOG(txn, APLOG_WARNING, 21,
+                 "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
+                 apr_strerror(rv, reason, sizeof(reason)));
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    IDEM_LOG(txn, APLOG_INFO, 20, "the request body could not be read (%d): nothing was claimed, nothing ran", rv);
     return status; /* AP_FILTER_ERROR: HTTP_IN has sent its own error page already */
 }
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import re
+import struct
 
 import pytest
 
@@ -16,6 +17,7 @@ from raw_store import RawStore
 from secrets_of_tests import SEALS, SLOT, write_secret
 
 STORES = ["lmdb"]
+PAGE = os.sysconf("SC_PAGESIZE")
 KEY = "key-that-nobody-else-may-see"
 BODY = b"body-that-nobody-else-may-see" * 400  # beyond the prefetch, so that some of it is in a file
 CONFIG = """
@@ -123,28 +125,25 @@ def test_key_is_in_no_temporary_file(server, api, origin):
 def mappings(process):
     """(from, to, flags) of all that a core dump of the process may hold."""
     with open(f"/proc/{process}/smaps") as smaps:
-        place = None
         for line in smaps:
-            if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line):
-                place = tuple(int(number, 16) for number in match.groups())
-            elif re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                place = None
-            elif line.startswith("VmFlags:") and place:
-                yield (*place, line.split()[1:])
+            if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) (.)", line):
+                place = int(match[1], 16), int(match[2], 16), match[3]
+            elif line.startswith("VmFlags:") and place[2] == "r":
+                yield place[0], place[1], line.split()[1:]
 
 
 def memory(process, dumped):
-    """What is, or is not, dumped of the process."""
-    pieces = []
-    with open(f"/proc/{process}/mem", "rb", buffering=0) as mem:
+    """What is, or is not, dumped of the process: the pages that are there."""
+    pages = bytearray()
+    with open(f"/proc/{process}/mem", "rb", buffering=0) as mem, open(f"/proc/{process}/pagemap", "rb", buffering=0) as there:
         for start, end, flags in mappings(process):
-            if ("dd" not in flags) == dumped and "io" not in flags and end - start < 1 << 28:
-                try:
-                    mem.seek(start)
-                    pieces.append(mem.read(end - start))
-                except OSError:
-                    pass  # a page that is not there: no dump has it
-    return b"\n".join(pieces)
+            if ("dd" not in flags) == dumped and "io" not in flags:
+                there.seek(start // PAGE * 8)
+                for number, (entry,) in enumerate(struct.iter_unpack("Q", there.read((end - start) // PAGE * 8))):
+                    if entry >> 62:  # present, or swapped out
+                        mem.seek(start + number * PAGE)
+                        pages += mem.read(PAGE)
+    return bytes(pages)
 
 
 def hkdf(secret, label):
