@@ -110,6 +110,8 @@ static int refuse(idem_txn *txn)
 /* Asking costs a system call on HTTP/1, so only who has waited asks; the mark of a connection is there for everybody. */
 static int left_already(const idem_txn *txn)
 {
+    if (txn->detecting)
+        return 0; /* it would run without us */
     return txn->r->connection->aborted || (txn->wait_until && idem_client_gone(txn->r));
 }
 

@@ -32,6 +32,9 @@ LogLevel http2:trace1 proxy_fcgi:trace8
 <LocationMatch "^/[a-z]+/streamed">
     IdempotencyResponse stream
 </LocationMatch>
+<LocationMatch "^/[a-z]+/watched">
+    IdempotencyEngine DetectionOnly
+</LocationMatch>
 <LocationMatch "^/[a-z]+/unspooled">
     IdempotencySpool 0
 </LocationMatch>
@@ -175,6 +178,18 @@ def test_reset_before_the_handler_is_entered(api, origin, httpd, h2):
     assert origin.executions("/pay") == 0
     first = api.post(f"/pay?{PIECES}", key="k1", body=b"1")
     assert first.problem == (201, None) and not first.replayed
+
+
+def test_reset_before_a_handler_that_is_only_watched(httpd, host, origin):
+    """It would run without us, unless it wants the body."""
+    before = len(httpd.control.calls())
+    with Http2(httpd.address, host) as h2:
+        httpd.control.block("claim")
+        stream = h2.start("/rwrite/watched", key="k1", body=b"1")
+        env.until(lambda: ["claim", "blocked"] in httpd.control.calls()[before:], "the claim")
+        h2.reset_stream(stream)
+        httpd.control.behave()
+        env.until(lambda: origin.executions("/watched") == 1, "the handler runs")
 
 
 def test_reset_while_the_record_is_written(api, origin, httpd, h2):
