@@ -127,6 +127,12 @@ static const char *of_replicas(const idem_redis *store, const idem_redis_facts *
         return apr_psprintf(pool, "wait=%d,%d, and %d replica%s connected: until there are more, guarded requests fail",
                             store->wait_replicas, store->wait_ms, facts->replicas,
                             facts->replicas == 1 ? " is" : "s are");
+    if (store->wait_replicas && store->wait_replicas < facts->replicas)
+        return apr_psprintf(
+            pool,
+            "wait=%d,%d, and %d replicas: a failover to one that has not confirmed can lose claims, and "
+            "those operations can run again: wait for all that may become the primary",
+            store->wait_replicas, store->wait_ms, facts->replicas);
     if (!store->wait_replicas && (facts->replicas > 0 || store->primary))
         return "without wait=N,MS a failover can lose the latest claims, and those operations can run again";
     return NULL;

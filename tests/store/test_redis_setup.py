@@ -37,12 +37,13 @@ def test_setup_is_read_and_said(tmp_path, drive, options, flags, said):
 
 
 def test_replicas_and_who_waits_for_them(tmp_path, drive):
-    servers, sentinels = start_group(tmp_path, replicas=1, sentinels=1, options=ALWAYS)
+    servers, sentinels = start_group(tmp_path, replicas=2, sentinels=1, options=ALWAYS)
     try:
         assert "without wait=N,MS a failover can lose the latest claims" in warning_of(drive, servers[0].url())[1]
         assert "without wait=N,MS" in warning_of(drive, sentinels[0].url())[1]
-        assert warning_of(drive, servers[0].url(), "wait=1,100")[1] == "none"
-        assert "wait=2,100, and 1 replica is connected" in warning_of(drive, servers[0].url(), "wait=2,100")[1]
+        assert warning_of(drive, servers[0].url(), "wait=2,100")[1] == "none"
+        assert "wait=1,100, and 2 replicas: a failover to one that has not" in warning_of(drive, servers[0].url(), "wait=1,100")[1]
+        assert "wait=3,100, and 2 replicas are connected" in warning_of(drive, servers[0].url(), "wait=3,100")[1]
         refused = drive(servers[1].url()).ask("open")
         assert refused.status != "SUCCESS" and "Redis is a replica at that address" in refused.why
     finally:
