@@ -133,6 +133,12 @@ apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGE
     return idem_digest_peek_with(hash->digest, held, out);
 }
 
+apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
+{
+    *bytes = hash->normalised;
+    return idem_digest_peek_with(hash->digest, idem_blob_of(NULL, 0), out);
+}
+
 /* ---- the boundary in the Content-Type ---------------------------------------------------------------------------- */
 
 #define TYPE "multipart/form-data"

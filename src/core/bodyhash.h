@@ -31,6 +31,9 @@ apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
  */
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
+/* The same for a body of which no more will be read: where a delimiter was cut, as far as every boundary goes with it. */
+apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
+
 /*
  * The boundary parameter of a multipart/form-data Content-Type (NULL where there is none), unquoted, in pool; NULL if
  * it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value

@@ -117,13 +117,20 @@ static idem_likeness compare_with_whole(const idem_print *kept, const idem_print
 /* The kept body was hashed as far as its handler read it; what followed is known by the declared length alone. */
 static idem_likeness compare_with_beginning(const idem_print *kept, const idem_print *mine)
 {
-    if (mine->declared != kept->declared)
-        return IDEM_DIFFERENT;
     if (mine->hashed == kept->hashed)
         return same_if(idem_equal_ct(mine->body, kept->body, sizeof kept->body));
     if (mine->hashed < kept->hashed && (mine->body_flags & IDEM_BODY_WHOLE))
         return IDEM_DIFFERENT; /* it ended before what the first one had at least */
     return IDEM_INCOMPARABLE;
+}
+
+/* Does what mine declares say enough, whatever its bytes are? Of a whole body the bytes themselves say it. */
+static int lengths_differ(const idem_print *kept, const idem_print *mine)
+{
+    if (!(kept->body_flags & IDEM_BODY_WHOLE))
+        return mine->declared != kept->declared;
+    return !(mine->body_flags & IDEM_BODY_WHOLE) && mine->declared != IDEM_LENGTH_UNKNOWN &&
+           mine->declared != kept->hashed;
 }
 
 idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *mine)
@@ -132,7 +139,11 @@ idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *
 
     if (!(either & IDEM_BODY_USED))
         return IDEM_SAME;
-    if (!(both & IDEM_BODY_USED) || !(both & IDEM_BODY_KNOWN))
+    if (!(both & IDEM_BODY_USED) || !(kept->body_flags & IDEM_BODY_KNOWN))
+        return IDEM_INCOMPARABLE;
+    if (lengths_differ(kept, mine))
+        return IDEM_DIFFERENT;
+    if (!(mine->body_flags & IDEM_BODY_KNOWN))
         return IDEM_INCOMPARABLE;
     return kept->body_flags & IDEM_BODY_WHOLE ? compare_with_whole(kept, mine) : compare_with_beginning(kept, mine);
 }

@@ -48,7 +48,8 @@ idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *
 /*
  * The bodies, where both prints use them. mine must have been hashed over kept->hashed bytes or, both whole, may have
  * any length. kept whole: mine must be whole, of that length and digest. kept in part: the same declared length and
- * digest. IDEM_INCOMPARABLE if either is not KNOWN, or the hashed lengths do not allow a verdict.
+ * digest. A declared length that kept's was not is enough to differ, and mine need not be KNOWN then. IDEM_INCOMPARABLE if
+ * either is not KNOWN, or the hashed lengths do not allow a verdict.
  */
 idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *mine);
 

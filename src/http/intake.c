@@ -210,6 +210,18 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
     return status; /* AP_FILTER_ERROR: HTTP_IN has sent its own error page already */
 }
 
+/*
+ * HTTP_IN refuses a body over LimitRequestBody at the first read, but a body that is not read ahead is first read by a handler that
+ * has begun. What goes to a proxy is not limited.
+ */
+static int over_limit(request_rec *r, apr_uint64_t declared)
+{
+    apr_off_t limit = ap_get_limit_req_body(r);
+    int proxied = r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
+
+    return limit > 0 && !proxied && declared > (apr_uint64_t)limit;
+}
+
 int idem_intake_prefetch(idem_txn *txn)
 {
     idem_intake *intake = txn->intake;
@@ -217,8 +229,10 @@ int idem_intake_prefetch(idem_txn *txn)
     apr_uint64_t declared = declared_length(txn->r);
     apr_status_t rv = APR_SUCCESS;
 
-    if (txn->detecting || (declared != IDEM_LENGTH_UNKNOWN && declared > limit))
+    if (txn->detecting)
         return OK;
+    if (declared != IDEM_LENGTH_UNKNOWN && declared > limit)
+        return over_limit(txn->r, declared) ? input_failed(txn, APR_ENOSPC) : OK;
     while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
         rv = read_piece(intake, PIECE);
     if (rv == APR_SUCCESS)
@@ -239,7 +253,8 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
         return APR_SUCCESS;
     if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
-    rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+    rv = intake->whole ? idem_bodyhash_peek(intake->hash, print->body, &print->hashed)
+                       : idem_bodyhash_peek_cut(intake->hash, print->body, &print->hashed);
     if (rv == APR_SUCCESS)
         print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
     return rv;

@@ -3,8 +3,9 @@
  *
  * Loaded by the private servers of tests/http, never by anybody else. SetHandler idem-origin. It is to tests/http/origins what a
  * handler of an httpd module is to a script: the same ledger, the same gates (tests/http/origin.py), the same parts=, size= and
- * body= in the query; ORIGIN_STAGE in its environment is the tests' directory. It stops writing as soon as a write fails, as
- * handlers do that look at the connection, and then leaves no PATH.end in the ledger.
+ * body= in the query, and read=, the bytes of its request that it reads, all by default; ORIGIN_STAGE in its environment is the
+ * tests' directory. It stops writing as soon as a write fails, as handlers do that look at the connection, and then leaves no
+ * PATH.end in the ledger.
  */
 #include <httpd.h>
 #include <http_config.h>
@@ -65,6 +66,25 @@ static const char *argument(request_rec *r, const char *name, const char *otherw
     return otherwise;
 }
 
+/* What is not asked for stays where it is. */
+static void read_body(request_rec *r)
+{
+    const char *most = argument(r, "read", NULL);
+    apr_off_t left = most ? atoi(most) : 0, length;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    if (!most)
+        ap_discard_request_body(r);
+    while (left > 0 && ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, left) == APR_SUCCESS) {
+        if (APR_BRIGADE_EMPTY(bb) || APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb)) ||
+            apr_brigade_length(bb, 1, &length) != APR_SUCCESS)
+            break;
+        left -= length;
+        apr_brigade_cleanup(bb);
+    }
+    apr_brigade_destroy(bb);
+}
+
 static const char *body_of(request_rec *r, const char *id)
 {
     int size = atoi(argument(r, "size", "0"));
@@ -107,7 +127,7 @@ static int origin_handler(request_rec *r)
         return HTTP_NOT_FOUND;
     id = apr_psprintf(r->pool, "%" APR_UINT64_T_HEX_FMT, number);
     enter_in_ledger(r, path, id);
-    ap_discard_request_body(r);
+    read_body(r);
     pass_gate(r, path);
     r->status = atoi(argument(r, "status", "201"));
     ap_set_content_type(r, "application/json");

@@ -201,6 +201,13 @@ static const struct {
     {{UK, 5, 9, 'a'}, {UK, 4, 9, 'b'}, IDEM_INCOMPARABLE},
     {{UK, 5, 9, 'a'}, {UK, 6, 9, 'b'}, IDEM_INCOMPARABLE},
     {{UK, 5, NO_LENGTH, 'a'}, {UKW, 6, NO_LENGTH, 'b'}, IDEM_INCOMPARABLE},
+    /* nothing of mine was read: its declared length may be enough */
+    {{UKW, 5, 5, 'a'}, {U, 0, 9, 0}, IDEM_DIFFERENT},
+    {{UKW, 5, NO_LENGTH, 'a'}, {U, 0, 9, 0}, IDEM_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {U, 0, NO_LENGTH, 0}, IDEM_INCOMPARABLE},
+    {{UK, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {U, 0, 9, 0}, IDEM_INCOMPARABLE},
+    {{U, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_INCOMPARABLE},
 };
 
 static idem_print print_with(const body *b)
