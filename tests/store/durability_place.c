@@ -237,6 +237,38 @@ static void two_instances_case(kit *k)
     kit_alone(k, two_instances_job, NULL);
 }
 
+/* A process that forks while it is attached: what the child inherits is its parent's, and it attaches for itself. */
+static void forking_job(worker *w)
+{
+    kit_name slot = kit_slot(FAMILY, 25), token = kit_token(FAMILY, 25);
+    apr_uint64_t mine = w->store->owner;
+    idem_store *own;
+    const char *why = NULL;
+    pid_t pid;
+
+    EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
+    pid = fork();
+    if (pid == 0) {
+        w->k->driver->detach(w->store); /* must leave the parent's alone */
+        EXPECT(w, w->k->driver->configure(&own, w->k->env, w->k->rest, options, w->pool, &why), APR_SUCCESS);
+        EXPECT(w, w->k->driver->attach(own, w->pool, &why), APR_SUCCESS);
+        CHECK(w->k, own->owner != mine);
+        w->store = own;
+        EXPECT(w, kit_takeover(w, &slot, &token, &slot), IDEM_EALIVE);
+        w->k->driver->detach(own);
+        _exit(0);
+    }
+    kit_join(w->k, pid);
+    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+}
+
+static void forking_case(kit *k)
+{
+    disk_use(k, "place-fork", options);
+    disk_open_well(k);
+    kit_alone(k, forking_job, NULL);
+}
+
 /* Removed while the server runs: whoever starts then must not make one of its own. */
 static void removed_case(kit *k)
 {
@@ -365,6 +397,7 @@ const kit_case durability_cases_place[] = {
     {"options out of bounds are refused with their bounds", 0, options_case},
     {"an old generation follows a new one that made the store larger", 0, larger_case},
     {"two instances of one directory share it in one process", 0, two_instances_case},
+    {"a forked child attaches for itself and leaves its parent's alone", 0, forking_case},
     {"a store that was removed is not made anew by a child", 0, removed_case},
     {"sync=off is marked while in use and clean after a stop", 0, mark_case},
     {"sync=off and another boot: the file is set aside", 0, unclean_case},
