@@ -158,7 +158,8 @@ class Httpd:
             with contextlib.suppress(TimeoutError):
                 env.until(lambda: at_once or not self.sockets(), "connections are closed", 1)
             for child in self.children():
-                os.kill(child, signal.SIGCONT)  # a stopped one could not obey
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGCONT)  # a stopped one could not obey
             self.process.terminate()
             try:
                 self.process.wait(env.CLIENT_TIMEOUT)
