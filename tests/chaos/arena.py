@@ -51,7 +51,7 @@ class Disk:
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0755", "idem-chaos", self.root],
                               capture_output=True, text=True)
         if done.returncode:
-            self.missing = f"the disk is not filled: {done.stderr.strip()}"
+            self.missing = f"the disk is not filled: {done.stderr.splitlines()[0]}"
 
     def fill(self):
         with open(self.root / "ballast", "ab", buffering=0) as ballast, contextlib.suppress(OSError):
