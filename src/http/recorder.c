@@ -260,7 +260,7 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
             take_data(txn, f, b);
     }
     apr_brigade_cleanup(in);
-    if (streams(txn) && rec->flowing && !rec->eos && !rec->broken)
+    if (streams(txn) && rec->flowing && !rec->broken)
         flush(txn, f); /* what a handler hands on is meant to be seen, also where it does not say so (mod_proxy_fcgi) */
     keep_going(rec, f->c);
     if ((rec->eos || rec->broken) && txn->inside != f->r)
