@@ -53,7 +53,7 @@ endif
 HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)
 STEST_SRC := $(wildcard tests/store/*.c)
-CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c)
+CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c tests/fuzz/*.c)
 
 CORE_INC  := -Iinclude -Isrc/core
 STORE_INC := $(CORE_INC) -Isrc/store
@@ -77,6 +77,7 @@ $(BUILD)/mod_idempotency.so: $(MODULE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
 
+$(BUILD)/tests/fuzz/%.o: INC = $(STORE_INC) -Isrc/http
 $(BUILD)/src/core/%.o $(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
 $(BUILD)/src/store/%.o $(BUILD)/tests/store/%.o: INC = $(STORE_INC)
 $(BUILD)/src/store/driver_socach%.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)

@@ -1,7 +1,7 @@
 # What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
 
 .PHONY: check unit conformance conformance-httpd durability servers model integration test
-check: all unit conformance durability model warnings lint install-check
+check: all unit conformance durability model warnings lint install-check fuzz-replay
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
 # Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
@@ -158,6 +158,39 @@ asan:
 	+UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) BUILD=$(BUILD)/asan $(STRICT) \
 	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit conformance
 ## make asan          unit and conformance under AddressSanitizer and UndefinedBehaviorSanitizer
+
+# tests/fuzz: the same targets replay their corpora (gcc) and search for more (libFuzzer, which is clang's).
+.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan
+ASAN         := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SECONDS ?= 30
+FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
+FUZZ_LINK    ?=
+FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
+$(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(BUILD)/src/http/control.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(OFFLINE_LIBS)
+fuzz-programs: $(FUZZERS)
+	@for target in $(FUZZ); do $(BUILD)/fuzz_$$target $$(find tests/fuzz/corpus/$$target -type f | sort) || exit 1; done
+fuzz-run: $(FUZZERS)
+	@for target in $(FUZZ); do mkdir -p $(BUILD)/corpus/$$target; echo "fuzz $$target"; \
+	    $(BUILD)/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 -artifact_prefix=$(BUILD)/ \
+	        $(BUILD)/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
+fuzz-replay:
+	+@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' fuzz-programs
+fuzz:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz $(STRICT) CC=$(CLANG) SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+	    FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer fuzz-run
+## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30); make fuzz-replay: their corpora, sanitized
+
+# httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed there.
+integration-asan:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' all $(TEST_MODULES:$(BUILD)/%=$(BUILD)/asan/%)
+	@IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
+	    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
+	    $(PYTEST) tests/http $(PYTEST_ARGS)
+## make integration-asan  tests/http on event with the module under both sanitizers inside httpd (PYTEST_ARGS="-k replay")
 
 tsan:
 	+$(MAKE) BUILD=$(BUILD)/tsan $(STRICT) SAN='-fsanitize=thread' conformance

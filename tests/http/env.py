@@ -2,7 +2,8 @@
 Where things are and how they are waited for: the only file that knows the machine.
 
 IDEM_MPM chooses event (default), worker or prefork; IDEM_MODULE another build of the module; IDEM_TEST_HTTPD=host:port
-aims the tests at a server that somebody else starts (README.md).
+aims the tests at a server that somebody else starts (README.md). IDEM_PRELOAD names libraries that httpd is started
+with: the run-time libraries of sanitizers, which a program that was built without them must have first.
 """
 import os
 import pathlib
@@ -15,6 +16,7 @@ MODULE = pathlib.Path(os.environ.get("IDEM_MODULE", REPO / "build" / "mod_idempo
 TEST_MODULE = MODULE.parent / "mod_idem_test.so"
 MPM = os.environ.get("IDEM_MPM", "event")
 FOREIGN = os.environ.get("IDEM_TEST_HTTPD")
+PRELOAD = {"LD_PRELOAD": os.environ["IDEM_PRELOAD"]} if "IDEM_PRELOAD" in os.environ else {}
 ROOT = os.geteuid() == 0
 USER = "www-data" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
 KINDS = ["cgi", "fpm", "proxy"] + (["php"] if MPM == "prefork" else [])
