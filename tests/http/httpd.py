@@ -118,7 +118,7 @@ class Httpd:
 
     def check_config(self):
         """configtest: its exit code and what it said."""
-        done = subprocess.run(self.command("-t"), capture_output=True, text=True)
+        done = subprocess.run(self.command("-t"), capture_output=True, text=True, env=dict(os.environ, **env.PRELOAD))
         return done.returncode, done.stderr
 
     def answers(self):
@@ -133,7 +133,7 @@ class Httpd:
         else:
             self.output = open(self.root / "output", "a+")
             self.process = subprocess.Popen(self.command(), start_new_session=True, stderr=self.output, stdout=self.output,
-                                            env=dict(os.environ, TMPDIR=str(self.root / "tmp")))
+                                            env=dict(os.environ, TMPDIR=str(self.root / "tmp"), **env.PRELOAD))
             env.until(lambda: self.process.poll() is not None or self.ready(), "httpd is ready")
             assert self.process.poll() is None, f"httpd did not start: {self.said()}"
         self.stage.servers.append(self)
