@@ -92,6 +92,22 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
                 : APR_SUCCESS;
 }
 
+static int is_proxied(const request_rec *r)
+{
+    return r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
+}
+
+/*
+ * With any filter but the protocol's in the way mod_proxy does not trust a declared length, and stores the whole body before it
+ * sends any of it (mod_proxy_http.c, RB_SPOOL_CL). Ours changes no byte: there it counts itself among the protocol's. Not for
+ * chunks, whose trailers httpd reads from the first of those.
+ */
+static void let_stream(request_rec *r, ap_filter_t *f)
+{
+    if (is_proxied(r) && declared_length(r) != IDEM_LENGTH_UNKNOWN && f->next == r->proto_input_filters)
+        r->proto_input_filters = f;
+}
+
 void idem_intake_join(idem_txn *txn, request_rec *r)
 {
     ap_filter_t *f;
@@ -99,7 +115,10 @@ void idem_intake_join(idem_txn *txn, request_rec *r)
     for (f = r->input_filters; f; f = f->next)
         if (f->frec == intake_handle && f->ctx == txn->intake)
             break;
-    txn->intake->filter = f ? f : ap_add_input_filter_handle(intake_handle, txn->intake, r, r->connection);
+    if (!f)
+        f = ap_add_input_filter_handle(intake_handle, txn->intake, r, r->connection);
+    let_stream(r, f);
+    txn->intake->filter = f;
 }
 
 /* ---- reading ahead -------------------------------------------------------------------------------------------------- */
@@ -217,9 +236,8 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
 static int over_limit(request_rec *r, apr_uint64_t declared)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
-    int proxied = r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
 
-    return limit > 0 && !proxied && declared > (apr_uint64_t)limit;
+    return limit > 0 && !is_proxied(r) && declared > (apr_uint64_t)limit;
 }
 
 int idem_intake_prefetch(idem_txn *txn)
