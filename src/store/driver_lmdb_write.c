@@ -10,8 +10,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <sys/statvfs.h>
+
 /* A claim that meets a full store makes a little room and tries again. */
 #define SWEEP_FOR_CLAIM 32
+
+/* A file system with fewer free blocks is full for whoever wanted to write more. */
+#define FEW_BLOCKS 16
 
 /* What each operation works with. */
 typedef struct work {
@@ -164,6 +169,17 @@ static int no_room(int rc)
     return rc == MDB_MAP_FULL || rc == MDB_TXN_FULL || rc == ENOSPC || rc == EDQUOT;
 }
 
+/* LMDB says EIO for a short write too (mdb_page_flush), and a short write is what a full file system gives. */
+static int commit(lmdb_base *base, MDB_txn *txn)
+{
+    struct statvfs room;
+    int rc = mdb_txn_commit(txn);
+
+    if (rc == EIO && statvfs(base->dir, &room) == 0 && room.f_bavail < FEW_BLOCKS)
+        return ENOSPC;
+    return rc;
+}
+
 /*
  * Ends txn with all of them done, or with nothing done and LMDB's code. After a failed commit LMDB may refuse to go
  * on; it says so when the next transaction begins.
@@ -184,7 +200,7 @@ static int finish(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int count)
         return rc;
     }
     idem_lmdb_advance(base, ops, count, LMDB_COMMITTING);
-    return mdb_txn_commit(txn);
+    return commit(base, txn);
 }
 
 static int transact(lmdb_base *base, lmdb_op **ops, int count)
