@@ -1,6 +1,7 @@
 """IdempotencySecret: what the store holds is nobody's to read, alter or move; seals are exchanged while the server runs."""
 import pytest
 
+import env
 from client import Api
 from raw_store import HEAD, MARK, RawStore
 from secrets_of_tests import SEALS, SLOT, write_secret
@@ -8,6 +9,13 @@ from secrets_of_tests import SEALS, SLOT, write_secret
 STORES = ["lmdb"]
 CONFIG = "IdempotencySecret file:{root}/secret\n"
 SECRET_PAY = "/pay?status=207&header=X-Account:+nobody-reads-this&body=a-body-that-nobody-reads"
+
+
+def new_generation(server):
+    """A graceful restart, and the end of everybody who knows only what was said before it."""
+    old = set(server.children())
+    server.graceful()
+    env.until(lambda: not old & set(server.children()), "the old generation has ended")
 
 
 @pytest.fixture
@@ -143,7 +151,7 @@ def test_seal_is_exchanged_step_by_step(server, api, origin):
     for number, seals in enumerate(STEPS):
         if number:
             write_secret(server, *seals)
-            server.graceful()
+            new_generation(server)
         first[f"k{number}"] = api.post(SECRET_PAY, key=f"k{number}")
         readable = list(first) if "old" in seals else ["k2", "k3"]
         assert len(readable) >= 1
@@ -158,7 +166,7 @@ def test_seal_that_is_dropped_too_early_loses_answers_and_no_guarantee(server, a
     expect_log(11)
     api.post("/pay", key="k1")
     write_secret(server, "new")
-    server.graceful()
+    new_generation(server)
     assert api.post("/pay", key="k1").problem == (409, "outcome-unknown")
     assert origin.executions("/pay") == 1
 
@@ -168,7 +176,7 @@ def test_seal_that_is_dropped_too_early_loses_answers_and_no_guarantee(server, a
 class TestTwoGenerations:
     def test_new_one_reads_what_the_old_one_seals(self, server, api, origin, before, after):
         write_secret(server, *before)
-        server.graceful()
+        new_generation(server)
         with origin.hold("/pay") as held:
             first = api.post_async(SECRET_PAY, key="k1")
             held.wait_until_entered()
@@ -183,7 +191,7 @@ class TestTwoGenerations:
     def test_old_one_reads_what_the_new_one_seals(self, server, api, origin, before, after):
         """Its request is still being uploaded when the new generation executes the same one."""
         write_secret(server, *before)
-        server.graceful()
+        new_generation(server)
         with api.connect() as slow:
             slow.send(api.head("POST", SECRET_PAY, ['Idempotency-Key: "k1"', "Content-Length: 1", "Expect: 100-continue"]))
             assert slow.sock.recv(100).startswith(b"HTTP/1.1 100")  # it is being read
