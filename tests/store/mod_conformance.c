@@ -84,6 +84,6 @@ static void register_hooks(apr_pool_t *pool)
 
 static const command_rec commands[] = {AP_INIT_TAKE123("IdemConformance", set_url, NULL, RSRC_CONF,
                                                        "store URL, rounds of the races, part of the cases' names"),
-                                       {NULL}};
+                                       {.name = NULL}};
 
 AP_DECLARE_MODULE(idem_conformance) = {STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, commands, register_hooks, 0};
