@@ -5,6 +5,7 @@ A module of tests says CONFIG (more configuration, with {stage} and {root} for t
 modules of httpd) where it needs them.
 """
 import itertools
+import signal
 import tempfile
 
 import pytest
@@ -19,6 +20,7 @@ HOST_NUMBERS = itertools.count(1)
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))  # servers are stopped then, too
     config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
 
 

@@ -137,7 +137,7 @@ class Httpd:
         self.begin, first = self.log.size(), self.process is None
         if env.FOREIGN:
             print("\nstart it now:", *self.command("-X"), file=sys.stderr)
-            env.until(self.ready, "your server answers", 600)
+            env.until(self.serves, "your server answers", 600)
         else:
             self.output = open(self.root / "output", "a+")
             self.process = subprocess.Popen(self.command(), start_new_session=True, stderr=self.output, stdout=self.output,
@@ -154,6 +154,12 @@ class Httpd:
 
     def ready(self):
         return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
+
+    def serves(self):
+        """Has it answered a request? With -X httpd does not log that it is ready."""
+        with contextlib.suppress(OSError), socket.create_connection(self.address, env.CLIENT_TIMEOUT) as probe:
+            probe.sendall(b"OPTIONS * HTTP/1.0\r\n\r\n")
+            return bool(probe.recv(1))
 
     def said(self):
         """Everything on its way to a refused start."""
