@@ -150,14 +150,9 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
 /* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */
 static int short_of_declared(const idem_txn *txn, request_rec *r)
 {
-    const char *field = apr_table_get(r->headers_out, "Content-Length");
-    apr_off_t declared;
+    apr_off_t declared = idem_recorder_declared(r);
 
-    if (!field)
-        field = apr_table_get(r->err_headers_out, "Content-Length");
-    if (!field || AP_STATUS_IS_HEADER_ONLY(r->status) || !ap_parse_strict_length(&declared, field))
-        return 0;
-    return txn->recorder->length != declared;
+    return declared >= 0 && !AP_STATUS_IS_HEADER_ONLY(r->status) && txn->recorder->length != declared;
 }
 
 /*

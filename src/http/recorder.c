@@ -38,11 +38,6 @@ void idem_recorder_join(idem_txn *txn, request_rec *r)
     ap_add_output_filter_handle(recorder_handle, txn, r, r->connection);
 }
 
-apr_off_t idem_recorder_length(const idem_txn *txn)
-{
-    return txn->recorder ? txn->recorder->length : 0;
-}
-
 /* ---- collecting ----------------------------------------------------------------------------------------------------- */
 
 /*
@@ -83,7 +78,7 @@ void idem_recorder_capture(idem_txn *txn, request_rec *r)
     idem_response_of(txn, r, &rec->response);
 }
 
-static apr_off_t declared_by(request_rec *r)
+apr_off_t idem_recorder_declared(request_rec *r)
 {
     const char *field = apr_table_get(r->headers_out, "Content-Length");
     apr_off_t length;
@@ -138,7 +133,7 @@ static int streams(const idem_txn *txn)
 static void begin_flow(idem_txn *txn, ap_filter_t *f)
 {
     txn->recorder->flowing = 1;
-    txn->recorder->declared = declared_by(f->r);
+    txn->recorder->declared = idem_recorder_declared(f->r);
     txn->recorder->last = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
     idem_recorder_capture(txn, f->r);
     if (streams(txn))

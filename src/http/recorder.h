@@ -26,7 +26,4 @@ int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv);
 /* Is status one of IdempotencyReleaseStatus? */
 int idem_is_release_status(const idem_txn *txn, int status);
 
-/* How much of a response is held (for tests and logs). */
-apr_off_t idem_recorder_length(const idem_txn *txn);
-
 #endif

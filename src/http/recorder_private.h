@@ -27,6 +27,9 @@ struct idem_recorder {
 /* Takes the response's head, once, before anything is passed on. */
 void idem_recorder_capture(idem_txn *txn, request_rec *r);
 
+/* The Content-Length that r's handler declared, -1 for none. */
+apr_off_t idem_recorder_declared(request_rec *r);
+
 /* The end of a page that httpd made of an error status after the handler's return. Settles it and lets it go. */
 apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f);
 
