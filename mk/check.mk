@@ -150,7 +150,7 @@ $(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags
 
 # ---- slower tools -----------------------------------------------------------------------------------------------------------
 
-.PHONY: asan tsan valgrind tidy cppcheck coverage
+.PHONY: asan tsan valgrind analyze fanalyzer tidy cppcheck coverage
 # Each has a build folder of its own, below this one.
 STRICT := HARDEN= CFLAGS='-O1 -g -fno-omit-frame-pointer'
 
@@ -200,16 +200,23 @@ valgrind: $(UNITS) $(BUILD)/conformance
 	@tests/lint/run-each -w 'valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite' $(UNITS)
 ## make valgrind      unit tests under valgrind
 
+# Each finding is an error; what is left out stands in .clang-tidy or here, with its reason.
+analyze: fanalyzer tidy cppcheck
+## make analyze       gcc -fanalyzer, clang-tidy, cppcheck: no findings
+
+fanalyzer:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/analyzed CC=gcc CFLAGS='-O2 -g -fanalyzer' WERROR=-Werror all && \
+	    echo "fanalyzer: 0 findings"
 tidy:
-	clang-tidy --quiet $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE
-## make tidy          clang-tidy with the checks of .clang-tidy
+	@clang-tidy --quiet $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE 2>&1 | \
+	    { ! grep -v 'warnings generated'; } && echo "tidy: 0 findings"
 
 # config.c returns a sentence that a setter made, not a part of the layer that the setter filled.
 cppcheck:
-	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
+	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=returnDanglingLifetime:src/http/config.c '-DAPR_STRINGIFY(n)=#n' \
-	    --error-exitcode=1 -Iinclude -Isrc/core -Isrc/store -Isrc/http $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC)
-## make cppcheck      cppcheck's opinion
+	    --error-exitcode=1 -Iinclude -Isrc/core -Isrc/store -Isrc/http $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) && echo "cppcheck: 0 findings"
+## make fanalyzer     gcc's; make tidy: clang-tidy with the checks of .clang-tidy; make cppcheck
 
 coverage:
 	+$(MAKE) BUILD=$(BUILD)/coverage HARDEN= CFLAGS='-O0 -g' SAN=--coverage unit

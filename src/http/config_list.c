@@ -48,7 +48,7 @@ static void drop(const idem_option *option, apr_array_header_t *list, const void
     if (i < 0)
         return;
     char *at = list->elts + i * list->elt_size;
-    memmove(at, at + list->elt_size, (apr_size_t)((list->nelts - i - 1) * list->elt_size));
+    memmove(at, at + list->elt_size, (apr_size_t)(list->nelts - i - 1) * (apr_size_t)list->elt_size);
     list->nelts--;
 }
 

@@ -388,10 +388,10 @@ static apr_status_t hand_out(idem_intake *intake, apr_bucket_brigade *bb, ap_inp
     for (b = APR_BRIGADE_FIRST(intake->kept); b != end && b != APR_BRIGADE_SENTINEL(intake->kept);) {
         apr_bucket *next = APR_BUCKET_NEXT(b), *give = b;
 
-        if (mode == AP_MODE_SPECULATIVE)
-            rv = apr_bucket_copy(b, &give);
-        else
+        if (mode != AP_MODE_SPECULATIVE)
             APR_BUCKET_REMOVE(b);
+        else if ((rv = apr_bucket_copy(b, &give)) != APR_SUCCESS)
+            return rv;
         APR_BRIGADE_INSERT_TAIL(bb, give);
         b = next;
     }
