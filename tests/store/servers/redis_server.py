@@ -1,5 +1,6 @@
 """
-Private Redis servers and sentinels, from the installed redis-server: own folder, own port on loopback, own process.
+Private Redis servers and sentinels, from the installed redis-server: own folder, own port (on loopback, or the address
+that is given), own process.
 
     with Redis(folder) as redis: redis.url()
     with Redis(folder / "a") as a, Redis(folder / "b", replica_of=a) as b, Sentinel(folder / "s", a) as s: s.url()
@@ -40,8 +41,8 @@ def die_with_parent():
 class Redis:
     """options are redis-server's own: "--appendonly", "yes". Without any, nothing is kept on disk."""
 
-    def __init__(self, folder, *options, replica_of=None, password=None):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder, *options, replica_of=None, password=None, address="127.0.0.1"):
+        self.address, self.folder = address, pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.port, self.password, self.process = free_port(), password, None
         self.socket = self.folder / "redis.sock"
@@ -49,10 +50,10 @@ class Redis:
         if password:
             self.options += ["--requirepass", password, "--masterauth", password]
         if replica_of:
-            self.options += ["--replicaof", "127.0.0.1", str(replica_of.port), "--repl-diskless-sync-delay", "0"]
+            self.options += ["--replicaof", replica_of.address, str(replica_of.port)]
 
     def command(self):
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+        return ["redis-server", "--port", str(self.port), "--bind", self.address, "--unixsocket", str(self.socket),
                 "--unixsocketperm", "777", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0",
                 "--repl-ping-replica-period", "1", *self.options]
 
@@ -70,8 +71,8 @@ class Redis:
     def cli(self, *words, check=True):
         """What redis-cli prints; an error of the server's is ours unless check is False."""
         login = ["-a", self.password, "--no-auth-warning"] if self.password else []
-        done = subprocess.run(["redis-cli", "-e", "-p", str(self.port), *login, *words], capture_output=True, text=True,
-                              timeout=PATIENCE, errors="backslashreplace")
+        done = subprocess.run(["redis-cli", "-e", "-h", self.address, "-p", str(self.port), *login, *words],
+                              capture_output=True, text=True, timeout=PATIENCE, errors="backslashreplace")
         assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
         return (done.stdout or done.stderr).strip()
 
@@ -80,7 +81,7 @@ class Redis:
         return lines.get(field, "").strip()
 
     def url(self, user="", db=None):
-        return f"redis://{user}127.0.0.1:{self.port}" + (f"/{db}" if db is not None else "")
+        return f"redis://{user}{self.address}:{self.port}" + (f"/{db}" if db is not None else "")
 
     def unix_url(self):
         return f"redis+unix:{self.socket}"
@@ -128,11 +129,11 @@ class Sentinel(Redis):
     """Watches a primary, under the name "main"; the first that is started tells the others about its replicas."""
 
     def __init__(self, folder, primary, quorum=1, down_after_ms=500):
-        super().__init__(folder)
+        super().__init__(folder, address=primary.address)
         self.conf = self.folder / "sentinel.conf"
         password = f"sentinel auth-pass main {primary.password}\n" if primary.password else ""
-        self.conf.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
-                             f"sentinel monitor main 127.0.0.1 {primary.port} {quorum}\n{password}"
+        self.conf.write_text(f"port {self.port}\nbind {self.address}\ndir {self.folder}\n"
+                             f"sentinel monitor main {self.address} {primary.port} {quorum}\n{password}"
                              f"sentinel down-after-milliseconds main {down_after_ms}\n"
                              "sentinel failover-timeout main 3000\nsentinel parallel-syncs main 2\n")
 
@@ -148,15 +149,16 @@ class Sentinel(Redis):
               "the sentinel knows the replicas")
 
     def url(self, *others, user="", db=None):
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in (self, *others))
+        hosts = ",".join(f"{one.address}:{one.port}" for one in (self, *others))
         return f"redis-sentinel://{user}{hosts}/main" + (f"/{db}" if db is not None else "")
 
 
-def start_group(folder, replicas=1, sentinels=1, options=(), password=None):
-    """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started."""
-    servers = [Redis(folder / "primary", *options, password=password).start()]
+def start_group(folder, replicas=1, sentinels=1, options=(), **more):
+    """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started.
+    more: password, address."""
+    servers = [Redis(folder / "primary", *options, **more).start()]
     for i in range(replicas):
-        servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0], password=password).start())
+        servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0], **more).start())
     servers[0].await_replicas(replicas)
     watchers = [Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1).start() for i in range(sentinels)]
     for watcher in watchers:
