@@ -26,6 +26,11 @@ FAULT = re.compile(r"^\[[^]]*\] \[\w*:(warn|error|crit|alert|emerg)\].* IDEM\d+|
 TEMPLATE = env.REPO / "tests/http/httpd.conf.in"
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]
+
+
 class Log:
     def __init__(self, path):
         self.path, self.position = path, 0
@@ -81,9 +86,19 @@ class Control:
         return [line.split()[:2] for line in lines if not line.startswith("sweep") and not line.endswith(MARK)]
 
 
+class Here:
+    """Where a server runs: on this machine as it is. farm.py has other places."""
+
+    address, prefix, environment = "127.0.0.1", [], {}
+
+    @staticmethod
+    def main_process(started):
+        return started.pid
+
+
 class Httpd:
-    def __init__(self, stage, config="", store="lmdb", modules=()):
-        self.stage, self.store, self.modules = stage, store, list(modules)
+    def __init__(self, stage, config="", store="lmdb", modules=(), place=Here):
+        self.stage, self.store, self.modules, self.place = stage, store, list(modules), place
         self.root = stage.root / f"httpd{len(list(stage.root.glob('httpd*')))}"
         for folder, mode in (("run", 0o755), ("tmp", 0o777)):
             (self.root / folder).mkdir(parents=True)
@@ -92,7 +107,7 @@ class Httpd:
         self.log = Log(self.root / "error.log")
         self.process = None
         self.control = Control(self.root / "control") if store.startswith("wrap:{root}/control,") else None
-        host, port = (env.FOREIGN or "127.0.0.1:0").rsplit(":", 1)
+        host, port = (env.FOREIGN or f"{place.address}:0").rsplit(":", 1)
         with socket.socket() as probe:  # the kernel's choice stays free for a while after this
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, int(port)))
@@ -140,8 +155,9 @@ class Httpd:
             env.until(self.serves, "your server answers", 600)
         else:
             self.output = open(self.root / "output", "a+")
-            self.process = subprocess.Popen(self.command(), start_new_session=True, stderr=self.output, stdout=self.output,
-                                            env=dict(os.environ, TMPDIR=str(self.root / "tmp"), **env.PRELOAD))
+            environment = {**os.environ, "TMPDIR": str(self.root / "tmp"), **env.PRELOAD, **self.place.environment}
+            self.process = subprocess.Popen([*self.place.prefix, *self.command()], start_new_session=True,
+                                            stderr=self.output, stdout=self.output, env=environment)
             env.until(lambda: self.process.poll() is not None or self.ready(), "httpd is ready")
             assert self.process.poll() is None, f"httpd did not start: {self.said()}"
         self.stage.servers.append(self)
@@ -151,6 +167,11 @@ class Httpd:
         if first:
             self.log.mark()  # what the first start says is startup's; tests judge it there
         return self
+
+    @property
+    def pid(self):
+        """Of httpd's parent process, as this machine counts."""
+        return self.place.main_process(self.process)
 
     def ready(self):
         return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
@@ -174,7 +195,7 @@ class Httpd:
             for child in self.children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGCONT)  # a stopped one could not obey
-            self.process.terminate()
+            os.kill(self.pid, signal.SIGTERM)
             try:
                 self.process.wait(env.CLIENT_TIMEOUT)
             finally:
@@ -193,17 +214,16 @@ class Httpd:
 
     def graceful(self):
         before = self.log.count("resuming normal operations")
-        os.kill(self.process.pid, signal.SIGUSR1)
+        os.kill(self.pid, signal.SIGUSR1)
         env.until(lambda: self.log.count("resuming normal operations") > before, "the graceful restart")
 
     def children(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as children:
-            return [int(pid) for pid in children.read().split()]
+        return children_of(self.pid)
 
     def sockets(self):
         """(address of the client, inode) of each connection the server has open."""
         port, listening = ":%04X" % self.address[1], "0A"
-        with open("/proc/net/tcp") as table:
+        with open(f"/proc/{self.pid}/net/tcp") as table:
             rows = [line.split() for line in table]
         return [(row[2], row[9]) for row in rows if row[1].endswith(port) and row[3] != listening and row[9] != "0"]
 
