@@ -78,7 +78,7 @@ static apr_status_t configure(idem_store **store, const idem_env *env, const cha
         dir[len - 1] = '\0';
 
     mine->store.driver = &idem_driver_lmdb;
-    mine->store.flags = IDEM_HOST_LOCAL | IDEM_OFFLINE;
+    mine->store.flags = IDEM_HOST_LOCAL | IDEM_OFFLINE | IDEM_READS_FREE;
     mine->env = env;
     mine->dir = dir;
     mine->size = SIZE_DEFAULT;

@@ -6,8 +6,9 @@
  * token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it means.
  *
  * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start; the
- * rest from any thread. While its driver is not attached, one call a second tries to attach it and the others return
- * IDEM_EDOWN at once; a store found damaged is not tried again before a restart.
+ * rest from any thread. A breaker stands before the driver: while the store is known not to answer, calls return IDEM_EDOWN
+ * at once, and one at a time looks whether it is back. That one also attaches a driver that could not be attached, once a
+ * second; a store found damaged is not tried again before a restart.
  */
 #ifndef IDEM_STORE_FRONT_H
 #define IDEM_STORE_FRONT_H
@@ -15,6 +16,7 @@
 #include "record.h"
 
 #define IDEM_EDOWN (IDEM_ESTART + 20) /* not attached, or known to be down: nothing was sent */
+#define IDEM_REASON_LEN 512
 
 typedef struct idem_front idem_front;
 
@@ -31,6 +33,27 @@ typedef enum idem_op {
 
 /* Called after each call, in the calling thread; took is in microseconds. */
 typedef void idem_front_observer(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took);
+
+typedef enum idem_breaker_state {
+    IDEM_BREAKER_CLOSED,    /* calls reach the driver */
+    IDEM_BREAKER_HALF_OPEN, /* one call is inside to see whether the store is back; the others are refused */
+    IDEM_BREAKER_OPEN       /* calls are refused: the store does not answer, or is not attached, or damaged */
+} idem_breaker_state;
+
+/* How this process finds the store. The counters begin with the process. */
+typedef struct idem_health {
+    idem_breaker_state state;
+    apr_interval_time_t lasts;  /* microseconds since it last closed or opened; half-open counts as open */
+    apr_interval_time_t before; /* what lasts had been until then: after closing, how long it was open */
+    int in_a_row;               /* calls that failed since one was last answered */
+    int inside;                 /* calls inside the driver now */
+    int stuck;                  /* … of these, longer than a call may take */
+    apr_uint64_t opened, failed, refused; /* how often it opened; calls that failed, and that it refused */
+    char reason[IDEM_REASON_LEN];         /* why it opened last; "" if it never did */
+} idem_health;
+
+/* Called when the breaker has opened or closed, in the thread whose call made it so, with no lock held. */
+typedef void idem_front_watcher(void *baton, const idem_health *health);
 
 /* What was found in a slot. */
 typedef struct idem_seen {
@@ -57,6 +80,7 @@ void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout);
 const idem_keyring *idem_front_ring(const idem_front *front); /* NULL without a secret */
 apr_interval_time_t idem_front_timeout(const idem_front *front);
 void idem_front_set_observer(idem_front *front, idem_front_observer *observer, void *baton);
+void idem_front_set_watcher(idem_front *front, idem_front_watcher *watcher, void *baton);
 
 /* Seals and opens with ring, which lives as long as the front; before open. */
 void idem_front_set_ring(idem_front *front, const idem_keyring *ring);
@@ -64,6 +88,24 @@ void idem_front_set_ring(idem_front *front, const idem_keyring *ring);
 apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why);
 apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
 void idem_front_detach(idem_front *front);
+
+/* Any thread, also while the store hangs. */
+void idem_front_health(idem_front *front, idem_health *health);
+
+/*
+ * Who finds out that the store is back. At first it is the callers: one call at a time is let through after a pause. Where a thread can be
+ * spared (others nonzero) it does so by idem_front_probe(), and no caller's call is ever that one.
+ */
+void idem_front_let_probe(idem_front *front, int others);
+
+/*
+ * Looks whether the store is back: reads the slot whose call failed and writes the mark of the slot secret once more, neither of which
+ * changes anything. Returns the microseconds until the next look is due; 0: closed, or damaged, no need.
+ */
+apr_interval_time_t idem_front_probe(idem_front *front, apr_pool_t *pool);
+
+/* Microseconds of a clock that nobody sets. */
+apr_interval_time_t idem_monotonic(void);
 
 const char *idem_front_url(const idem_front *front);         /* with any password masked: fit for a log */
 const idem_store *idem_front_store(const idem_front *front); /* flags, max_value, warning */

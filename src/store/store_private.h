@@ -10,8 +10,6 @@
 
 #include <apr_thread_mutex.h>
 
-#define IDEM_REASON_LEN 512
-
 /* Where a front stands in its process. */
 enum { IDEM_DETACHED, IDEM_ATTACHED, IDEM_DAMAGED };
 
@@ -46,8 +44,5 @@ void idem_front_damaged(idem_front *front, const char *why);
 
 /* A sentence for each status that has one; a driver's own is better. */
 const char *idem_store_sentence(apr_status_t status, apr_pool_t *pool);
-
-/* Microseconds of a clock that nobody sets. */
-apr_interval_time_t idem_monotonic(void);
 
 #endif
