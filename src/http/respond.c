@@ -6,56 +6,25 @@
  */
 #include "respond.h"
 
+#include "accept.h"
 #include "intake.h"
 #include "log.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-/* The quality of one media range (RFC 9110 12.5.1), in thousandths; 1000 where there is none. */
-static int quality_of(const char *params)
+static int more(int a, int b)
 {
-    const char *q = params ? ap_strstr_c(params, "q=") : NULL;
-    int thousandths = 0, scale = 100;
-
-    if (!q || (q[2] != '0' && q[2] != '1'))
-        return 1000;
-    if (q[2] == '1')
-        return 1000;
-    for (q += q[3] == '.' ? 4 : 3; apr_isdigit(*q) && scale; q++, scale /= 10)
-        thousandths += (*q - '0') * scale;
-    return thousandths;
+    return a > b ? a : b;
 }
 
 /* Accept names HTML and does not like JSON better. */
 static int wants_html(request_rec *r)
 {
-    const char *accept = apr_table_get(r->headers_in, "Accept");
-    char *list, *state, *range;
-    int html = 0, json = 0, others = 0;
+    int html = idem_accept_quality(r, "text/html");
+    int json = more(idem_accept_quality(r, "application/json"), idem_accept_quality(r, "application/problem+json"));
+    int others = more(idem_accept_quality(r, "*/*"), idem_accept_quality(r, "application/*"));
 
-    if (!accept)
-        return 0;
-    list = apr_pstrdup(r->pool, accept);
-    for (range = apr_strtok(list, ",", &state); range; range = apr_strtok(NULL, ",", &state)) {
-        char *params = strchr(range, ';');
-        int quality;
-
-        if (params)
-            *params++ = 0;
-        if (params)
-            apr_collapse_spaces(params, params);
-        apr_collapse_spaces(range, range);
-        ap_str_tolower(range);
-        quality = quality_of(params);
-        if (!strcmp(range, "text/html"))
-            html = quality;
-        else if (!strcmp(range, "application/json") || !strcmp(range, "application/problem+json"))
-            json = quality > json ? quality : json;
-        else if (!strcmp(range, "*/*") || !strcmp(range, "application/*"))
-            others = quality > others ? quality : others;
-    }
     return html && html >= (json ? json : others);
 }
 
