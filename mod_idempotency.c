@@ -11,6 +11,7 @@
 #include "intake.h"
 #include "keeper.h"
 #include "log.h"
+#include "metrics.h"
 #include "quota.h"
 #include "recorder.h"
 #include "renewer.h"
@@ -45,8 +46,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
-        idem_quota_open(pconf) != APR_SUCCESS) {
-        IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters and IdempotencyMaxKeys");
+        idem_quota_open(pconf) != APR_SUCCESS || idem_metrics_open(s) != APR_SUCCESS) {
+        IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters, IdempotencyMaxKeys and metrics");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return idem_stores_open(pconf, ptemp);
@@ -54,6 +55,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    idem_metrics_attach();
     idem_waiters_attach(pchild);
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
@@ -72,9 +74,12 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(idem_keeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(idem_metrics_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Behind every access check, with the filter chain standing, before every real handler. */
     ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);
+    /* A real handler, where a configuration names it. */
+    ap_hook_handler(idem_metrics_handler, NULL, NULL, APR_HOOK_MIDDLE);
     /* Before mod_log_config reads the variables. */
     ap_hook_log_transaction(idem_gate_log, NULL, NULL, APR_HOOK_FIRST);
 

@@ -16,6 +16,7 @@
 
 #include "bytes.h"
 #include "log.h"
+#include "metrics.h"
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
@@ -75,6 +76,12 @@ static void start_thread(void);
 
 /* ---- jobs ----------------------------------------------------------------------------------------------------------- */
 
+static void note_size(const kept_job *job, int sign)
+{
+    idem_metrics_change(IDEM_GAUGE_JOBS, sign);
+    idem_metrics_change(IDEM_GAUGE_BYTES, sign * (long)job->value.len);
+}
+
 static void enqueue(kept_job *job)
 {
     job->pause = FIRST_PAUSE;
@@ -83,6 +90,7 @@ static void enqueue(kept_job *job)
     APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
     keeper.bytes += job->value.len;
     keeper.jobs++;
+    note_size(job, 1);
     if (!keeper.running)
         start_thread();
     apr_thread_cond_signal(keeper.wake);
@@ -101,6 +109,7 @@ static kept_job *new_job(idem_front *front)
     full = keeper.jobs >= MOST_JOBS;
     apr_thread_mutex_unlock(keeper.lock);
     if (full || apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
+        idem_metrics_job(IDEM_JOB_DROPPED);
         IDEM_SLOG(keeper.server, APLOG_ERR, 70,
                   "too many settlements wait for the store: one was dropped, its key stays "
                   "taken until this process ends");
@@ -152,6 +161,7 @@ static int run_job(kept_job *job)
     apr_pool_t *pool;
     const char *why = NULL;
     apr_status_t rv;
+    int refused;
 
     apr_pool_create(&pool, job->pool);
     rv = job->value.data ? idem_front_settle(job->front, job->value, pool, &why)
@@ -161,7 +171,9 @@ static int run_job(kept_job *job)
         return 0;
     idem_waiters_notify(job->value.data ? idem_value_slot(job->value) : job->slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
-    if (rv == IDEM_ELOST && job->value.data && idem_value_state(job->value) != IDEM_UNKNOWN)
+    refused = rv == IDEM_ELOST && job->value.data && idem_value_state(job->value) != IDEM_UNKNOWN;
+    idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
+    if (refused)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71, "store %s: a late settlement was refused, the slot is another's",
                   idem_front_url(job->front));
     else
@@ -201,6 +213,7 @@ static void drop(kept_job *job)
     apr_thread_mutex_lock(keeper.lock);
     keeper.bytes -= job->value.len;
     keeper.jobs--;
+    note_size(job, -1);
     apr_thread_mutex_unlock(keeper.lock);
     apr_pool_destroy(job->pool);
 }
@@ -312,6 +325,7 @@ static void last_tries(void)
 
         while (!run_job(job)) {
             if (atomic_load(&stopping) || apr_time_now() >= give_up) {
+                idem_metrics_job(IDEM_JOB_DROPPED);
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
                           "store %s: a settlement is lost with this process, its outcome is unknown",
                           idem_front_url(job->front));

@@ -11,6 +11,7 @@
 #include "intake.h"
 #include "keeper.h"
 #include "log.h"
+#include "metrics.h"
 #include "quota.h"
 #include "recorder.h"
 #include "stores.h"
@@ -40,17 +41,24 @@ static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const ch
              why ? why : apr_strerror(rv, text, sizeof(text)));
 }
 
-/* The request ends. Whatever still holds the slot says what it knows; a stopping child says it by dying. */
-static apr_status_t txn_end(void *data)
+/* Whatever still holds the slot says what it knows; a stopping child says it by dying. */
+static void let_go(idem_txn *txn)
 {
-    idem_txn *txn = data;
-
     if (idem_keeper_stopping())
-        return APR_SUCCESS; /* what is held is renewed no more: the process ends */
+        return; /* what is held is renewed no more: the process ends */
     if (txn->phase == IDEM_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
         idem_txn_release(txn);
     else if (txn->phase == IDEM_RUNNING)
         idem_txn_settle(txn, IDEM_EV_GONE, NULL);
+}
+
+/* The request ends, and nothing about it changes any more. */
+static apr_status_t txn_end(void *data)
+{
+    idem_txn *txn = data;
+
+    let_go(txn);
+    idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
     return APR_SUCCESS;
 }
 
@@ -81,6 +89,11 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     return txn;
 }
 
+static int holds(idem_phase phase)
+{
+    return phase >= IDEM_HOLDING && phase <= IDEM_SETTLING;
+}
+
 idem_action idem_txn_step(idem_txn *txn, idem_event event)
 {
     idem_step step = idem_lease_step(txn->phase, event);
@@ -91,6 +104,7 @@ idem_action idem_txn_step(idem_txn *txn, idem_event event)
         IDEM_LOG(txn, APLOG_CRIT, 2, "impossible event %s: please report this", idem_event_name(event));
         AP_DEBUG_ASSERT(0);
     }
+    idem_metrics_change(IDEM_GAUGE_LEASES, holds(step.next) - holds(txn->phase));
     txn->phase = step.next;
     return step.action;
 }

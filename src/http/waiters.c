@@ -11,6 +11,7 @@
 
 #include "compare.h"
 #include "log.h"
+#include "metrics.h"
 #include "processes.h"
 
 #include <ap_mpm.h>
@@ -97,7 +98,9 @@ static volatile apr_uint32_t *enter(void)
 
     if (apr_atomic_inc32(&waiting_here) < child_limit && places)
         place = take_place();
-    if (!place)
+    if (place)
+        idem_metrics_change(IDEM_GAUGE_WAITERS, 1);
+    else
         apr_atomic_dec32(&waiting_here);
     return place;
 }
@@ -106,6 +109,7 @@ static void leave(volatile apr_uint32_t *place)
 {
     apr_atomic_set32(place, 0);
     apr_atomic_dec32(&waiting_here);
+    idem_metrics_change(IDEM_GAUGE_WAITERS, -1);
 }
 
 /* ---- waking --------------------------------------------------------------------------------------------------------- */

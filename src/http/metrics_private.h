@@ -1,0 +1,76 @@
+/*
+ * metrics_private.h - the memory that metrics.c counts in and metrics_text.c reads.
+ *
+ * Everything is a number of its own: a reader may see one event in one of them and not yet in the next. A long is lock-free wherever
+ * httpd runs; where it has 32 bits a counter begins anew after 2^32, which is what a restart looks like to whoever reads it.
+ */
+#ifndef IDEM_METRICS_PRIVATE_H
+#define IDEM_METRICS_PRIVATE_H
+
+#include "metrics.h"
+#include "problem.h"
+#include "store.h"
+
+#include <stdatomic.h>
+
+/* The last entry is for all stores that found no room. A process has a bit for each of them. */
+#define IDEM_METRICS_STORES 32
+#define IDEM_METRICS_URL 200
+
+_Static_assert(ATOMIC_LONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
+               "shared between processes: no lock may hide here");
+
+/* Outcomes: three words of their own, then the problems'. */
+enum { IDEM_EXECUTED, IDEM_REPLAYED, IDEM_BYPASSED, IDEM_REFUSED, IDEM_OUTCOMES = IDEM_REFUSED + IDEM_PROBLEMS - 1 };
+enum { IDEM_SETTLEMENTS = 5 };
+
+/* What came of a store's call. A full store is no failed one: it answers, and another remedy is needed. */
+typedef enum idem_result {
+    IDEM_CALL_OK,
+    IDEM_CALL_REFUSED,
+    IDEM_CALL_FULL,
+    IDEM_CALL_FAILED,
+    IDEM_RESULTS
+} idem_result;
+
+/* Upper bounds of the durations counted together; longer ones are counted last. */
+enum { IDEM_BOUNDS = 11 };
+extern const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS];
+
+typedef struct idem_store_counts {
+    _Alignas(64) atomic_int named;
+    char url[IDEM_METRICS_URL]; /* masked; final once named is set */
+    atomic_ulong calls[IDEM_OPS][IDEM_RESULTS];
+    atomic_ulong within[IDEM_OPS][IDEM_BOUNDS + 1]; /* each duration in one of them */
+    atomic_ulong spent[IDEM_OPS];                   /* microseconds */
+} idem_store_counts;
+
+typedef struct idem_process_gauges {
+    _Alignas(64) atomic_uint process; /* its number; 0: free */
+    atomic_ulong gauges[IDEM_GAUGES];
+    atomic_ulong open; /* bit n: its circuit breaker of store n is open */
+} idem_process_gauges;
+
+typedef struct idem_metrics {
+    _Alignas(64) atomic_ulong outcomes[2][IDEM_OUTCOMES]; /* executed for the client; only watched */
+    atomic_ulong undecided;                               /* ended before there was an outcome */
+    atomic_ulong settlements[IDEM_SETTLEMENTS];
+    atomic_ulong jobs[IDEM_JOB_ENDS];
+    idem_store_counts stores[IDEM_METRICS_STORES];
+    unsigned process_count;
+    idem_process_gauges processes[];
+} idem_metrics;
+
+/* What the children of all living generations have, added up. */
+typedef struct idem_metrics_sums {
+    unsigned long processes, gauges[IDEM_GAUGES], open[IDEM_METRICS_STORES];
+} idem_metrics_sums;
+
+/* NULL before idem_metrics_open(). */
+idem_metrics *idem_metrics_shared(void);
+
+void idem_metrics_sum(idem_metrics_sums *sums);
+const char *idem_metrics_outcome(int outcome);
+const char *idem_metrics_settlement(int settlement);
+
+#endif

@@ -1,0 +1,269 @@
+/*
+ * metrics_text.c - the handler idempotency-metrics: what was counted, as text for Prometheus.
+ *
+ * Called by httpd where an administrator set it; who may read it is for the administrator to say. Two formats: the text format 0.0.4, and
+ * OpenMetrics 1.0 for a client that asks for it, whose counters leave the ending _total to their samples. Every series is there from the
+ * start, zero or not: a rate over the first event is right only then. Their number is bounded by the number of stores.
+ */
+#include "metrics_private.h"
+
+#include "accept.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+#define TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+#define OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+typedef struct page {
+    apr_bucket_brigade *bb;
+    apr_pool_t *pool;
+    int open; /* OpenMetrics */
+} page;
+
+static const char *const operations[IDEM_OPS] = {
+    [IDEM_OP_CLAIM] = "claim",   [IDEM_OP_TAKEOVER] = "takeover", [IDEM_OP_RENEW] = "renew",
+    [IDEM_OP_SETTLE] = "settle", [IDEM_OP_RELEASE] = "release",   [IDEM_OP_FETCH] = "fetch",
+    [IDEM_OP_SWEEP] = "sweep",
+};
+
+static const char *const results[IDEM_RESULTS] = {
+    [IDEM_CALL_OK] = "ok",
+    [IDEM_CALL_REFUSED] = "refused",
+    [IDEM_CALL_FULL] = "full",
+    [IDEM_CALL_FAILED] = "failed",
+};
+
+static const char *const job_ends[IDEM_JOB_ENDS] = {
+    [IDEM_JOB_ACKNOWLEDGED] = "acknowledged",
+    [IDEM_JOB_REFUSED] = "refused",
+    [IDEM_JOB_DROPPED] = "dropped",
+};
+
+static unsigned long read_of(const atomic_ulong *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* The inside of a label's quotes: the two escapes of both formats, and what is no printable ASCII as in a URL. */
+static const char *label(const char *value, apr_pool_t *pool)
+{
+    char *start = apr_palloc(pool, 3 * strlen(value) + 1), *to = start;
+
+    for (; *value; value++) {
+        if (!apr_isascii(*value) || !apr_isprint(*value)) {
+            to += apr_snprintf(to, 4, "%%%02X", (unsigned)(unsigned char)*value);
+            continue;
+        }
+        if (*value == '"' || *value == '\\')
+            *to++ = '\\';
+        *to++ = *value;
+    }
+    *to = 0;
+    return start;
+}
+
+/* ---- families of metrics -------------------------------------------------------------------------------------------- */
+
+static void family(page *p, const char *name, const char *type, const char *help)
+{
+    apr_brigade_printf(p->bb, NULL, NULL, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void counter_family(page *p, const char *name, const char *help)
+{
+    family(p, p->open ? name : apr_pstrcat(p->pool, name, "_total", NULL), "counter", help);
+}
+
+/* A counter with one label. */
+static void counter(page *p, const char *name, const char *key, const char *value, const atomic_ulong *count)
+{
+    apr_brigade_printf(p->bb, NULL, NULL, "%s_total{%s=\"%s\"} %lu\n", name, key, value, read_of(count));
+}
+
+static void gauge(page *p, const char *name, const char *help, unsigned long value)
+{
+    family(p, name, "gauge", help);
+    apr_brigade_printf(p->bb, NULL, NULL, "%s %lu\n", name, value);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------------------- */
+
+static void put_build(page *p)
+{
+    const char *drivers = NULL;
+
+    for (const idem_driver *const *driver = idem_registry_drivers(); *driver; driver++)
+        drivers = drivers ? apr_pstrcat(p->pool, drivers, " ", (*driver)->scheme, NULL) : (*driver)->scheme;
+    family(p, p->open ? "idempotency_build" : "idempotency_build_info", p->open ? "info" : "gauge",
+           "What the module was built with and for.");
+    apr_brigade_printf(p->bb, NULL, NULL,
+                       "idempotency_build_info{httpd=\"%s\",apr=\"%s\",drivers=\"%s\",record_format=\"%d\"} 1\n",
+                       AP_SERVER_BASEREVISION, APR_VERSION_STRING, drivers, IDEM_RECORD_VERSION);
+}
+
+static void put_outcomes(page *p, const char *name, const char *help, const atomic_ulong *counts)
+{
+    counter_family(p, name, help);
+    for (int i = 0; i < IDEM_OUTCOMES; i++)
+        counter(p, name, "outcome", idem_metrics_outcome(i), &counts[i]);
+}
+
+static void put_requests(page *p, const idem_metrics *metrics)
+{
+    put_outcomes(p, "idempotency_requests", "Guarded requests by what was done with them.", metrics->outcomes[0]);
+    put_outcomes(p, "idempotency_detected_requests",
+                 "Requests under DetectionOnly by what would have been done with them.", metrics->outcomes[1]);
+    counter_family(p, "idempotency_undecided_requests",
+                   "Guarded requests that ended before there was an outcome: an upload broke off, or a client left.");
+    apr_brigade_printf(p->bb, NULL, NULL, "idempotency_undecided_requests_total %lu\n", read_of(&metrics->undecided));
+    counter_family(p, "idempotency_settlements", "Executed requests by what was kept of them.");
+    for (int i = 0; i < IDEM_SETTLEMENTS; i++)
+        counter(p, "idempotency_settlements", "settlement", idem_metrics_settlement(i), &metrics->settlements[i]);
+}
+
+static void put_gauges(page *p, const idem_metrics *metrics, const idem_metrics_sums *sums)
+{
+    gauge(p, "idempotency_processes", "Children of the server that count, old generations included.", sums->processes);
+    gauge(p, "idempotency_leases_held", "Keys that requests under way hold.", sums->gauges[IDEM_GAUGE_LEASES]);
+    gauge(p, "idempotency_waiters", "Duplicates that wait for the outcome of another request.",
+          sums->gauges[IDEM_GAUGE_WAITERS]);
+    gauge(p, "idempotency_keeper_jobs", "Settlements and withdrawals that are repeated until a store takes them.",
+          sums->gauges[IDEM_GAUGE_JOBS]);
+    gauge(p, "idempotency_keeper_bytes", "Memory that the settlements among them take.",
+          sums->gauges[IDEM_GAUGE_BYTES]);
+    counter_family(p, "idempotency_keeper_jobs_ended", "Settlements and withdrawals that were repeated, by their end.");
+    for (int i = 0; i < IDEM_JOB_ENDS; i++)
+        counter(p, "idempotency_keeper_jobs_ended", "result", job_ends[i], &metrics->jobs[i]);
+}
+
+/* ---- stores --------------------------------------------------------------------------------------------------------- */
+
+/* The next named store from *i on, NULL behind the last. */
+static const idem_store_counts *next_store(const idem_metrics *metrics, int *i)
+{
+    while (*i < IDEM_METRICS_STORES) {
+        const idem_store_counts *store = &metrics->stores[(*i)++];
+
+        if (atomic_load(&store->named))
+            return store;
+    }
+    return NULL;
+}
+
+static void put_calls(page *p, const idem_metrics *metrics)
+{
+    const idem_store_counts *store;
+
+    counter_family(p, "idempotency_store_calls",
+                   "Calls to a store: ok; refused, the slot says otherwise; full, no room; failed, no answer.");
+    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+        for (int op = 0; op < IDEM_OPS; op++)
+            for (int result = 0; result < IDEM_RESULTS; result++)
+                apr_brigade_printf(p->bb, NULL, NULL,
+                                   "idempotency_store_calls_total{store=\"%s\",operation=\"%s\",result=\"%s\"} %lu\n",
+                                   label(store->url, p->pool), operations[op], results[result],
+                                   read_of(&store->calls[op][result]));
+}
+
+/* A decimal number of seconds, as short as both formats want it: 0.003, 3.0. */
+static const char *seconds(apr_uint64_t microseconds, apr_pool_t *pool)
+{
+    char *text = apr_psprintf(pool, "%" APR_UINT64_T_FMT ".%06" APR_UINT64_T_FMT, microseconds / APR_USEC_PER_SEC,
+                              microseconds % APR_USEC_PER_SEC);
+    char *end = text + strlen(text) - 1;
+
+    while (*end == '0' && end[-1] != '.')
+        *end-- = 0;
+    return text;
+}
+
+static void put_durations_of(page *p, const idem_store_counts *store, int op)
+{
+    const char *labels =
+        apr_psprintf(p->pool, "store=\"%s\",operation=\"%s\"", label(store->url, p->pool), operations[op]);
+    unsigned long count = 0;
+
+    for (int i = 0; i <= IDEM_BOUNDS; i++) {
+        count += read_of(&store->within[op][i]);
+        apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_call_duration_seconds_bucket{%s,le=\"%s\"} %lu\n",
+                           labels, i < IDEM_BOUNDS ? seconds((apr_uint64_t)idem_metrics_bounds[i], p->pool) : "+Inf",
+                           count);
+    }
+    apr_brigade_printf(p->bb, NULL, NULL,
+                       "idempotency_store_call_duration_seconds_sum{%s} %s\n"
+                       "idempotency_store_call_duration_seconds_count{%s} %lu\n",
+                       labels, seconds(read_of(&store->spent[op]), p->pool), labels, count);
+}
+
+static void put_durations(page *p, const idem_metrics *metrics)
+{
+    const idem_store_counts *store;
+
+    family(p, "idempotency_store_call_duration_seconds", "histogram",
+           "How long calls to a store took, those not counted that were not sent because it was known to be down.");
+    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+        for (int op = 0; op < IDEM_OPS; op++)
+            put_durations_of(p, store, op);
+}
+
+static void put_breakers(page *p, const idem_metrics *metrics, const idem_metrics_sums *sums)
+{
+    const idem_store_counts *store;
+
+    family(p, "idempotency_store_breakers_open", "gauge",
+           "Children that send a store nothing at the moment, since it has failed too often.");
+    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+        apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_breakers_open{store=\"%s\"} %lu\n",
+                           label(store->url, p->pool), sums->open[i - 1]);
+}
+
+/* ---- the handler ---------------------------------------------------------------------------------------------------- */
+
+static void write_page(page *p, const idem_metrics *metrics)
+{
+    idem_metrics_sums sums;
+
+    idem_metrics_sum(&sums);
+    put_build(p);
+    put_requests(p, metrics);
+    put_gauges(p, metrics, &sums);
+    put_calls(p, metrics);
+    put_durations(p, metrics);
+    put_breakers(p, metrics, &sums);
+    if (p->open)
+        apr_brigade_puts(p->bb, NULL, NULL, "# EOF\n");
+}
+
+/* Prometheus names both and prefers OpenMetrics; a browser names neither. */
+static int wants_open_metrics(request_rec *r)
+{
+    int quality = idem_accept_quality(r, "application/openmetrics-text");
+
+    return quality && quality >= idem_accept_quality(r, "text/plain");
+}
+
+int idem_metrics_handler(request_rec *r)
+{
+    page p = {NULL, r->pool, 0};
+    apr_off_t length = 0;
+
+    if (!r->handler || strcmp(r->handler, "idempotency-metrics"))
+        return DECLINED;
+    if (r->method_number != M_GET) { /* HEAD is one as well */
+        r->allowed = AP_METHOD_BIT << M_GET;
+        return HTTP_METHOD_NOT_ALLOWED;
+    }
+    p.bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    p.open = wants_open_metrics(r);
+    write_page(&p, idem_metrics_shared());
+    apr_brigade_length(p.bb, 1, &length);
+    APR_BRIGADE_INSERT_TAIL(p.bb, apr_bucket_eos_create(r->connection->bucket_alloc));
+    ap_set_content_type(r, p.open ? OPEN_TYPE : TEXT_TYPE);
+    ap_set_content_length(r, length);
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_mergen(r->headers_out, "Vary", "Accept");
+    ap_pass_brigade(r->output_filters, p.bb);
+    return OK;
+}
