@@ -13,6 +13,8 @@ import pytest
 import env
 from checks import passwords
 from client import Api
+from farm import Farm
+from farm_stores import ROWS, Store
 from httpd import Httpd
 from origin import Origin, Stage
 
@@ -22,6 +24,7 @@ HOST_NUMBERS = itertools.count(1)
 def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))  # servers are stopped then, too
     config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
+    config.addinivalue_line("markers", "long: takes its time; run by make hosts, not by make integration")
 
 
 def pytest_generate_tests(metafunc):
@@ -56,6 +59,33 @@ def new_httpd(stage):
     yield make
     for server in made:
         server.stop()
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=str)
+def far_store(request, stage):
+    """Each store that hosts share, running, in a farm for the tests of one module."""
+    with Farm(stage) as farm, Store(request.param, farm) as store:
+        yield store
+
+
+@pytest.fixture
+def hosts(request, far_store):
+    """Its two hosts, for one test, which may do to them and to the store what it likes."""
+    hosts = far_store.farm.hosts
+    for one in hosts:
+        one.start(request.module.CONFIG, far_store.url())
+    yield hosts
+    for one in hosts:
+        one.mend()
+    far_store.mend()
+    for one in hosts:
+        one.stop_server()
+
+
+@pytest.fixture
+def apis(hosts, host):
+    """A client of each."""
+    return [Api(one.server.address, host, "/far") for one in hosts]
 
 
 @pytest.fixture

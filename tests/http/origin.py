@@ -48,6 +48,10 @@ class Gate:
         """Has another one come, beyond those waited for?"""
         return bool(select.select([self.pipe], [], [], 0)[0])
 
+    def let_others_pass(self):
+        """Those who have come stay; nobody who comes from now on is held."""
+        self.lock_path.unlink()
+
     def let_go(self):
         self.lock_path.unlink(missing_ok=True)
         self.lock.close()

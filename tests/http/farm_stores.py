@@ -1,0 +1,86 @@
+"""
+The stores that hosts share, a row each: how one is started for a farm, and what it promises to the tests.
+
+    with Store(ROWS[0], farm) as store: host.start(config, store.url()); store.kill(); store.start()
+"""
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import typing
+import unittest.mock
+
+import env
+
+sys.path.append(str(env.REPO / "tests/store/servers"))
+from redis_server import Redis  # noqa: E402 (found by the line above)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    make: typing.Callable  # (folder, address) -> servers, not started
+    url: typing.Callable  # servers -> what IdempotencyStore is given
+    keeps: bool = True  # what it acknowledged is there again when its servers were killed and started
+    grain: float = 0.0  # seconds: how much later than told a lease or an entry may end
+
+    def __str__(self):
+        return self.name
+
+
+def redis(folder, address):
+    return [Redis(folder / "redis", "--protected-mode", "no", "--appendonly", "yes", "--appendfsync", "always", address=address)]
+
+
+ROWS = [
+    Row("redis", redis, lambda servers: servers[0].url()),
+]
+
+
+class Store:
+    """All servers of one store; what happens, happens to each of them."""
+
+    def __init__(self, row, farm, environment=None):
+        self.row, self.farm, self.environment, self.running = row, farm, environment or {}, False
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="store", dir=farm.stage.root))
+        self.folder.chmod(0o755)  # some servers change their user
+        with farm.store_network:
+            self.servers = row.make(self.folder, farm.store_address)
+
+    def url(self):
+        return self.row.url(self.servers)
+
+    def start(self):
+        with self.farm.store_network, unittest.mock.patch.dict(os.environ, self.environment):
+            for server in self.servers:
+                server.start()
+        self.running = True
+        return self
+
+    def kill(self):
+        self.running = False
+        for server in self.servers:
+            server.kill()
+
+    def pause(self):
+        for server in self.servers:
+            server.pause()
+
+    def resume(self):
+        for server in self.servers:
+            server.resume()
+
+    def mend(self):
+        """Whatever was done to it: it runs."""
+        self.resume() if self.running else self.start()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        with self.farm.store_network:
+            for server in self.servers:
+                server.stop()
+        shutil.rmtree(self.folder)
