@@ -11,6 +11,9 @@
  *  - claim, takeover, renew, settle, release, fetch, each, forget, sweep and status are called by any thread of a process
  *    that has called attach(); the driver does its own locking. configure() and open() run in the parent, single-threaded.
  *  - Times are the store's own clock's. A value carries durations only.
+ *  - Whether a value is whole is the front's to judge. To a driver a value that is no plausible one, or whose state is none
+ *    of idem_state's, stands like a settled one: it is shown, never taken over, and goes by forget() or with its time; one
+ *    that is too short to have a ttl never expires.
  *  - An answer that is none of the codes below means "store down, or its answer was lost": the caller must assume
  *    that the operation may or may not have happened, and repeats it with the same token.
  *
@@ -29,7 +32,11 @@
 extern "C" {
 #endif
 
-/* ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver) makes a third-party driver known. */
+/*
+ * ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver) makes a third-party driver known, from
+ * its module's register_hooks; a scheme that is built in cannot be replaced. The version is another one when what stands
+ * here changes. docs/stores.md walks through an example.
+ */
 #define IDEM_STORE_GROUP "idempotency-store"
 #define IDEM_STORE_VERSION "1"
 
@@ -163,11 +170,11 @@ typedef struct idem_store idem_store; /* a driver's instance; its own struct beg
 typedef struct idem_driver idem_driver;
 
 struct idem_store {
-    const idem_driver *driver;
-    unsigned flags;       /* IDEM_EVICTS… of this instance, final after open() */
-    apr_size_t max_value; /* largest value that fits, 0 if unbounded; final after open() */
-    apr_uint64_t owner;   /* HOST_LOCAL: this process's owner number, set by attach(); else 0 */
-    const char *warning;  /* set by configure() or open(): limits a person must know, said once at start; may be NULL */
+    const idem_driver *driver; /* set by configure(): the front calls through it */
+    unsigned flags;            /* IDEM_EVICTS… of this instance, final after open() */
+    apr_size_t max_value;      /* largest value that fits, 0 if unbounded; final after open() */
+    apr_uint64_t owner;        /* HOST_LOCAL: this process's number, not 0, set by attach(); else 0 */
+    const char *warning; /* set by configure() or open(): limits a person must know, said once at start; may be NULL */
 };
 
 /* ---- the driver ---------------------------------------------------------------------------------------------------- */
@@ -177,7 +184,8 @@ struct idem_driver {
 
     /*
      * Parses the URL behind "scheme:" and the options ("name=value", NULL-terminated array, may be empty). Touches
-     * nothing. The instance lives in pool. On failure *why is a sentence for the administrator.
+     * nothing: it is called when a configuration is only checked, too. The instance lives in pool, and so do env and the
+     * options. On failure *why is a sentence for the administrator.
      */
     apr_status_t (*configure)(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                               apr_pool_t *pool, const char **why);
@@ -211,7 +219,11 @@ struct idem_driver {
     apr_status_t (*takeover)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *seen,
                              idem_blob value);
 
-    /* Moves the deadline of a LEASE with this token, nothing else; never creates. IDEM_ELOST, APR_NOTFOUND. */
+    /*
+     * Moves the deadline of a LEASE with this token, nothing else; never creates. IDEM_ELOST, APR_NOTFOUND. Called for
+     * stores that are shared by hosts, at a third of the lease; the others, whose leases have no deadline, start the ttl
+     * anew.
+     */
     apr_status_t (*renew)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
 
     /*

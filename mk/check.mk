@@ -1,5 +1,7 @@
 # What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
 
+include mk/stores.mk
+
 .PHONY: check unit conformance conformance-httpd durability servers model integration test
 check: all unit conformance durability model warnings lint install-check fuzz-replay
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
@@ -44,8 +46,8 @@ conformance: $(BUILD)/conformance
 	@$(BUILD)/conformance
 	@folder=$$(mktemp -d) && echo "lmdb sync=off" && $(BUILD)/conformance lmdb:$$folder/store sync=off; \
 	    status=$$?; rm -rf $$folder; exit $$status
-conformance-httpd: $(BUILD)/mod_conformance.so
-	@tests/store/run_socache.sh $<
+conformance-httpd: $(BUILD)/mod_conformance.so $(BUILD)/mod_idem_files.so
+	@tests/store/run_in_httpd.sh $<
 ## make conformance   tests/store/conformance on the embedded store; conformance-httpd: on those that need httpd
 
 # The embedded store against its disk; the preloaded library knows what a loss of power would leave.
@@ -83,7 +85,8 @@ model:
 
 PYTEST ?= $(PYTHON) -m pytest -q -p no:cacheprovider
 MPMS   ?= event worker prefork
-integration: all $(TEST_MODULES)
+integration: all $(TEST_MODULES) $(BUILD)/mod_idem_files.so integration-run
+integration-run:
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
 	    test $$mpm = event && mark= || mark='not mpm_independent'; \
@@ -160,7 +163,7 @@ asan:
 ## make asan          unit and conformance under AddressSanitizer and UndefinedBehaviorSanitizer
 
 # tests/fuzz: the same targets replay their corpora (gcc) and search for more (libFuzzer, which is clang's).
-.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan
+.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan integration-run
 ASAN         := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
 FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
@@ -184,13 +187,16 @@ fuzz:
 ## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30); make fuzz-replay: their corpora, sanitized
 
 # httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed there.
-integration-asan:
+# APR with pool debugging makes each allocation from a pool one that the sanitizer watches; as Debian ships it, a pool is one block.
+integration-asan: $(BUILD)/apr-debug/libapr-1.so.0
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' all $(TEST_MODULES:$(BUILD)/%=$(BUILD)/asan/%)
-	@IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
-	    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	+@IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
+	    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $(abspath $<)" \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
-	    $(PYTEST) tests/http $(PYTEST_ARGS)
-## make integration-asan  tests/http on event with the module under both sanitizers inside httpd (PYTEST_ARGS="-k replay")
+	    $(MAKE) --no-print-directory integration-run
+$(BUILD)/apr-debug/libapr-1.so.0:
+	@tests/deps/apr-debug $(@D)
+## make integration-asan  integration with the module under both sanitizers inside httpd, over an APR with pool debugging
 
 tsan:
 	+$(MAKE) BUILD=$(BUILD)/tsan $(STRICT) SAN='-fsanitize=thread' conformance

@@ -1,5 +1,6 @@
 /*
- * mod_conformance.c - httpd module for tests: runs the store conformance suite inside httpd, for drivers that need it.
+ * mod_conformance.c - httpd module for tests: runs the store conformance suite inside httpd, for drivers that
+ * need it and for those of other modules.
  *
  *   IdemConformance URL [ROUNDS [SELECT]]
  *
@@ -11,6 +12,7 @@
 #include <http_config.h>
 #include <http_log.h>
 #include <http_main.h>
+#include <ap_provider.h>
 
 #include <apr_strings.h>
 
@@ -45,6 +47,12 @@ static int register_mutex(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
     return idem_socache_pre_config(pconf) == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* A driver that another module has registered. */
+static const idem_driver *find_provider(const char *scheme)
+{
+    return ap_lookup_provider(IDEM_STORE_GROUP, scheme, IDEM_STORE_VERSION);
+}
+
 static int run_suite(apr_pool_t *pconf, server_rec *s)
 {
     static const char *const no_options[] = {NULL};
@@ -57,8 +65,10 @@ static int run_suite(apr_pool_t *pconf, server_rec *s)
                     .server = s};
     idem_conformance_effort effort = {.rounds = rounds};
     const char *rest = strchr(url, ':');
-    const idem_driver *driver =
-        rest ? idem_registry_find(apr_pstrmemdup(pconf, url, (apr_size_t)(rest - url)), NULL, pconf) : NULL;
+    const idem_driver *driver;
+
+    idem_registry_finder = find_provider;
+    driver = rest ? idem_registry_find(apr_pstrmemdup(pconf, url, (apr_size_t)(rest - url)), NULL, pconf) : NULL;
     if (!driver) {
         fprintf(stderr, "there is no driver for %s\n", url);
         return 1;

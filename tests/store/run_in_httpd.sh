@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs the store conformance suite inside a private httpd: run_socache.sh MODULE [URL [MUTEX [ROUNDS [SELECT]]]]
+# Runs the store conformance suite inside a private httpd: run_in_httpd.sh MODULE [URL [MUTEX [ROUNDS [SELECT]]]]
 #
-# MODULE is mod_conformance.so. Without a URL: shmcb, a shmcb with little memory, and dbm. MUTEX is the mechanism of the
-# mutex "idempotency" (default, pthread, sysvsem, fcntl, flock). Everything is in a temporary directory; no port is used.
+# MODULE is mod_conformance.so. Without a URL: shmcb, a shmcb with little memory, dbm, and the example of a store that is a
+# module of its own, mod_idem_files.so beside MODULE. MUTEX is the mechanism of the mutex "idempotency" (default, pthread,
+# sysvsem, fcntl, flock). Everything is in a temporary directory; no port is used.
 set -eu
 
 apxs=${APXS:-apxs}
@@ -15,14 +16,15 @@ trap 'exit 1' INT TERM
 
 load() {
     # what is compiled in cannot be loaded, and need not be
-    if [ -e "$modules/mod_$1.so" ]; then echo "LoadModule $1_module $modules/mod_$1.so"; fi
+    if [ -e "$2/mod_$1.so" ]; then echo "LoadModule $1_module $2/mod_$1.so"; fi
 }
 
 configure() {
-    load mpm_event
-    load unixd
-    load socache_shmcb
-    load socache_dbm
+    load mpm_event "$modules"
+    load unixd "$modules"
+    load socache_shmcb "$modules"
+    load socache_dbm "$modules"
+    load idem_files "$(dirname "$module")"
     cat <<END
 LoadModule idem_conformance_module $module
 ServerRoot $root
@@ -62,5 +64,6 @@ else
     for url in socache:shmcb "socache:shmcb:cache(4194304)" socache:dbm; do
         run "$url" "$mutex" "$rounds" "$select" || failed=1
     done
+    run files:slots "$mutex" 1000 "$select" || failed=1 # each of its writes waits for the disk
     exit $failed
 fi
