@@ -1,0 +1,118 @@
+"""
+Private memcached servers, from the installed memcached: own port, own process, nothing on disk but its output.
+
+    with Memcached(folder) as one, Memcached(folder / "b", "-M", "-m", "8", "-I", "2m") as two: url(one, two)
+    Memcached(folder, address="10.0.0.2", port=11211, prefix=("ip", "netns", "exec", "store"))
+
+Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+from redis_server import PATIENCE, die_with_parent, free_port, until
+
+LISTENING = "0A"  # in /proc/net/tcp
+
+
+def url(*servers):
+    """One store on all of them, in this order."""
+    return "memcache:" + ",".join(server.place() for server in servers)
+
+
+class Memcached:
+    """options are memcached's own: "-M" (refuses when it is full), "-m", "64" (megabytes), "-I", "2m" (largest item)."""
+
+    def __init__(self, folder, *options, address="127.0.0.1", port=None, prefix=()):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        self.address, self.port, self.process = address, port or free_port(), None
+        self.options, self.prefix = options, prefix
+
+    def command(self):
+        return [*self.prefix, *unprivileged(), "memcached", "-p", str(self.port), "-U", "0", "-l", self.address,
+                *self.options]
+
+    def start(self):
+        self.output = open(self.folder / "output", "a")
+        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
+        until(lambda: self.process.poll() is not None or self.listens(), "the server listens")
+        assert self.process.poll() is None, (self.folder / "output").read_text()
+        return self
+
+    def listens(self):
+        """As seen from where it runs, which may be a network namespace of its own."""
+        tables = pathlib.Path(f"/proc/{self.process.pid}/net").glob("tcp*")
+        try:
+            rows = [line.split() for table in tables for line in table.read_text().splitlines()]
+        except OSError:  # it has ended meanwhile
+            return False
+        return any(row[1].endswith(f":{self.port:04X}") and row[3] == LISTENING for row in rows)
+
+    def place(self):
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    def url(self):
+        return url(self)
+
+    def say(self, *words):
+        """The lines it answers a command with, without the one that ends a list."""
+        with socket.create_connection((self.address, self.port), PATIENCE) as connection:
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            stream, lines = connection.makefile("rb"), []
+            while not lines or (words[0] in ("stats", "get", "lru_crawler") and lines[-1] not in ("END", "OK", "RESET")):
+                line = stream.readline()
+                assert line, (words, lines)
+                lines.append(line.decode("latin-1").rstrip("\r\n"))
+        return lines[:-1] if lines[-1] == "END" else lines
+
+    def stats(self, *words):
+        return dict(line.split(" ", 2)[1:] for line in self.say("stats", *words))
+
+    def keys(self):
+        """All keys that have not expired, "C:…", "H:…" and "R:…"."""
+        lines = self.say("lru_crawler", "metadump", "all")
+        return [line.split()[0].removeprefix("key=") for line in lines]
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+        until(lambda: ") T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.resume()
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        self.output.close()
+
+
+def unprivileged():
+    """memcached refuses to run as root; the wish to die with its starter has to outlive the change of user."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"]
+
+
+def is_installed():
+    return shutil.which("memcached") is not None
