@@ -164,7 +164,7 @@ typedef struct idem_store_status {
 #define IDEM_HOST_LOCAL 0x04 /* shared by the processes of one host; owners' liveness is the operating system's word */
 #define IDEM_OFFLINE 0x08    /* a command-line tool may open it without httpd */
 #define IDEM_FRAGILE 0x10    /* may lose entries when a process dies while it writes */
-#define IDEM_READS_FREE 0x20 /* fetch, and a claim that finds something, wait for no writer: they go on while writers hang */
+#define IDEM_READS_FREE 0x20 /* fetch, and a claim that finds something, wait for no writer, even for one that hangs */
 
 typedef struct idem_store idem_store; /* a driver's instance; its own struct begins with this one */
 typedef struct idem_driver idem_driver;

@@ -4,7 +4,8 @@
  * Called by the glue at start and in each child; the calls of guarded requests are in store_calls.c and come here only
  * while the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a
  * pool no other thread uses; a failed attempt is followed by a pause of RETRY_INTERVAL; a store found damaged stays so
- * until the next start. Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
+ * until the next start; the breaker is open while the driver is not attached, so that whoever asks for the front's health sees
+ * it. Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
  */
 #include "store_private.h"
 
@@ -51,7 +52,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
     apr_status_t rv;
 
     front->url = idem_url_masked(url, pool);
-    front->timeout = DEFAULT_TIMEOUT;
+    idem_front_set_timeout(front, DEFAULT_TIMEOUT);
     atomic_init(&front->phase, IDEM_DETACHED);
     apr_cpystrn(front->reason, "the store has not been attached in this process", sizeof(front->reason));
     if (!rest) {
@@ -65,6 +66,8 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
         return APR_EINVAL;
     }
     rv = apr_thread_mutex_create(&front->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv == APR_SUCCESS)
+        rv = idem_breaker_init(&front->breaker, pool);
     if (rv != APR_SUCCESS) {
         *why = idem_store_sentence(rv, pool);
         return rv;
@@ -78,6 +81,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
 void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout)
 {
     front->timeout = timeout;
+    idem_breaker_set_timeout(&front->breaker, timeout);
 }
 
 void idem_front_set_ring(idem_front *front, const idem_keyring *ring)
@@ -131,6 +135,7 @@ void idem_front_damaged(idem_front *front, const char *why)
     apr_thread_mutex_lock(front->lock);
     set_phase(front, IDEM_DAMAGED, why);
     apr_thread_mutex_unlock(front->lock);
+    idem_breaker_trip(&front->breaker, why);
 }
 
 apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why)
@@ -142,6 +147,8 @@ apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **w
         *why = idem_store_sentence(rv, pool);
     if (rv != APR_SUCCESS)
         set_phase(front, phase_after(rv), *why);
+    if (rv == IDEM_EDAMAGED)
+        idem_breaker_trip(&front->breaker, *why);
     return rv;
 }
 
@@ -198,10 +205,14 @@ static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char *
     front->retry_at = idem_monotonic() + RETRY_INTERVAL;
     set_phase(front, rv == APR_SUCCESS ? IDEM_ATTACHED : phase_after(rv), *why);
     apr_thread_mutex_unlock(front->lock);
+    if (rv == APR_SUCCESS)
+        idem_breaker_mend(&front->breaker);
+    else
+        idem_breaker_trip(&front->breaker, *why);
     return rv;
 }
 
-apr_status_t idem_front_ready(idem_front *front, apr_pool_t *pool, const char **why)
+apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *pool, const char **why)
 {
     int phase, due;
     apr_status_t rv;
@@ -210,7 +221,8 @@ apr_status_t idem_front_ready(idem_front *front, apr_pool_t *pool, const char **
         return APR_SUCCESS;
     apr_thread_mutex_lock(front->lock);
     phase = atomic_load(&front->phase); /* another thread may just have attached it */
-    due = phase == IDEM_DETACHED && front->home && !front->attaching && idem_monotonic() >= front->retry_at;
+    due =
+        may_attach && phase == IDEM_DETACHED && front->home && !front->attaching && idem_monotonic() >= front->retry_at;
     front->attaching |= due;
     *why = phase == IDEM_ATTACHED ? NULL : apr_pstrdup(pool, front->reason);
     apr_thread_mutex_unlock(front->lock);

@@ -43,11 +43,11 @@ typedef enum idem_breaker_state {
 /* How this process finds the store. The counters begin with the process. */
 typedef struct idem_health {
     idem_breaker_state state;
-    apr_interval_time_t lasts;  /* microseconds since it last closed or opened; half-open counts as open */
-    apr_interval_time_t before; /* what lasts had been until then: after closing, how long it was open */
-    int in_a_row;               /* calls that failed since one was last answered */
-    int inside;                 /* calls inside the driver now */
-    int stuck;                  /* … of these, longer than a call may take */
+    apr_interval_time_t lasts;            /* microseconds since it last closed or opened; half-open counts as open */
+    apr_interval_time_t before;           /* what lasts had been until then: after closing, how long it was open */
+    int in_a_row;                         /* calls that failed since one was last answered */
+    int inside;                           /* calls inside the driver now */
+    int stuck;                            /* … of these, longer than a call may take */
     apr_uint64_t opened, failed, refused; /* how often it opened; calls that failed, and that it refused */
     char reason[IDEM_REASON_LEN];         /* why it opened last; "" if it never did */
 } idem_health;

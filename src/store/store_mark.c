@@ -1,7 +1,7 @@
 /*
  * store_mark.c - a store remembers which slot secret names its slots, or that none does.
  *
- * Called once after each attach. The mark is a tombstone under a slot that no key gives, so that every driver can keep it; it says of
+ * Called once after each attach, and to see whether the store takes settlements again. The mark is a tombstone under a slot that no key gives, so that every driver can keep it; it says of
  * a secret only what tells it from another. A store without a mark gets the present one, whatever else it holds: stores that can
  * lose entries can lose the mark too. So only what a mark says stops anybody.
  */
@@ -42,6 +42,13 @@ static apr_status_t write_mark(idem_front *front, const unsigned char *slot, ide
     memcpy(head.token, mark_of(front), IDEM_TOKEN_LEN);
     rv = idem_record_encode(NULL, &head, NULL, call->pool, &value);
     return rv == APR_SUCCESS ? front->store->driver->settle(front->store, call, slot, value) : rv;
+}
+
+apr_status_t idem_front_mark_again(idem_front *front, idem_call *call)
+{
+    unsigned char slot[IDEM_SLOT_LEN];
+    apr_status_t rv = mark_slot(slot);
+    return rv == APR_SUCCESS ? write_mark(front, slot, call) : rv;
 }
 
 static const char *fault_of_mark(const idem_front *front, idem_blob value, const unsigned char *slot, apr_pool_t *pool)

@@ -1,10 +1,11 @@
 /*
- * store_private.h - what the two halves of the front share: store.c (its life) and store_calls.c (calls through it).
+ * store_private.h - what the parts of the front share: store.c (its life), store_calls.c (calls through it), store_probe.c (is
+ * the store back?), store_mark.c (whose is it?).
  */
 #ifndef IDEM_STORE_PRIVATE_H
 #define IDEM_STORE_PRIVATE_H
 
-#include "store.h"
+#include "breaker.h"
 
 #include <stdatomic.h>
 
@@ -20,6 +21,7 @@ struct idem_front {
     const idem_keyring *ring; /* NULL: responses are kept as they are */
     idem_front_observer *observer;
     void *baton;
+    idem_breaker breaker; /* before every call of the driver's; has a lock of its own */
 
     atomic_int phase;
     apr_thread_mutex_t *lock; /* guards what follows, and every change of phase */
@@ -30,14 +32,20 @@ struct idem_front {
     char reason[IDEM_REASON_LEN]; /* why the store is not there */
 };
 
-/* APR_SUCCESS if the driver may be called; attaches it first where that is due. *why is set otherwise, in pool. */
-apr_status_t idem_front_ready(idem_front *front, apr_pool_t *pool, const char **why);
+/* APR_SUCCESS if the driver is attached; may_attach: attaches it first where that is due. *why is set otherwise, in pool. */
+apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *pool, const char **why);
+
+/* What a call's result says of the store. */
+idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv);
 
 /*
  * Was the store made with this front's slot secret? Marks an empty one. IDEM_EDAMAGED and a sentence if not: keys of one secret
  * would not be found under another. Called by the thread that has just attached the driver.
  */
 apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why);
+
+/* Writes the mark once more: an operation that goes all the way of a settlement, and changes nothing. */
+apr_status_t idem_front_mark_again(idem_front *front, idem_call *call);
 
 /* The store told that it is damaged: it is not called again. */
 void idem_front_damaged(idem_front *front, const char *why);

@@ -1,0 +1,75 @@
+/*
+ * store_probe.c - is the store there, and is it back?
+ *
+ * Called by whoever watches a front: the glue's thread while the breaker is open, and everybody who wants to know. What always
+ * holds: at most one probe is inside the driver; it changes nothing in the store. Limits: a driver that is stuck holds the thread that
+ * probes.
+ */
+#include "store_private.h"
+
+/* Between two looks at a driver that another thread is attaching, or may attach in a moment. */
+#define SHORT_PAUSE apr_time_from_msec(50)
+
+void idem_front_set_watcher(idem_front *front, idem_front_watcher *watcher, void *baton)
+{
+    front->breaker.watcher = watcher;
+    front->breaker.baton = baton;
+}
+
+void idem_front_let_probe(idem_front *front, int others)
+{
+    atomic_store(&front->breaker.others_probe, others);
+}
+
+void idem_front_health(idem_front *front, idem_health *health)
+{
+    idem_breaker_describe(&front->breaker, health);
+}
+
+/*
+ * First where the trouble was, since behind one front there may be several servers, each with some of the slots. Then a settlement: a
+ * store that only answers readers (replicas are missing, a writer holds the lock) is not back.
+ */
+static apr_status_t look(idem_front *front, idem_call *call, const unsigned char *slot)
+{
+    apr_status_t rv = APR_SUCCESS;
+    idem_found found;
+
+    memset(&found, 0, sizeof(found));
+    if (slot)
+        rv = front->store->driver->fetch(front->store, call, slot, &found);
+    if (rv == APR_SUCCESS || rv == APR_NOTFOUND)
+        rv = idem_front_mark_again(front, call);
+    return rv;
+}
+
+static void probe(idem_front *front, apr_pool_t *pool)
+{
+    idem_call call = {pool, apr_time_now() + front->timeout, NULL};
+    unsigned char slot[IDEM_SLOT_LEN];
+    idem_visit visit;
+    int has_slot;
+    apr_status_t rv;
+
+    if (!idem_breaker_enter_to_probe(&front->breaker, &visit, slot, &has_slot))
+        return;
+    rv = look(front, &call, has_slot ? slot : NULL);
+    if (rv != APR_SUCCESS && !call.why)
+        call.why = idem_store_sentence(rv, pool);
+    idem_breaker_leave(&front->breaker, &visit, idem_front_sign(front, IDEM_OP_SETTLE, rv), call.why);
+    if (rv == IDEM_EDAMAGED)
+        idem_front_damaged(front, call.why);
+}
+
+apr_interval_time_t idem_front_probe(idem_front *front, apr_pool_t *pool)
+{
+    const char *why;
+    apr_status_t rv = idem_front_ready(front, 1, pool, &why);
+
+    if (rv == IDEM_EDAMAGED)
+        return 0;
+    if (rv != APR_SUCCESS)
+        return SHORT_PAUSE;
+    probe(front, pool);
+    return atomic_load(&front->phase) == IDEM_ATTACHED ? idem_breaker_due(&front->breaker) : 0;
+}
