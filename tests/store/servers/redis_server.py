@@ -49,13 +49,16 @@ class Redis:
         self.options = [*options] if "--save" in options else ["--save", "", *options]
         if password:
             self.options += ["--requirepass", password, "--masterauth", password]
-        if replica_of:
-            self.options += ["--replicaof", replica_of.address, str(replica_of.port)]
+        self.primary = replica_of
 
     def command(self):
         return ["redis-server", "--port", str(self.port), "--bind", self.address, "--unixsocket", str(self.socket),
-                "--unixsocketperm", "777", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0",
-                "--repl-ping-replica-period", "1", *self.options]
+                "--unixsocketperm", "777", "--protected-mode", "no", "--dir", str(self.folder),
+                "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", *self.options, *self.following()]
+
+    def following(self):
+        """Its primary can be changed before it is started again, as whoever mends a failover does."""
+        return ["--replicaof", self.primary.address, str(self.primary.port)] if self.primary else []
 
     def start(self):
         self.output = open(self.folder / "output", "a")
@@ -132,7 +135,7 @@ class Sentinel(Redis):
         super().__init__(folder, address=primary.address)
         self.conf = self.folder / "sentinel.conf"
         password = f"sentinel auth-pass main {primary.password}\n" if primary.password else ""
-        self.conf.write_text(f"port {self.port}\nbind {self.address}\ndir {self.folder}\n"
+        self.conf.write_text(f"port {self.port}\nbind {self.address}\nprotected-mode no\ndir {self.folder}\n"
                              f"sentinel monitor main {self.address} {primary.port} {quorum}\n{password}"
                              f"sentinel down-after-milliseconds main {down_after_ms}\n"
                              "sentinel failover-timeout main 3000\nsentinel parallel-syncs main 2\n")
