@@ -31,6 +31,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 WANTED = os.environ.get("IDEM_FARM", "namespaces")
 HUB, STORE = "10.9.9.2", "10.9.9.1"
+CHILDREN, WORKERS = 3, 24  # of a server, as httpd.py sizes the event MPM
 CONFIG = "ProxyPass /far http://{backend}\n"  # the path of an origin that every host reaches
 
 
@@ -114,11 +115,18 @@ class Host:
         """An httpd on this host."""
         with self.network:
             self.server = Httpd(self.farm.stage, CONFIG.format(backend=self.farm.backend_at) + config, store, place=self)
-            return self.server.start()
+        return self.start_again()
 
     def start_again(self):
         with self.network:
-            return self.server.start()
+            self.server.start()
+            env.until(self.all_serve, "every child has attached to the store")
+        return self.server
+
+    def all_serve(self):
+        """The workers of a child begin when it has tried to attach."""
+        threads = [len(os.listdir(f"/proc/{child}/task")) for child in self.server.children()]
+        return sum(count > WORKERS for count in threads) == CHILDREN
 
     def stop_server(self):
         with self.network:

@@ -68,8 +68,7 @@ def test_killed_host_leaves_an_unknown_outcome(far_store, hosts, apis, origin, b
     assert answer.problem == (409, "outcome-unknown")
     check_time(ended - began, far_store.row.grain)
     record_property("seconds_until_unknown", ended - began)
-    with hosts[0].network:
-        hosts[0].server.start()
+    hosts[0].start_again()
     for api in apis:
         assert api.post("/pay", key="k1").problem == (409, "outcome-unknown")
         assert api.post("/pay", key="k1", body=b"other").problem == (422, "key-reused")
