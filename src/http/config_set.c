@@ -43,10 +43,12 @@ static int parse_quantity(const char *text, const unit *units, apr_int64_t *out)
     if (errno)
         return 0;
     for (; units->name; units++) {
-        if (strcasecmp(end, units->name) == 0) {
-            *out = n * units->worth;
-            return n <= APR_INT64_MAX / units->worth;
-        }
+        if (strcasecmp(end, units->name) != 0)
+            continue;
+        if (n > APR_INT64_MAX / units->worth)
+            return 0;
+        *out = n * units->worth;
+        return 1;
     }
     return 0;
 }

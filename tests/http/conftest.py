@@ -24,6 +24,7 @@ HOST_NUMBERS = itertools.count(1)
 def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))  # servers are stopped then, too
     config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
+    config.addinivalue_line("markers", "memory: looks at the memory of a process; not run under sanitizers, which have their own")
     config.addinivalue_line("markers", "long: takes its time; run by make hosts, not by make integration")
 
 

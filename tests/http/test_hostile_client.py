@@ -227,6 +227,7 @@ def own_memory(server):
     return total
 
 
+@pytest.mark.memory
 def test_client_with_very_many_keys_does_not_make_the_server_grow(new_httpd, host):
     """The handler is httpd's own for files: quick, and guarded like any other."""
     server = new_httpd(CONFIG, "lmdb").start()

@@ -151,6 +151,7 @@ def hkdf(secret, label):
     return hmac.new(extracted, b"mod_idempotency " + label + b"\x01", hashlib.sha256).digest()
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(not env.ROOT, reason="only root may read the memory of a server that has changed its user")
 def test_secrets_are_in_no_core_dump(server, api):
     assert api.post("/pay", key=KEY, body=BODY).status == 201

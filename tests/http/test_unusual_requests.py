@@ -154,6 +154,7 @@ def peak(pid):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("base,framing", [("/cgi", "length"), ("/proxy", "length"), ("/rwrite", "length"), ("/rwrite", "chunked")])
 def test_body_of_a_gibibyte(new_httpd, host, origin, base, framing):
     """Never stored, hashed at constant memory, for the first request as for the retry that is compared with it."""
