@@ -12,6 +12,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "metrics.h"
+#include "outage.h"
 #include "quota.h"
 #include "recorder.h"
 #include "renewer.h"
@@ -60,6 +61,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
     idem_renewer_start(pchild, s);
+    idem_outage_start(s);
 }
 
 static void register_hooks(apr_pool_t *pool)

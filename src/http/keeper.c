@@ -17,6 +17,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "metrics.h"
+#include "outage.h"
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
@@ -146,6 +147,22 @@ void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const un
     memcpy(job->slot, slot, IDEM_SLOT_LEN);
     memcpy(job->token, token, IDEM_TOKEN_LEN);
     enqueue(job);
+}
+
+void idem_keeper_hurry(const idem_front *front)
+{
+    if (!keeper.root || atomic_load(&stop))
+        return;
+    apr_thread_mutex_lock(keeper.lock);
+    for (kept_job *job = APR_RING_FIRST(&keeper.ring); job != APR_RING_SENTINEL(&keeper.ring, kept_job, link);
+         job = APR_RING_NEXT(job, link)) {
+        if (job->front == front) {
+            job->pause = FIRST_PAUSE;
+            job->next = 0;
+        }
+    }
+    apr_thread_cond_signal(keeper.wake);
+    apr_thread_mutex_unlock(keeper.lock);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------------- */
@@ -301,7 +318,8 @@ static void park(void)
 
     atomic_store(&stop, 1);
     idem_renewer_stop();
-    for (int i = 0; atomic_load(&busy) && i < PARK_WAIT_MS; i++)
+    idem_outage_stop();
+    for (int i = 0; (atomic_load(&busy) || idem_outage_busy()) && i < PARK_WAIT_MS; i++)
         nanosleep(&step, NULL);
 }
 

@@ -22,6 +22,9 @@ int idem_keeper_stopping(void);
 /* Repeats the settlement until the store acknowledges or refuses it. value is copied; fallback (a tombstone) too. */
 void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback);
 
+/* The store answers again: what waits for it is tried at once. Any thread. */
+void idem_keeper_hurry(const idem_front *front);
+
 /* A guarded request was answered: in a process without threads, this is when the store is swept. */
 void idem_keeper_request_ended(void);
 

@@ -25,9 +25,10 @@ struct idem_held {
     APR_RING_ENTRY(idem_held) link;
     struct renewer_thread *renewer;
     idem_head lease;
-    apr_time_t due;
-    int renewing;  /* the thread is in the store for it, without the lock */
-    int abandoned; /* the request did not wait: the thread frees it */
+    apr_interval_time_t due; /* monotonic: a clock that is set back would let the lease lapse */
+    int late;                /* the last renewal failed */
+    int renewing;            /* the thread is in the store for it, without the lock */
+    int abandoned;           /* the request did not wait: the thread frees it */
 };
 
 APR_RING_HEAD(held_ring, idem_held);
@@ -46,7 +47,7 @@ static renewer_thread *renewers;
 static int renewer_count;
 static atomic_int stop;
 
-static void at(apr_time_t when, struct timespec *ts)
+static void at(apr_interval_time_t when, struct timespec *ts)
 {
     ts->tv_sec = (time_t)apr_time_sec(when);
     ts->tv_nsec = (long)apr_time_usec(when) * 1000;
@@ -93,7 +94,7 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
     return rv;
 }
 
-static idem_held *next_due(renewer_thread *renewer, apr_time_t now, apr_time_t *wake)
+static idem_held *next_due(renewer_thread *renewer, apr_interval_time_t now, apr_interval_time_t *wake)
 {
     for (idem_held *held = APR_RING_FIRST(&renewer->ring); held != APR_RING_SENTINEL(&renewer->ring, idem_held, link);
          held = APR_RING_NEXT(held, link)) {
@@ -112,7 +113,8 @@ static void finish(renewer_thread *renewer, idem_held *held, apr_status_t rv)
         free(held);
         return;
     }
-    held->due = apr_time_now() + (rv == APR_SUCCESS ? period(held) : period(held) / 4 + SHORTEST_PAUSE);
+    held->due = idem_monotonic() + (rv == APR_SUCCESS ? period(held) : period(held) / 4 + SHORTEST_PAUSE);
+    held->late = rv != APR_SUCCESS && rv != IDEM_ELOST;
     if (rv == IDEM_ELOST)
         held->due = APR_INT64_MAX; /* settling will say so to the request */
     APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
@@ -125,7 +127,7 @@ static void *run(void *data)
 
     pthread_mutex_lock(&renewer->lock);
     while (!atomic_load(&stop)) {
-        apr_time_t now = apr_time_now(), wake = now + apr_time_from_sec(1);
+        apr_interval_time_t now = idem_monotonic(), wake = now + apr_time_from_sec(1);
         idem_held *held = next_due(renewer, now, &wake);
         struct timespec ts;
         apr_status_t rv;
@@ -180,7 +182,7 @@ idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease)
         abort(); /* as a pool does that cannot grow: an owner that is not renewed would be taken for dead */
     held->renewer = renewer;
     held->lease = *lease;
-    held->due = apr_time_now() + period(held);
+    held->due = idem_monotonic() + period(held);
     pthread_mutex_lock(&renewer->lock);
     start_if_needed(renewer);
     APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
@@ -196,7 +198,7 @@ void idem_renewer_drop(idem_held *held)
 
     if (!held)
         return;
-    at(apr_time_now() + idem_front_timeout(renewer->front), &limit);
+    at(idem_monotonic() + idem_front_timeout(renewer->front), &limit);
     pthread_mutex_lock(&renewer->lock);
     while (held->renewing && pthread_cond_timedwait(&renewer->changed, &renewer->lock, &limit) == 0)
         ;
@@ -206,6 +208,21 @@ void idem_renewer_drop(idem_held *held)
         APR_RING_REMOVE(held, link);
         free(held);
     }
+    pthread_mutex_unlock(&renewer->lock);
+}
+
+void idem_renewer_hurry(const idem_front *front)
+{
+    renewer_thread *renewer = renewer_of(front);
+
+    if (!renewer || atomic_load(&stop))
+        return;
+    pthread_mutex_lock(&renewer->lock);
+    for (idem_held *held = APR_RING_FIRST(&renewer->ring); held != APR_RING_SENTINEL(&renewer->ring, idem_held, link);
+         held = APR_RING_NEXT(held, link))
+        if (held->late)
+            held->due = 0;
+    pthread_cond_broadcast(&renewer->changed);
     pthread_mutex_unlock(&renewer->lock);
 }
 
@@ -225,6 +242,7 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
     for (int i = 0; i < fronts->nelts; i++) {
         idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
         renewer_thread *renewer = &renewers[renewer_count];
+        pthread_condattr_t monotonic;
 
         if (idem_front_store(front)->flags & IDEM_HOST_LOCAL)
             continue;
@@ -233,6 +251,9 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
         renewer->server = s;
         APR_RING_INIT(&renewer->ring, idem_held, link);
         pthread_mutex_init(&renewer->lock, NULL);
-        pthread_cond_init(&renewer->changed, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&renewer->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
     }
 }

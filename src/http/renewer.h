@@ -25,6 +25,9 @@ idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease);
  */
 void idem_renewer_drop(idem_held *held);
 
+/* The store answers again: leases that could not be renewed are renewed at once. Any thread. */
+void idem_renewer_hurry(const idem_front *front);
+
 /* Async-signal-safe: the threads touch nothing more once their call under way has ended. */
 void idem_renewer_stop(void);
 

@@ -35,7 +35,8 @@ static int may_log_store(void)
 static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
 {
     char text[120];
-    int level = may_log_store() ? APLOG_WARNING : APLOG_INFO; /* the macro evaluates it more than once */
+    int said = rv == IDEM_EDOWN; /* and it stays down until that has been said, too (outage.c, stores.c) */
+    int level = !said && may_log_store() ? APLOG_WARNING : APLOG_INFO; /* the macro evaluates it more than once */
 
     IDEM_LOG(txn, level, 10, "store %s: %s failed: %s", idem_front_url(txn->front), what,
              why ? why : apr_strerror(rv, text, sizeof(text)));
@@ -115,25 +116,32 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
     apr_snprintf(txn->slot_name, sizeof(txn->slot_name), "%02x%02x%02x%02x", slot[0], slot[1], slot[2], slot[3]);
 }
 
-/*
- * No answer, or none that says what happened: whatever may have been claimed is withdrawn once the store answers again. What may
- * have been taken over goes back to being unknown.
- */
-static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
+/* Whatever was claimed is withdrawn once the store answers again. What was taken over goes back to being unknown. */
+static void take_back(idem_txn *txn)
 {
     idem_head head = txn->head;
     idem_blob unknown = {NULL, 0};
 
-    log_store(txn, what, rv, why);
-    txn->problem = IDEM_STORE_UNAVAILABLE;
-    if (rv == IDEM_EDOWN || rv == IDEM_EFULL || rv == IDEM_ETOOBIG)
-        return IDEM_EV_STORE_DOWN; /* nothing was changed: there is nothing of ours to take back */
     head.state = IDEM_UNKNOWN;
     if (head.attempt > 1 && idem_front_encode(txn->front, &head, NULL, txn->r->pool, &unknown) == APR_SUCCESS)
         idem_keeper_settle(txn->front, unknown, unknown);
     else
         idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
+}
+
+static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
+{
+    log_store(txn, what, rv, why);
+    txn->problem = IDEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
+}
+
+/* Claim or takeover failed. Without an answer, or with one that does not say what happened, it may have been done. */
+static idem_event lease_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
+{
+    if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
+        take_back(txn);
+    return store_trouble(txn, what, rv, why);
 }
 
 idem_event idem_txn_claim(idem_txn *txn)
@@ -141,7 +149,7 @@ idem_event idem_txn_claim(idem_txn *txn)
     const char *why = NULL;
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
-    txn->claimed_at = apr_time_now();
+    txn->claimed_at = idem_monotonic();
     if (rv == APR_SUCCESS)
         rv = idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, &why);
     if (rv == APR_SUCCESS)
@@ -151,7 +159,7 @@ idem_event idem_txn_claim(idem_txn *txn)
             IDEM_LOG(txn, APLOG_WARNING, 11, "the store holds an unusable value: %s", why ? why : "unknown reason");
         return idem_compare_found(txn);
     }
-    store_trouble(txn, "claim", rv, why);
+    lease_trouble(txn, "claim", rv, why);
     return txn->settings->store_failure == IDEM_FAILURE_BYPASS && !txn->detecting ? IDEM_EV_STORE_BYPASS
                                                                                   : IDEM_EV_STORE_DOWN;
 }
@@ -163,7 +171,7 @@ idem_event idem_txn_take_over(idem_txn *txn)
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
     memcpy(dead, txn->seen.head.token, sizeof(dead));
-    txn->claimed_at = apr_time_now();
+    txn->claimed_at = idem_monotonic();
     txn->head.attempt = txn->seen.head.attempt + 1;
     if (rv == APR_SUCCESS)
         rv = idem_front_takeover(txn->front, &txn->head, dead, txn->r->pool, &why);
@@ -173,7 +181,7 @@ idem_event idem_txn_take_over(idem_txn *txn)
         return IDEM_EV_WON;
     }
     if (rv != IDEM_ELOST && rv != IDEM_EALIVE && rv != APR_NOTFOUND)
-        return store_trouble(txn, "takeover", rv, why);
+        return lease_trouble(txn, "takeover", rv, why);
     txn->head.attempt = 1;
     return IDEM_EV_LOST;
 }
@@ -185,12 +193,14 @@ idem_event idem_txn_start(idem_txn *txn)
 
     if (idem_front_store(txn->front)->flags & IDEM_HOST_LOCAL)
         return IDEM_EV_STARTED;
-    if (apr_time_now() - txn->claimed_at > txn->head.lease / 2) {
+    if (idem_monotonic() - txn->claimed_at > txn->head.lease / 2) {
         rv = idem_front_renew(txn->front, &txn->head, txn->r->pool, &why);
         if (rv == IDEM_ELOST || rv == APR_NOTFOUND)
             return IDEM_EV_LOST;
-        if (rv != APR_SUCCESS)
+        if (rv != APR_SUCCESS) {
+            take_back(txn); /* it was won, and nothing has run */
             return store_trouble(txn, "renewal", rv, why);
+        }
     }
     txn->held = idem_renewer_hold(txn->front, &txn->head);
     return IDEM_EV_STARTED;

@@ -29,14 +29,14 @@ typedef struct idem_txn {
     idem_seen seen; /* what claim or fetch found */
     char slot_name[9];
 
-    idem_problem problem;  /* what to refuse with */
-    const char *detail;    /* NULL: the table's */
-    int retry_after;       /* seconds; 0: the table's */
-    int input_status;      /* an HTTP status where the request's body could not be read; 0 otherwise */
-    int detecting;         /* DetectionOnly: say what would be done, and let the request run */
-    int app_says_no_store; /* detecting: seen as the response left */
-    apr_time_t claimed_at; /* when the claim that won was sent */
-    apr_time_t wait_until; /* when waiting for another owner ends; 0 before it began */
+    idem_problem problem;           /* what to refuse with */
+    const char *detail;             /* NULL: the table's */
+    int retry_after;                /* seconds; 0: the table's */
+    int input_status;               /* an HTTP status where the request's body could not be read; 0 otherwise */
+    int detecting;                  /* DetectionOnly: say what would be done, and let the request run */
+    int app_says_no_store;          /* detecting: seen as the response left */
+    apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */
+    apr_time_t wait_until;          /* when waiting for another owner ends; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the error status a handler returned instead of a response; 0 otherwise */

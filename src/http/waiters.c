@@ -174,12 +174,14 @@ static idem_event look(idem_txn *txn)
 {
     const char *why = NULL;
     apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why);
+    int level;
 
     if (rv == APR_NOTFOUND)
         return IDEM_EV_RELEASED;
     if (rv == APR_SUCCESS)
         return idem_compare_found(txn);
-    IDEM_LOG(txn, APLOG_WARNING, 15, "the store does not answer a waiting request: %s", why ? why : "unknown reason");
+    level = rv == IDEM_EDOWN ? APLOG_INFO : APLOG_WARNING; /* that has been said, for everybody (outage.c) */
+    IDEM_LOG(txn, level, 15, "the store does not answer a waiting request: %s", why ? why : "unknown reason");
     txn->problem = IDEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
 }

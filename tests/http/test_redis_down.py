@@ -19,7 +19,7 @@ IdempotencyStoreTimeout 400ms
 </Location>
 """
 SLACK = 1.0  # seconds: slowness of the machine
-TROUBLE = ["IDEM010", "IDEM050", "IDEM064", "IDEM065"]
+TROUBLE = ["IDEM010", "IDEM022", "IDEM050", "IDEM064", "IDEM065"]
 
 
 @pytest.fixture

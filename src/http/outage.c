@@ -1,0 +1,147 @@
+/*
+ * outage.c - says once that a store is not called any more and once that it is, and looks meanwhile whether it is back.
+ *
+ * Called by a front when its breaker opens or closes, in whichever thread made it so. While it is open a thread of its own looks after
+ * the store: no request ever waits for that, and a store that hangs holds this thread only. The thread ends with the outage.
+ * Under an MPM without threads there is none: there the child's next request after a pause is the one that looks (threads.h
+ * says what a thread costs). Threads are detached and never joined, as the keeper's is not.
+ */
+#include "outage.h"
+
+#include "keeper.h"
+#include "log.h"
+#include "renewer.h"
+#include "stores.h"
+#include "threads.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+typedef struct watched {
+    idem_front *front;
+    server_rec *server;
+    pthread_mutex_t lock; /* guards what follows */
+    int running;          /* a thread looks after this store */
+    int again;            /* it has opened since that thread looked last */
+} watched;
+
+static int threaded;
+static atomic_int stop, busy;
+
+static apr_interval_time_t probe_once(idem_front *front)
+{
+    apr_interval_time_t pause = apr_time_from_sec(1);
+    apr_pool_t *pool;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+        return pause;
+    atomic_fetch_add(&busy, 1);
+    if (!atomic_load(&stop))
+        pause = idem_front_probe(front, pool);
+    atomic_fetch_sub(&busy, 1);
+    apr_pool_destroy(pool);
+    return pause;
+}
+
+/* Nothing is due any more, and none of the openings that were told came after that was found. */
+static int may_end(watched *w, apr_interval_time_t pause)
+{
+    int ends;
+
+    pthread_mutex_lock(&w->lock);
+    ends = pause == 0 && !w->again;
+    if (ends)
+        w->running = 0;
+    w->again = 0;
+    pthread_mutex_unlock(&w->lock);
+    return ends;
+}
+
+static void *look_after(void *data)
+{
+    watched *w = data;
+
+    while (!atomic_load(&stop)) {
+        apr_interval_time_t pause = probe_once(w->front);
+        struct timespec rest = {(time_t)apr_time_sec(pause), (long)apr_time_usec(pause) * 1000};
+
+        if (may_end(w, pause))
+            break;
+        nanosleep(&rest, NULL);
+    }
+    return NULL;
+}
+
+/* Without a thread the callers look. */
+static void start_looking(watched *w)
+{
+    if (!threaded)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->again = 1;
+    if (!w->running) {
+        w->running = idem_thread_start(look_after, w) == 0;
+        idem_front_let_probe(w->front, w->running);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void changed(void *baton, const idem_health *health)
+{
+    watched *w = baton;
+
+    if (atomic_load(&stop))
+        return;
+    if (health->state == IDEM_BREAKER_CLOSED) {
+        IDEM_SLOG(w->server, APLOG_NOTICE, 23, "store %s: answers again, and is used again after %d ms",
+                  idem_front_url(w->front), (int)apr_time_as_msec(health->before));
+        idem_keeper_hurry(w->front);
+        idem_renewer_hurry(w->front);
+        return;
+    }
+    IDEM_SLOG(w->server, APLOG_WARNING, 22, "store %s: is not called until it answers again: %s",
+              idem_front_url(w->front), health->reason);
+    start_looking(w);
+}
+
+static void watch(watched *w, idem_front *front, server_rec *s)
+{
+    idem_health health;
+
+    w->front = front;
+    w->server = s;
+    pthread_mutex_init(&w->lock, NULL);
+    idem_front_set_watcher(front, changed, w);
+    idem_front_health(front, &health);
+    if (health.state != IDEM_BREAKER_CLOSED)
+        start_looking(w); /* it could not be attached, and that has been said */
+}
+
+void idem_outage_start(server_rec *s)
+{
+    const apr_array_header_t *fronts = idem_stores_all();
+    watched *all =
+        calloc((size_t)fronts->nelts + 1, sizeof(*all)); /* a child's threads outlive its pools by a moment */
+
+    if (!all)
+        abort();
+    threaded = idem_threads_usual();
+    for (int i = 0; i < fronts->nelts; i++) {
+        idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
+
+        idem_front_let_probe(front, threaded);
+        watch(&all[i], front, s);
+    }
+}
+
+void idem_outage_stop(void)
+{
+    atomic_store(&stop, 1);
+}
+
+int idem_outage_busy(void)
+{
+    return atomic_load(&busy) > 0;
+}
