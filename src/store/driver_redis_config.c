@@ -11,9 +11,9 @@
  * percent-encoded where they hold one of "%/@:,".
  */
 #include "driver_redis_private.h"
+#include "password.h"
 
 #include <apr_escape.h>
-#include <apr_file_io.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdlib.h>
@@ -21,7 +21,6 @@
 #define REDIS_PORT 6379
 #define SENTINEL_PORT 26379
 #define SERVERS_MOST 16
-#define PASSWORD_MOST 1024
 #define DB_MOST 65535
 #define REPLICAS_MOST 32
 #define WAIT_MOST 10000 /* milliseconds */
@@ -57,31 +56,6 @@ static const char *decoded(reading *r, const char *text)
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t read_password(reading *r, const char *path)
-{
-    char *text = apr_pcalloc(r->pool, PASSWORD_MOST + 2), reason[120];
-    apr_size_t len = 0;
-    apr_file_t *file;
-    apr_status_t rv;
-
-    if (*path != '/')
-        return wrong(r, "option password=file:PATH needs an absolute path, not \"%s\"", path);
-    rv = apr_file_open(&file, path, APR_FOPEN_READ, 0, r->pool);
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_read_full(file, text, PASSWORD_MOST + 1, &len);
-        apr_file_close(file);
-    }
-    if (rv != APR_SUCCESS && !APR_STATUS_IS_EOF(rv))
-        return wrong(r, "option password=file:%s: it cannot be read: %s", path,
-                     apr_strerror(rv, reason, sizeof(reason)));
-    text[strcspn(text, "\r\n")] = '\0';
-    if (!*text || len > PASSWORD_MOST)
-        return wrong(r, "option password=file:%s: its first line must be the password, of at most %d bytes", path,
-                     PASSWORD_MOST);
-    r->store->password = text;
-    return APR_SUCCESS;
-}
-
 static apr_status_t read_wait(reading *r, const char *value)
 {
     char *rest, *count = apr_strtok(apr_pstrdup(r->pool, value), ",", &rest);
@@ -98,19 +72,17 @@ static apr_status_t read_wait(reading *r, const char *value)
 
 static apr_status_t read_option(reading *r, const char *option)
 {
-    static const char password[] = "password=file:", wait[] = "wait=";
+    static const char password[] = "password=", wait[] = "wait=";
 
     if (strncmp(option, wait, sizeof(wait) - 1) == 0)
         return read_wait(r, option + sizeof(wait) - 1);
-    if (strncmp(option, "password=", 9) != 0)
+    if (strncmp(option, password, sizeof(password) - 1) != 0)
         return wrong(r,
                      "a Redis store has the options password=file:PATH and wait=REPLICAS,MILLISECONDS, and no \"%s\"",
                      option);
-    if (strncmp(option, password, sizeof(password) - 1) != 0)
-        return wrong(r, "option password= takes file:PATH, so that the password stands in no configuration");
     if (r->store->password)
         return wrong(r, "the password stands in the address already: option password= is one too many");
-    return read_password(r, option + sizeof(password) - 1);
+    return idem_password_read(option + sizeof(password) - 1, r->pool, &r->store->password, r->why);
 }
 
 static apr_status_t read_options(reading *r, const char *const *options)
