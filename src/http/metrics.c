@@ -27,14 +27,15 @@ const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS] = {100,    300,    10
 static const char *const settlements[IDEM_SETTLEMENTS] = {"recorded", "tombstone", "released", "unknown", "lost"};
 
 static idem_metrics *metrics;
+/* The stores of this configuration, and where each is counted. */
+static struct watched_store {
+    const idem_front *front;
+    idem_store_counts *counts;
+} * watched;
+static int watched_count;
+
 static idem_process_gauges nowhere; /* of a process that has no entry */
 static idem_process_gauges *own = &nowhere;
-
-/* One store of this configuration. */
-typedef struct watched_store {
-    idem_front *front;
-    idem_store_counts *counts;
-} watched_store;
 
 static void add(atomic_ulong *counter, unsigned long by)
 {
@@ -136,8 +137,7 @@ static int bound_of(apr_interval_time_t took)
 /* After each call through a front. One that was not sent took no time, and would only make a store that is down look fast. */
 static void observe(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took)
 {
-    const watched_store *watched = baton;
-    idem_store_counts *counts = watched->counts;
+    idem_store_counts *counts = baton;
 
     add(&counts->calls[op][result_of(status)], 1);
     if (status == IDEM_EDOWN)
@@ -149,15 +149,20 @@ static void observe(void *baton, idem_op op, apr_status_t status, apr_interval_t
 apr_status_t idem_metrics_open(server_rec *s)
 {
     const apr_array_header_t *fronts = idem_stores_all();
-    watched_store *watched = apr_pcalloc(s->process->pconf, (apr_size_t)fronts->nelts * sizeof(*watched));
     apr_status_t rv = find_or_make(s);
 
-    for (int i = 0; i < fronts->nelts && rv == APR_SUCCESS; i++) {
-        watched[i].front = APR_ARRAY_IDX(fronts, i, idem_front *);
-        watched[i].counts = counts_of(idem_front_url(watched[i].front));
-        idem_front_set_observer(watched[i].front, observe, &watched[i]);
+    if (rv != APR_SUCCESS)
+        return rv;
+    watched = apr_pcalloc(s->process->pconf, (apr_size_t)fronts->nelts * sizeof(*watched));
+    watched_count = fronts->nelts;
+    for (int i = 0; i < watched_count; i++) {
+        idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
+
+        watched[i].front = front;
+        watched[i].counts = counts_of(idem_front_url(front));
+        idem_front_set_observer(front, observe, watched[i].counts);
     }
-    return rv;
+    return APR_SUCCESS;
 }
 
 /* ---- processes ------------------------------------------------------------------------------------------------------ */
@@ -220,6 +225,18 @@ void idem_metrics_job(idem_job_end end)
 {
     if (metrics)
         add(&metrics->jobs[end], 1);
+}
+
+void idem_metrics_breaker(const idem_front *front, int is_open)
+{
+    for (int i = 0; i < watched_count; i++) {
+        unsigned long bit = 1UL << (watched[i].counts - metrics->stores);
+
+        if (watched[i].front == front && is_open)
+            atomic_fetch_or(&own->open, bit);
+        else if (watched[i].front == front)
+            atomic_fetch_and(&own->open, ~bit);
+    }
 }
 
 const char *idem_metrics_outcome(int outcome)

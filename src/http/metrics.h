@@ -8,6 +8,8 @@
 #ifndef IDEM_METRICS_H
 #define IDEM_METRICS_H
 
+#include "store.h"
+
 #include <httpd.h>
 
 #include <ap_mpm.h>
@@ -39,6 +41,9 @@ void idem_metrics_child_status(server_rec *s, pid_t pid, ap_generation_t generat
 /* Any thread, also inside a signal handler. */
 void idem_metrics_change(idem_gauge gauge, long by);
 void idem_metrics_job(idem_job_end end);
+
+/* This process sends the store nothing until it answers again, or sends it calls again. */
+void idem_metrics_breaker(const idem_front *front, int is_open);
 
 /* A guarded request has ended: SPEC's words, NULL where there is none; detecting: it was only watched. */
 void idem_metrics_request(int detecting, const char *outcome, const char *settlement);

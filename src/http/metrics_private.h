@@ -9,7 +9,6 @@
 
 #include "metrics.h"
 #include "problem.h"
-#include "store.h"
 
 #include <stdatomic.h>
 

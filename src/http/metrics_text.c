@@ -12,6 +12,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_protocol.h>
+#include <http_request.h>
 
 #define TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 #define OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -252,7 +253,7 @@ int idem_metrics_handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, "idempotency-metrics"))
         return DECLINED;
     if (r->method_number != M_GET) { /* HEAD is one as well */
-        r->allowed = AP_METHOD_BIT << M_GET;
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
         return HTTP_METHOD_NOT_ALLOWED;
     }
     p.bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);

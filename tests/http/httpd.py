@@ -19,6 +19,7 @@ filter deflate actions include request proxy proxy_http proxy_fcgi slotmem_shm s
 SIZES = {"event": "StartServers 3\nServerLimit 3\nThreadsPerChild 24\nMaxRequestWorkers 72\nMinSpareThreads 1\nMaxSpareThreads 72",
          "prefork": "StartServers 12\nMinSpareServers 2\nMaxSpareServers 70\nServerLimit 70\nMaxRequestWorkers 70"}
 SIZES["worker"] = SIZES["event"]
+CHILDREN = int(SIZES[env.MPM].split()[1])
 # The slot under which a process looks, once, which secret a store was made with.
 MARK = hashlib.sha256(b"mod_idempotency: the mark of the slot secret").hexdigest()[:8]
 FAULT = re.compile(r"^\[[^]]*\] \[\w*:(warn|error|crit|alert|emerg)\].* IDEM\d+|exit signal|[Aa]ssert(ion)?[ (]")
@@ -175,6 +176,10 @@ class Httpd:
 
     def ready(self):
         return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
+
+    def wait_until_attached(self):
+        """With a store that fails on command: what it is told from now on fails requests, and no child that is about to attach."""
+        env.until(lambda: self.control.attached() > CHILDREN, "the parent's probe and each child have attached")
 
     def serves(self):
         """Has it answered a request? With -X httpd does not log that it is ready."""

@@ -27,8 +27,7 @@ IdempotencySpool 4K
 def httpd(new_httpd, store):
     """A server of each test's own: a store in trouble is a warning only once a second and process."""
     server = new_httpd(CONFIG, store).start()
-    children = 12 if env.MPM == "prefork" else 3
-    env.until(lambda: server.control.attached() > children, "the parent's probe and each child have attached")
+    server.wait_until_attached()
     return server
 
 
