@@ -232,10 +232,12 @@ void idem_metrics_breaker(const idem_front *front, int is_open)
     for (int i = 0; i < watched_count; i++) {
         unsigned long bit = 1UL << (watched[i].counts - metrics->stores);
 
-        if (watched[i].front == front && is_open)
-            atomic_fetch_or(&own->open, bit);
-        else if (watched[i].front == front)
+        if (watched[i].front != front)
+            continue;
+        if (!is_open)
             atomic_fetch_and(&own->open, ~bit);
+        else if (!(atomic_fetch_or(&own->open, bit) & bit))
+            add(&watched[i].counts->openings, 1);
     }
 }
 

@@ -42,6 +42,7 @@ typedef struct idem_store_counts {
     atomic_ulong calls[IDEM_OPS][IDEM_RESULTS];
     atomic_ulong within[IDEM_OPS][IDEM_BOUNDS + 1]; /* each duration in one of them */
     atomic_ulong spent[IDEM_OPS];                   /* microseconds */
+    atomic_ulong openings;                          /* of circuit breakers */
 } idem_store_counts;
 
 typedef struct idem_process_gauges {

@@ -214,10 +214,14 @@ static void put_breakers(page *p, const idem_metrics *metrics, const idem_metric
     const idem_store_counts *store;
 
     family(p, "idempotency_store_breakers_open", "gauge",
-           "Children that send a store nothing at the moment, since it has failed too often.");
+           "Children that send a store nothing at the moment, since it does not answer.");
     for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
         apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_breakers_open{store=\"%s\"} %lu\n",
                            label(store->url, p->pool), sums->open[i - 1]);
+    counter_family(p, "idempotency_store_breaker_openings",
+                   "How often a child has found that a store does not answer.");
+    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+        counter(p, "idempotency_store_breaker_openings", "store", label(store->url, p->pool), &store->openings);
 }
 
 /* ---- the handler ---------------------------------------------------------------------------------------------------- */

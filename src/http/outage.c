@@ -10,6 +10,7 @@
 
 #include "keeper.h"
 #include "log.h"
+#include "metrics.h"
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
@@ -88,10 +89,22 @@ static void start_looking(watched *w)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* An opening may be told after the closing that came behind it: what is counted is how it is now. */
+static void count(watched *w)
+{
+    idem_health now;
+
+    pthread_mutex_lock(&w->lock);
+    idem_front_health(w->front, &now);
+    idem_metrics_breaker(w->front, now.state != IDEM_BREAKER_CLOSED);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void changed(void *baton, const idem_health *health)
 {
     watched *w = baton;
 
+    count(w);
     if (atomic_load(&stop))
         return;
     if (health->state == IDEM_BREAKER_CLOSED) {
@@ -114,6 +127,7 @@ static void watch(watched *w, idem_front *front, server_rec *s)
     w->server = s;
     pthread_mutex_init(&w->lock, NULL);
     idem_front_set_watcher(front, changed, w);
+    count(w);
     idem_front_health(front, &health);
     if (health.state != IDEM_BREAKER_CLOSED)
         start_looking(w); /* it could not be attached, and that has been said */

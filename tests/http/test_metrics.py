@@ -260,3 +260,45 @@ def test_old_generation_is_counted_until_it_ends(own, origin, expect_log):
     assert first.last_result().status == 201
     own.metrics.until('settlements_total{settlement="recorded"}', 1)
     own.metrics.until("leases_held", 0)
+
+
+# ---- circuit breakers -----------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def broken(own, expect_log):
+    """The process that has found, before others, that its store does not answer."""
+    expect_log(10, 22)
+    own.control.fail("all", "down")
+    lines = lambda: [line for line in own.log.lines() if "IDEM022" in line]
+    env.until(lambda: own.api.post("/pay", key="k1").status == 503 and lines(), "a breaker opens")
+    return int(lines()[0].split("[pid ")[1].split(":")[0])
+
+
+def test_breaker_opens_and_closes(own, broken):
+    assert own.metrics.read()["store_breakers_open"] >= 1
+    assert own.metrics.read()["store_breaker_openings_total"] >= 1
+    own.control.behave()
+    env.until(lambda: own.api.post("/pay", key="k2").status == 201 and own.metrics.read()["store_breakers_open"] == 0,
+              "the store is used again by all")
+
+
+@pytest.mark.mpm_independent
+def test_calls_that_are_not_sent_take_no_time(own, broken):
+    """A store that is down is not to look fast. Only some calls reach it until all three breakers are open."""
+    moved = own.metrics.moved(own.zero, "store_call")
+    for _ in range(20):
+        assert own.api.post("/pay", key="k1").status == 503
+    after = own.metrics.moved(own.zero, "store_call")
+    durations = 'store_call_duration_seconds_count{operation="claim"}'
+    assert after[call("claim", "failed")] == moved[call("claim", "failed")] + 20
+    assert after[durations] < moved[durations] + 20
+
+
+@pytest.mark.mpm_independent
+def test_killed_child_leaves_no_open_breaker_behind(own, broken):
+    """It is stopped first: it could close its breaker otherwise."""
+    os.kill(broken, signal.SIGSTOP)
+    own.control.behave()
+    own.metrics.until("store_breakers_open", 1)
+    os.kill(broken, signal.SIGKILL)
+    own.metrics.until("store_breakers_open", 0)
