@@ -1,7 +1,9 @@
 """
-Where a round is fought: a stage with its httpd, the store on a small file system of its own, the backend, the store that
-fails on command. What is not to be had here (the right to mount, the test module) is left out, and said.
+Where a round is fought: a stage with its hosts, their store, the backend, the store that fails on command. lmdb serves one
+host, on a small file system of its own; a store of servers serves two. What is not to be had here (the right to mount, to
+make networks, the test module) is left out, and said.
 """
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -12,8 +14,11 @@ import tempfile
 
 import env
 import far
+import network
+import stores
 from httpd import Httpd
 from origin import Stage
+from promises import LEASE, PROMISES
 
 HERE = pathlib.Path(__file__).resolve().parent
 DISK = 64 << 20  # bytes
@@ -25,11 +30,12 @@ BRIEF = 3  # seconds that keys of .../brief live
 CONFIG = """
 LoadModule log_forensic_module {modules}/mod_log_forensic.so
 ForensicLog {{root}}/forensic.log
-RequestHeader set X-Owner "expr=%{{note:forensic-id}}"
+RequestHeader set X-Owner "expr=%{{note:forensic-id}}@{number}"
 CustomLog {{root}}/requests.log "%{{X-Request}}i %P %{{IDEMPOTENCY_OUTCOME}}e %{{IDEMPOTENCY_SETTLEMENT}}e %{{IDEMPOTENCY_SLOT}}e %>s"
 ScriptAlias /act {{stage}}/actors/act.cgi
-ProxyPass /far http://127.0.0.1:{far}/ retry=0
+ProxyPass /far http://{backend}:{far}/ retry=0
 IdempotencyInterrupted {policy}
+IdempotencyLease {lease}s
 IdempotencyMaxResponse {most}
 <LocationMatch "^/(act|far)/brief$">
     IdempotencyTTL {brief}s
@@ -69,37 +75,77 @@ class Disk:
 
 
 class Arena:
-    def __init__(self, mpm, policy, more=""):
+    """hub: the network of the run, or why there is none."""
+
+    def __init__(self, store, mpm, policy, hub, more=""):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         env.MPM = mpm
+        self.promise, self.policy, self.hub, self.more = PROMISES[store], policy, hub, more
         with contextlib.ExitStack() as undo:
             self.stage = Stage(tempfile.mkdtemp(prefix="idem-chaos-"))
             undo.callback(self.stage.close)
             self.root = self.stage.root
             shutil.copytree(HERE / "actors", self.root / "actors")
-            self.disk = Disk(self.root)
-            undo.callback(self.disk.close)
-            self.far = far.start(self.root / "ledger")
-            undo.callback(self.far.server_close)
-            undo.callback(self.far.shutdown)
-            self.httpd = self.make_httpd(mpm, policy, more)
-            undo.callback(self.httpd.stop)
+            self.starter = undo.enter_context(concurrent.futures.ThreadPoolExecutor(1))  # whose thread lives as long as we
+            self.make_store(store, undo)
+            self.make_hosts(undo)
             self.close = undo.pop_all().close
 
-    def make_httpd(self, mpm, policy, more):
-        config = CONFIG.format(modules=env.apxs("LIBEXECDIR"), far=self.far.server_port, policy=policy, most=MOST_KEPT,
-                               brief=BRIEF, sizes=SIZES[mpm], more=more)
+    @property
+    def apart(self):
+        return isinstance(self.hub, network.Namespace)
+
+    def make_store(self, name, undo):
+        """A disk and no servers, or servers and no disk."""
+        self.disk = self.servers = None
+        if name in stores.STORES:
+            self.servers = stores.STORES[name](self.root / "servers", network.STORE if self.apart else network.LOOPBACK)
+            undo.callback(self.servers.close)
+            self.starter.submit(self.servers.start).result()
+            self.url = self.servers.url
+        else:
+            self.disk = Disk(self.root)
+            undo.callback(self.disk.close)
+            self.url = f"lmdb:{'{root}' if self.disk.missing else self.disk.root}/store size=256M"
+
+    def make_hosts(self, undo):
+        self.far = far.start(self.root / "ledger")
+        undo.callback(self.far.server_close)
+        undo.callback(self.far.shutdown)
+        self.places, self.httpds = [], []
+        for number in range(2 if self.servers else 1):
+            self.places.append(network.Host(self.hub, number) if self.servers and self.apart else network.Loopback())
+            undo.callback(self.places[-1].close)
+            with self.places[-1].network:
+                self.httpds.append(self.make_httpd(number))
+            undo.callback(self.httpds[-1].stop)
+
+    def make_httpd(self, number):
+        place = self.places[number]
+        config = CONFIG.format(modules=env.apxs("LIBEXECDIR"), far=self.far.server_port, policy=self.policy, most=MOST_KEPT,
+                               number=number, backend=place.backend, lease=LEASE, brief=BRIEF, sizes=SIZES[env.MPM],
+                               more=self.more)
         wrap = "wrap:{root}/control," if env.TEST_MODULE.exists() else ""
-        place = "{root}" if self.disk.missing else self.disk.root
-        return Httpd(self.stage, config, f"{wrap}lmdb:{place}/store size=256M")
+        return Httpd(self.stage, config, wrap + self.url, place=place)
+
+    def start(self, number):
+        with self.places[number].network:
+            self.httpds[number].start()
 
     def missing(self):
-        unable = None if self.httpd.control else f"the store is not made to fail: {env.TEST_MODULE} is not built"
-        return [what for what in (self.disk.missing, unable) if what]
+        """The monkey's action that cannot be had -> why."""
+        found = {}
+        if self.disk and self.disk.missing:
+            found["fill"] = self.disk.missing
+        if self.servers and not self.apart:
+            found["cut"] = f"nobody is cut off: {self.hub}"
+        if not self.httpds[0].control:
+            found["store"] = f"the store is not made to fail: {env.TEST_MODULE} is not built"
+        return found
 
-    def tell_store(self, file, order=None):
+    def tell_store(self, number, file, order=None):
         """Seen whole or not at all; None withdraws the order."""
-        path = self.httpd.control.folder / file
+        path = self.httpds[number].control.folder / file
         if order is None:
             path.unlink(missing_ok=True)
         else:
@@ -107,26 +153,30 @@ class Arena:
             path.with_name(f"new-{file}").rename(path)
 
     def heal(self):
-        self.disk.free()
-        if self.httpd.control:
-            self.httpd.control.behave()
+        if self.disk:
+            self.disk.free()
+        for httpd in self.httpds:
+            if httpd.control:
+                httpd.control.behave()
 
-    def workers(self):
-        """Children that serve requests. mod_cgid's daemon has one thread only, and under prefork there is none."""
+    def workers(self, number):
+        """Children of a host that serve requests. mod_cgid's daemon has one thread only, and under prefork there is none."""
         found = []
-        for child in sorted(self.httpd.children()):
+        for child in sorted(self.httpds[number].children()):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 status = pathlib.Path(f"/proc/{child}/status").read_text()
                 if "\nState:\tZ" not in status and (env.MPM == "prefork" or "\nThreads:\t1\n" not in status):
                     found.append(child)
         return found
 
-    def evidence(self):
-        calls = [self.httpd.control.folder / "calls"] if self.httpd.control else []
-        return [path for path in (self.root / "ledger", self.httpd.root / "httpd.conf", *self.httpd.root.glob("*.log"), *calls)
-                if path.exists()]
-
     def keep_evidence(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for path in self.evidence():
-            shutil.copy(path, folder)
+        shutil.copy(self.root / "ledger", folder)
+        for number, httpd in enumerate(self.httpds):
+            of_host = folder / f"host{number}"
+            of_host.mkdir(exist_ok=True)
+            for path in (httpd.root / "httpd.conf", httpd.root / "control" / "calls", *httpd.root.glob("*.log")):
+                if path.exists():
+                    shutil.copy(path, of_host)
+        for output in (self.root / "servers").glob("**/output"):
+            shutil.copy(output, folder / f"output-{output.parent.name}")

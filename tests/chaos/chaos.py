@@ -18,50 +18,63 @@ sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http")]
 import env
 import evidence
 import history
+import network
 import schedule
 from arena import Arena
 from clients import Crowd
 from judge import judge
 from monkey import Monkey
+from promises import PROMISES
 
-# One cycle, and what each round of it gets of its time.
-CYCLE = (("event", "refuse", 2), ("prefork", "refuse", 2), ("event", "retry", 1), ("prefork", "retry", 1))
-LONGEST_CYCLE = 360  # seconds
+# What each round gets of a cycle's time. The long one is lmdb's hour of old, and each other store's.
+SHORT = (("lmdb", "event", "refuse", 5), ("lmdb", "prefork", "refuse", 5), ("lmdb", "event", "retry", 2), ("lmdb", "prefork", "retry", 2),
+         ("redis", "event", "refuse", 2), ("redis-wait", "event", "retry", 2))
+LONG = tuple((store, mpm, policy, weight) for store in PROMISES
+             for mpm, policy, weight in (("event", "refuse", 2), ("prefork", "refuse", 1), ("event", "retry", 1), ("prefork", "retry", 1)))
+SHORT_RUN, LONGEST_CYCLE = 180, 900  # seconds
 CLIENTS = 8
 TO_KNOW = 30  # seconds that all clients have to come to know, once all is well
 SHOWN = 3  # breaches of a rule that are told in full
 
 
 class Round:
-    def __init__(self, mpm, policy, seconds, seed, more=""):
-        self.mpm, self.policy, self.seconds, self.seed, self.more = mpm, policy, seconds, seed, more
-        self.name = f"{mpm} {policy} seed {seed}"
+    def __init__(self, row, seconds, seed, more=""):
+        self.store, self.mpm, self.policy, _ = row
+        self.seconds, self.seed, self.more = seconds, seed, more
+        self.name = f"{self.store} {self.mpm} {self.policy} seed {seed}"
 
-    def run(self):
+    def run(self, hub):
         """Returns rule -> breaches. What keeps the round from its end is a breach, too."""
         self.say(f"{self.seconds:.0f} s")
-        arena = Arena(self.mpm, self.policy, self.more)
+        arena = Arena(self.store, self.mpm, self.policy, hub, self.more)
         try:
-            for what in arena.missing():
-                self.say(f"skipped: {what}")
-            without = [action for action, missing in (("fill", arena.disk.missing), ("store", not arena.httpd.control)) if missing]
-            return self.fight(arena, schedule.make(self.seed, self.seconds, without))
+            missing = arena.missing()
+            for why in missing.values():
+                self.say(f"skipped: {why}")
+            return self.fight(arena, self.plan(missing))
         finally:
             arena.close()
 
+    def plan(self, without=()):
+        return schedule.make(self.seed, self.seconds, PROMISES[self.store].shared, without)
+
     def fight(self, arena, plan):
-        arena.httpd.start()
-        crowd, monkey = Crowd(arena.httpd.address, self.seed, CLIENTS), Monkey(arena, plan)
+        hosts = range(len(arena.httpds))
+        for host in hosts:
+            arena.start(host)
+        crowd, monkey = Crowd([httpd.address for httpd in arena.httpds], self.seed, CLIENTS), Monkey(arena, plan)
         crowd.start()
         monkey.start()
         self.watch(crowd, monkey)
         monkey.join()
         if not monkey.error:
             crowd.finish(TO_KNOW)
-            monkey.restart()
+            for host in hosts:
+                monkey.start_again(host)
             crowd.ask_all(TO_KNOW)
         crowd.board.over.set()
-        arena.httpd.stop()
+        for httpd in arena.httpds:
+            httpd.stop()
         case = evidence.collect(arena, self.policy, crowd.board, monkey.deeds)
         breaches = judge(case)
         errors = [error for error in (monkey.error, *crowd.errors()) if error]
@@ -105,18 +118,21 @@ class Round:
 
 
 def rounds(options):
-    cycle = [row for row in CYCLE if row[0] in options.mpm.split(",") and row[1] in options.policy.split(",")]
+    rows = SHORT if options.seconds <= SHORT_RUN and not options.store else LONG
+    wanted = (options.store or ",".join(PROMISES)).split(","), options.mpm.split(","), options.policy.split(",")
+    cycle = [row for row in rows if all(word in words for word, words in zip(row, wanted))]
     cycles = -(-options.seconds // LONGEST_CYCLE)
-    share = options.seconds / cycles / sum(row[2] for row in cycle)
+    share = options.seconds / cycles / sum(row[-1] for row in cycle)
     for number in range(cycles * len(cycle)):
-        mpm, policy, weight = cycle[number % len(cycle)]
-        yield Round(mpm, policy, share * weight, options.seed + number, options.config)
+        row = cycle[number % len(cycle)]
+        yield Round(row, share * row[-1], options.seed + number, options.config)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="how long the monkey works, all rounds together (60)")
     parser.add_argument("--seed", type=int, default=None, help="of the first round; each next one has the next number")
+    parser.add_argument("--store", default="", help=f"some of {','.join(PROMISES)}; all of them if the time is long")
     parser.add_argument("--mpm", default="event,prefork")
     parser.add_argument("--policy", default="refuse,retry", help="of IdempotencyInterrupted")
     parser.add_argument("--config", default="", help="more configuration, to see the judge find something: 'IdempotencyEngine Off'")
@@ -130,14 +146,15 @@ def parse():
 def main():
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that servers and file systems do not stay behind
-    print(f"chaos: --seconds {options.seconds} --seed {options.seed}", flush=True)
+    print(f"chaos: --seconds {options.seconds} --seed {options.seed}" + f" --store {options.store}" * bool(options.store), flush=True)
+    hub = None if options.plan else network.enter()
     passed, failed = 0, 0
     for fight in rounds(options):
         if options.plan:
-            for row in schedule.make(fight.seed, fight.seconds):
+            for row in fight.plan():
                 fight.say(" ".join(map(str, row)))
             continue
-        breaches = fight.run()
+        breaches = fight.run(hub)
         failed += sum(map(bool, breaches.values()))
         passed += sum(not found for found in breaches.values())
     print(f"{passed} passed, {failed} failed")

@@ -18,8 +18,8 @@ from arena import BRIEF, MOST_KEPT
 from client import Connection, Response
 
 Operation = collections.namedtuple("Operation", "key path body size brief")
-# request: the name of one request; kind: see kind_of(); nonce: whose answer it is, "-" if an error page of httpd's is the record
-Answer = collections.namedtuple("Answer", "key request sent got kind nonce digest replayed")
+# host: its number; request: the name of one request; kind: see kind_of(); nonce: whose answer it is, "-" if an error page of httpd's is the record
+Answer = collections.namedtuple("Answer", "key request sent got kind nonce digest replayed host", defaults=(0,))
 
 LAST_WORDS = ("real", "outcome-unknown", "response-not-kept")
 PATIENCE = 3  # seconds without a byte
@@ -46,8 +46,8 @@ def kind_of(response, size):
 class Board:
     """What all clients share: the operations begun, newest last, and every answer."""
 
-    def __init__(self, address, seed):
-        self.address, self.seed = address, seed
+    def __init__(self, addresses, seed):
+        self.addresses, self.seed = addresses, seed  # of the hosts
         self.operations, self.answers = [], []
         self.over = threading.Event()  # nothing new is begun
         self.give_up = float("inf")  # when nobody asks on; monotonic
@@ -111,18 +111,18 @@ class Client(threading.Thread):
 
     def send(self, operation):
         self.requests += 1
-        name, sent, conn = f"{self.number}.{self.requests}", time.time(), None
+        name, host, sent, conn = f"{self.number}.{self.requests}", self.requests % len(self.board.addresses), time.time(), None
         head = (f"POST {operation.path} HTTP/1.1\r\nHost: chaos.test\r\nIdempotency-Key: {operation.key}\r\nX-Request: {name}\r\n"
                 f"Content-Type: application/octet-stream\r\nContent-Length: {len(operation.body)}\r\nConnection: close\r\n\r\n")
         try:
-            conn = Connection(self.board.address)
+            conn = Connection(self.board.addresses[host])
             conn.sock.settimeout(PATIENCE)
             conn.send(head.encode() + operation.body)
         except OSError:
             pass  # not even a connection; or one that receive() will find broken
-        return name, sent, conn
+        return name, host, sent, conn
 
-    def receive(self, operation, name, sent, conn):
+    def receive(self, operation, name, host, sent, conn):
         kind, nonce, digest, replayed = "lost" if conn else "refused", "-", "-", False
         if conn and self.rng.random() < 0.03:
             conn.reset()
@@ -136,14 +136,14 @@ class Client(threading.Thread):
                 kind = "timeout"
             except (OSError, http.client.HTTPException):
                 pass
-        return Answer(operation.key, name, sent, time.time(), kind, nonce, digest, replayed)
+        return Answer(operation.key, name, sent, time.time(), kind, nonce, digest, replayed, host)
 
 
 class Crowd:
     """All clients of a round."""
 
-    def __init__(self, address, seed, count):
-        self.board = Board(address, seed)
+    def __init__(self, addresses, seed, count):
+        self.board = Board(addresses, seed)
         self.clients = [Client(self.board, number) for number in range(count)]
 
     def start(self):

@@ -7,12 +7,13 @@ import time
 
 import env
 
-# owner: the process that executed it; end: None where there is no line
-Execution = collections.namedtuple("Execution", "key nonce begin end request owner token attempt slot place")
-LogLine = collections.namedtuple("LogLine", "at slot text")  # slot: None where the line names none
+# owner: the process that executed it, on this host; end: None where there is no line
+Execution = collections.namedtuple("Execution", "key nonce begin end request owner token attempt slot place host", defaults=(0,))
+LogLine = collections.namedtuple("LogLine", "at slot text host", defaults=(0,))  # slot: None where the line names none
 
 STAMP = re.compile(r"^\[\w{3} (\w{3} +\d+ [\d:]+)(\.\d+) (\d{4})\] ")
 SLOT = re.compile(r" IDEM\d+: \[([0-9a-f]{8}),")
+SLOT_NAMED = re.compile(r" IDEM\d+: .* (?:lease|slot) ([0-9a-f]{8})\b")
 DEATH = re.compile(r"child pid (\d+) exit signal ([\w ]+?) \((\d+)\)")
 
 
@@ -24,13 +25,18 @@ def executions(path):
             ended[nonce] = float(at)
         else:
             begun.append((float(at), nonce, rest))
-    return [Execution(key.strip('"'), nonce, at, ended.get(nonce), request, process_of(owner), token, attempt, slot, place)
+    return [Execution(key.strip('"'), nonce, at, ended.get(nonce), request, process_of(owner), token, attempt, slot, place,
+                      host_of(owner))
             for at, nonce, (key, request, owner, token, attempt, slot, place) in begun]
 
 
 def process_of(forensic_id):
-    """PID:TIME:NUMBER."""
+    """PID:TIME:NUMBER, and in the ledger @HOST."""
     return int(forensic_id.split(":")[0]) if ":" in forensic_id else 0
+
+
+def host_of(owner):
+    return int(owner.split("@")[1]) if "@" in owner else 0
 
 
 def time_of(line):
@@ -41,20 +47,21 @@ def time_of(line):
     return time.mktime(time.strptime(f"{stamp[1]} {stamp[3]}", "%b %d %H:%M:%S %Y")) + float(stamp[2])
 
 
-def log_lines(path):
+def log_lines(path, host=0):
     with open(path, errors="replace") as log:
         for line in log:
-            slot = SLOT.search(line)
-            yield LogLine(time_of(line), slot and slot[1], line.rstrip("\n"))
+            slot = SLOT.search(line) or SLOT_NAMED.search(line)
+            yield LogLine(time_of(line), slot and slot[1], line.rstrip("\n"), host)
 
 
 class Case:
     """Everything about one round. answers are in the order in which they came."""
 
-    def __init__(self, mpm, policy, operations, answers, executed, deeds, log):
-        self.mpm, self.policy, self.deeds, self.log = mpm, policy, deeds, log
+    def __init__(self, promise, mpm, policy, operations, answers, executed, deeds, log):
+        self.promise, self.mpm, self.policy, self.deeds, self.log = promise, mpm, policy, deeds, log
         self.slots = {}  # key -> slot, where it is known
         self.acknowledged = None  # slots of which the store said that it has their settlement; None: it does not say
+        self.served = {}  # request -> the process that it came to, where it came to any
         self.waiting = set()  # processes that may have waited for mod_cgid's daemon when they were told to stop
         self.operations = {operation.key: operation for operation in operations}
         self.answers, self.executions = collections.defaultdict(list), collections.defaultdict(list)
@@ -70,11 +77,17 @@ class Case:
     def lines_of(self, key):
         return self.lines[self.slots.get(key)] if key in self.slots else []
 
+    def key_of(self, slot):
+        """None where no key has it, or none that is known."""
+        return next((key for key, known in self.slots.items() if slot and known == slot), None)
+
     def death_of(self, execution):
         """When the owner of an execution was killed, at the earliest; None if it was not. A server that is stopped goes on
         for a moment: who accepted a request before it had stopped is dead when it has."""
         sent = self.sent_at(execution)
         for deed in self.deeds:
+            if deed.host != execution.host:
+                continue
             if deed.what == "stop":
                 stop = deed.at
             elif deed.what == "stopped" and sent < deed.at:
@@ -83,24 +96,21 @@ class Case:
                 return deed.at
         return None
 
-    def while_stopping(self, at):
-        """Did this happen between telling the server to stop and its end?"""
-        stops = [deed.at for deed in self.deeds if deed.what == "stop"]
-        return any(stop <= at <= stopped for stop, stopped in zip(stops, self.ends()))
-
-    def ends(self):
-        return [deed.at for deed in self.deeds if deed.what == "stopped"] + [float("inf")]
+    def while_stopping(self, line):
+        """Was this logged between telling the server to stop and its end?"""
+        stops, ends = ([deed.at for deed in self.deeds if (deed.what, deed.host) == (what, line.host)] for what in ("stop", "stopped"))
+        return any(stop <= line.at <= stopped for stop, stopped in zip(stops, [*ends, float("inf")]))
 
     def sent_at(self, execution):
         """When the request that it executes was sent."""
         return next((answer.sent for answer in self.answers[execution.key] if answer.request == execution.request), execution.begin)
 
 
-def slots_of(requests_log, answers, executed):
+def slots_of(requests_logs, answers, executed):
     """The access log knows the slot of each request that came to its end; the ledger that of each script."""
     by_request = {}
-    if requests_log.exists():
-        for line in requests_log.read_text().splitlines():
+    for requests_log in requests_logs:
+        for line in requests_log.read_text().splitlines() if requests_log.exists() else ():
             words = line.split(" ")
             if len(words) == 6 and words[4] != "-":
                 by_request[words[0]] = words[4]
@@ -109,10 +119,14 @@ def slots_of(requests_log, answers, executed):
     return slots
 
 
+def forensic_lines(path):
+    return path.read_text(errors="replace").splitlines() if path.exists() else ()
+
+
 def waiting_for_daemon(forensic_log):
     """Processes with a request for the script that did not come to its end."""
     under_way = set()
-    for line in forensic_log.read_text(errors="replace").splitlines() if forensic_log.exists() else ():
+    for line in forensic_lines(forensic_log):
         if line.startswith("-"):
             under_way.discard(line[1:])
         elif "|POST /act/" in line:
@@ -120,21 +134,32 @@ def waiting_for_daemon(forensic_log):
     return {process_of(name) for name in under_way}
 
 
-def acknowledged_slots(control):
+def served(forensic_log):
+    """Request -> its process: each field that came stands in the line."""
+    for line in forensic_lines(forensic_log):
+        name = re.search(r"\|X-Request:([\d.]+)", line)
+        if name:
+            yield name[1], process_of(line[1:])
+
+
+def acknowledged_slots(controls):
     """The store's own list of calls; settle names the first 8 digits of a slot."""
-    calls = control and control.folder / "calls"
-    if not calls or not calls.exists():
+    calls = [control.folder / "calls" for control in controls if control]
+    if not any(path.exists() for path in calls):
         return None
-    words = (line.split() for line in calls.read_text().splitlines())
+    words = (line.split() for path in calls if path.exists() for line in path.read_text().splitlines())
     return {word[3] for word in words if word[:2] == ["settle", "ok"]}
 
 
 def collect(arena, policy, board, deeds):
     executed = executions(arena.root / "ledger")
-    folder = arena.httpd.root
-    case = Case(env.MPM, policy, board.operations, board.answers, executed, deeds, list(log_lines(arena.httpd.log.path)))
-    case.slots = slots_of(folder / "requests.log", board.answers, executed)
-    case.acknowledged = acknowledged_slots(arena.httpd.control)
-    if env.MPM != "prefork":
-        case.waiting = waiting_for_daemon(folder / "forensic.log")
+    folders = [httpd.root for httpd in arena.httpds]
+    log = [line for host, httpd in enumerate(arena.httpds) for line in log_lines(httpd.log.path, host)]
+    case = Case(arena.promise, env.MPM, policy, board.operations, board.answers, executed, deeds, sorted(log, key=lambda line: line.at))
+    case.slots = slots_of([folder / "requests.log" for folder in folders], board.answers, executed)
+    case.acknowledged = acknowledged_slots([httpd.control for httpd in arena.httpds])
+    for folder in folders:
+        case.served.update(served(folder / "forensic.log"))
+        if env.MPM != "prefork":
+            case.waiting |= waiting_for_daemon(folder / "forensic.log")
     return case

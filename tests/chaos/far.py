@@ -38,7 +38,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def start(ledger):
-    server = Server(("127.0.0.1", 0), Far)
+    server = Server(("", 0), Far)  # each host has its own way here
     server.ledger = str(ledger)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

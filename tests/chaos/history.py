@@ -5,7 +5,7 @@ import re
 
 def of_ledger(case, key):
     for run in case.executions.get(key, ()):
-        who = f"{run.nonce} {run.place}, request {run.request}, process {run.owner}, attempt {run.attempt}, token {run.token[:8]}"
+        who = f"{run.nonce} {run.place}, request {run.request}, process {run.owner} on host {run.host}, attempt {run.attempt}, token {run.token[:8]}"
         yield run.begin, f"ledger  begin {who}"
         yield run.end or run.begin, f"ledger  {'end' if run.end else 'never ended:'} {run.nonce}"
 
@@ -13,17 +13,24 @@ def of_ledger(case, key):
 def of_clients(case, key):
     for answer in case.answers.get(key, ()):
         what = f"{answer.kind}{', replayed' * answer.replayed} {answer.nonce} {answer.digest}".replace(" - -", "")
-        yield answer.sent, f"client  {answer.request} sends"
+        yield answer.sent, f"client  {answer.request} sends to host {answer.host}, process {case.served.get(answer.request, 'none')}"
         yield answer.got, f"client  {answer.request} gets {what}"
 
 
 def of_monkey(case, key, times):
-    """What was done to its owners; and to the whole server, or the store, at most two seconds before something happened
-    with the key."""
+    """What was done to the processes that had a request with it; and to a host, or the store, at most six seconds before
+    something happened with the key."""
     owners = {run.owner for run in case.executions.get(key, ())}
+    owners |= {case.served.get(answer.request) for answer in case.answers.get(key, ())}
     for deed in case.deeds:
-        if deed.pid in owners or (not deed.pid and any(deed.at <= at <= deed.at + 2 for at in times)):
-            yield deed.at, f"monkey  {deed.what} {deed.pid or ''}"
+        if deed.pid in owners or (not deed.pid and any(deed.at <= at <= deed.at + 6 for at in times)):
+            yield deed.at, f"monkey  {deed.what} {whom(deed)}"
+
+
+def whom(deed):
+    if deed.server is not None:
+        return f"server {deed.server}"
+    return f"{deed.pid or ''} host {deed.host}"
 
 
 def of_log(case, key):

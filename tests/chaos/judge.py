@@ -6,17 +6,20 @@ Each exception that a fault makes legitimate stands at the rule that it is an ex
 the module gives itself are no responses; what they may follow, and what may follow them, has rules of its own.
 """
 import collections
+import itertools
 import re
 
 from arena import BRIEF, MOST_KEPT
 from clients import LAST_WORDS
+from excuses import STORE_ENDS, lapsed, lost
 
 NO_ANSWER = ("lost", "timeout", "refused")  # the client cannot know what its request did
 PASSING = (*NO_ANSWER, "store-unavailable")  # may come at any time while the monkey is about, and says nothing about the slot
 KINDS = (*LAST_WORDS, *PASSING, "in-progress", "error")
 ROUNDING = 0.002  # seconds: the store counts milliseconds
 # What the module may never have to say: impossible events, unusable values, slots that live owners lost, settlements dropped.
-NEVER_LOGGED = re.compile(r"IDEM(002|011|014|017|052|053|070|073):|[Aa]ssert(ion)?[ (]|resource leak|IDEM\d+: .*impossible")
+NEVER_LOGGED = re.compile(r"IDEM(002|011|014|017|052|053|070|073|090):|[Aa]ssert(ion)?[ (]|resource leak|IDEM\d+: .*impossible")
+GIVEN_AWAY = re.compile(r"IDEM(014|090):")  # the slot of a living owner is another's
 SIGNALS = {"9": "SIGKILL", "11": "SIGSEGV"}
 
 
@@ -33,19 +36,40 @@ def oversize(operation):
     return operation.size > MOST_KEPT
 
 
+def given_away(case, key, at):
+    """May a living owner's slot be another's by then? The store lost it; or the owner's lease lapsed, where a retry takes
+    over or the entry's life is over."""
+    if key not in case.operations:
+        return False
+    begin = min((answer.sent for answer in case.answers[key]), default=at)
+    replaceable = case.policy == "retry" or case.operations[key].brief
+    return lost(case, key, begin, at, at) or (replaceable and lapsed(case, key, at))
+
+
+def differing(case, key, answers):
+    """Pairs of answers with different responses, the first of each kind, that no loss explains."""
+    firsts = {}
+    for answer in answers:
+        firsts.setdefault((answer.nonce, answer.digest), answer)
+    for one, other in itertools.combinations(firsts.values(), 2):
+        if not lost(case, key, one.sent, other.got, one.got):
+            yield one, other
+
+
 # ---- executions ---------------------------------------------------------------------------------------------------------------
 
 
 def executed_once(case):
     """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it was
     written at the earliest, which was not before the request that wrote it was sent, nor, where its response was given,
-    before it had run."""
+    before it had run. Any key may when the store has lost its entry in between."""
     for key, runs in case.executions.items():
-        if not case.operations[key].brief:
-            if len(runs) > 1:
-                yield key, f"executed {len(runs)} times"
-            continue
         for run, again in zip(runs, runs[1:]):
+            if lost(case, key, case.sent_at(run), again.begin, run.begin):
+                continue
+            if not case.operations[key].brief:
+                yield key, f"executed {len(runs)} times"
+                break
             answered = any(answer.nonce == run.nonce for answer in case.answers[key])
             written = run.end if answered and run.end else case.sent_at(run)
             if again.begin < written + BRIEF - ROUNDING:
@@ -55,7 +79,8 @@ def executed_once(case):
 def again_only_after_death(case):
     """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of the
     first. It may be that of the second: its child was killed when mod_cgid's daemon or the backend had the request already,
-    and had not begun. Or the first one's outcome was settled as unknown: SPEC section 5 gives such a slot to a retry, too."""
+    and had not begun. Or the first one's outcome was settled as unknown, which gives the slot to a retry, too. Or its lease
+    lapsed, or the store lost it."""
     for key, runs in case.executions.items():
         brief = case.operations[key].brief
         for number, again in enumerate(runs[1:], 1):
@@ -63,31 +88,38 @@ def again_only_after_death(case):
                 deaths = [death for death in (case.death_of(run), case.death_of(again)) if death]
                 settled_unknown = any("IDEM013" in line.text and line.at <= again.begin for line in case.lines_of(key))
                 expired = brief and again.begin >= case.sent_at(run) + BRIEF - ROUNDING
-                if not settled_unknown and not expired and not any(death <= again.begin for death in deaths):
+                gone = lapsed(case, key, again.begin) or lost(case, key, case.sent_at(run), again.begin, run.begin)
+                if not settled_unknown and not expired and not gone and not any(death <= again.begin for death in deaths):
                     yield key, f"execution {again.nonce} began while the owner of {run.nonce}, process {run.owner}, lived"
+
+
+def lost_since(case, told, until):
+    return lost(case, told.key, told.sent, until, told.got)
 
 
 def unknown_is_final(case):
     """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution that is
     unknown may begin after that, where its child was killed before: the request was with mod_cgid's daemon or with the
-    backend already."""
+    backend already. A lease that lapsed is told so too, and its owner, who was out of reach, goes on."""
     for operation in lasting(case):
         told = next((answer for answer in case.answers[operation.key] if answer.kind == "outcome-unknown"), None)
-        if not told:
+        if not told or lapsed(case, operation.key, told.got):
             continue
         for run in case.executions[operation.key]:
             death = case.death_of(run)
-            if run.begin > told.got and not (death and death <= told.got):
+            if run.begin > told.got and not (death and death <= told.got) and not lost_since(case, told, run.begin):
                 yield operation.key, f"execution {run.nonce} began after outcome-unknown was told"
         for answer in case.answers[operation.key]:
-            if answer.sent > told.got and answer.kind not in ("outcome-unknown", *PASSING):
+            passing = answer.kind in ("outcome-unknown", *PASSING)
+            if answer.sent > told.got and not passing and not lost_since(case, told, answer.got):
                 yield operation.key, f"{answer.kind} after outcome-unknown was told"
 
 
 def unknown_has_a_reason(case):
     """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child was
-    killed while it had a request with this key. A client that left or grew impatient is no reason."""
-    kills = [deed.at for deed in case.deeds if deed.what in ("SIGKILL", "SIGSEGV", "stopped")]
+    killed while it had a request with this key, or its lease lapsed, or the store lost it. A client that left or grew
+    impatient is no reason."""
+    kills = [deed for deed in case.deeds if deed.what in ("SIGKILL", "SIGSEGV", "stopped")]
     for operation in lasting(case):
         answers = case.answers[operation.key]
         told = next((answer for answer in answers if answer.kind == "outcome-unknown"), None)
@@ -96,7 +128,9 @@ def unknown_has_a_reason(case):
         before = [answer for answer in answers if answer.sent < told.got]
         trouble = any(answer.kind == "store-unavailable" for answer in before)
         orphans = [answer for answer in before if answer.kind in NO_ANSWER]
-        if not trouble and not any(answer.sent <= kill <= told.got for answer in orphans for kill in kills):
+        killed = any(answer.sent <= kill.at <= told.got and answer.host == kill.host for answer in orphans for kill in kills)
+        gone = lapsed(case, operation.key, told.got) or lost(case, operation.key, answers[0].sent, told.got, told.got)
+        if not trouble and not killed and not gone:
             yield operation.key, "outcome-unknown without a reason"
 
 
@@ -118,9 +152,9 @@ def one_response(case):
     say) counts as a response when it is replayed: then it was recorded. Not so for keys of brief life, each of whose
     executions has its own."""
     for operation in lasting(case):
-        found = {(answer.nonce, answer.digest) for answer in case.answers[operation.key] if answer.kind == "real"}
-        if len(found) > 1:
-            yield operation.key, f"{len(found)} different responses"
+        answers = [answer for answer in case.answers[operation.key] if answer.kind == "real"]
+        for one, other in differing(case, operation.key, answers):
+            yield operation.key, f"different responses, {one.request} and {other.request}"
 
 
 def one_replay(case):
@@ -128,9 +162,9 @@ def one_replay(case):
     it."""
     for operation in lasting(case):
         answers = [answer for answer in case.answers[operation.key] if answer.kind == "real"]
-        found = {(answer.nonce, answer.digest) for answer in answers if answer.replayed or not settle_failed(case, operation.key)}
-        if len(found) > 1:
-            yield operation.key, f"{len(found)} different responses, all acknowledged"
+        acknowledged = [answer for answer in answers if answer.replayed or not settle_failed(case, operation.key)]
+        for one, other in differing(case, operation.key, acknowledged):
+            yield operation.key, f"different responses, {one.request} and {other.request}, both acknowledged"
 
 
 def response_is_an_execution(case):
@@ -155,7 +189,7 @@ def acknowledged_is_kept(case):
     """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once),
     each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged, the
     record came later, or never if its child was killed before the store took it; if the store's list of calls has it, it is
-    the last word."""
+    the last word. Nothing is, once the store has lost it."""
     for operation in lasting(case):
         key, answers = operation.key, case.answers[operation.key]
         first = next((answer for answer in answers if answer.kind == "real"), None)
@@ -165,12 +199,15 @@ def acknowledged_is_kept(case):
             (answer for answer in answers if answer.replayed or answer.kind == "response-not-kept"), None)
         if known:
             word = known.kind if known is not first or failed else word
+            told = min(answer.got for answer in answers if (answer.kind, answer.nonce) == (known.kind, known.nonce))
             for answer in answers:
-                if answer.sent > known.got and answer.kind not in (word, *PASSING):
+                gone = lost(case, key, known.sent, answer.got, told)
+                if answer.sent > known.got and answer.kind not in (word, *PASSING) and not gone:
                     yield key, f"{answer.kind}, although {word} was acknowledged"
         elif first and case.acknowledged and case.slots.get(key) in case.acknowledged:
             for answer in answers:
-                if answer.sent > first.got and answer.kind == "outcome-unknown":
+                gone = lost(case, key, first.sent, answer.got, answer.got)
+                if answer.sent > first.got and answer.kind == "outcome-unknown" and not gone:
                     yield key, f"{answer.kind}, although the store has the record"
 
 
@@ -211,14 +248,16 @@ def only_killed_by_the_monkey(case):
         death = re.search(r"child pid (\d+) exit signal ([\w ]+?) \((\d+)\)", line.text)
         if not death or (int(death[1]), SIGNALS.get(death[3])) in killed:
             continue
-        if not (case.mpm == "event" and death[3] == "11" and case.while_stopping(line.at)):
+        if not (case.mpm == "event" and death[3] == "11" and case.while_stopping(line)):
             yield None, f"a child died by itself: {line.text}"
 
 
 def nothing_terrible_logged(case):
     for line in case.log:
         if NEVER_LOGGED.search(line.text):
-            yield next((key for key, slot in case.slots.items() if slot == line.slot), None), f"logged: {line.text}"
+            key = case.key_of(line.slot)
+            if not (GIVEN_AWAY.search(line.text) and given_away(case, key, line.at)):
+                yield key, f"logged: {line.text}"
 
 
 def stops_in_time(case):
@@ -230,19 +269,19 @@ def stops_in_time(case):
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
         if forced and int(forced[1]) not in case.waiting:
             yield None, f"logged: {line.text}"
-        if "IDEM074:" in line.text and not case.while_stopping(line.at):
+        if "IDEM074:" in line.text and not case.while_stopping(line):
             yield None, f"logged: {line.text}"
 
 
 def late_settlements_are_due(case):
     """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then was
-    perhaps never had."""
+    perhaps never had. Or where the slot is rightly another's."""
     doubtful = collections.Counter()
     for line in case.log:
         process = re.search(r"\[pid (\d+)", line.text)
         if " takeover failed: " in line.text:
             doubtful[process[1]] += 1
-        elif "IDEM071:" in line.text:
+        elif "IDEM071:" in line.text and not given_away(case, case.key_of(line.slot), line.at):
             doubtful[process[1]] -= 1
             if doubtful[process[1]] < 0:
                 yield None, f"logged: {line.text}"
@@ -253,7 +292,10 @@ def something_happened(case):
     kinds = collections.Counter(answer.kind for answers in case.answers.values() for answer in answers)
     replayed = sum(answer.replayed for answers in case.answers.values() for answer in answers)
     killed = sum(deed.what in ("SIGKILL", "SIGSEGV") for deed in case.deeds)
-    for what, count in (("executions", len(case.executions)), ("responses", kinds["real"]), ("replays", replayed), ("kills", killed)):
+    counts = {"executions": len(case.executions), "responses": kinds["real"], "replays": replayed, "kills": killed}
+    if case.promise.shared:
+        counts["damage to the store"] = sum(deed.what in STORE_ENDS for deed in case.deeds)
+    for what, count in counts.items():
         if not count:
             yield None, f"no {what}"
 

@@ -8,62 +8,14 @@ sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(
 
 import schedule
 from arena import BRIEF, MOST_KEPT
-from clients import Answer, Operation
-from evidence import Case, Execution, LogLine, time_of
-from judge import judge
+from evidence import time_of
+from invented import FAILED, History, interrupted
 from monkey import Deed
-
-FAILED = "IDEM010: [0000000a,SETTLING] store lmdb:x: settle failed: down"
-
-
-class History:
-    """One key, executed by process 7 at 10 s and replayed; another one beside it, so that something always happens."""
-
-    def __init__(self, policy="refuse", size=10, brief=False):
-        self.mpm, self.policy, self.acknowledged, self.count = "prefork", policy, {"0000000a"}, 0
-        self.operations = [Operation("k", "/act/lasting", b"", size, brief), Operation("other", "/act/lasting", b"", 10, False)]
-        self.answers, self.executions, self.deeds, self.log, self.waiting = [], [], [Deed(1, "SIGKILL", 99)], [], set()
-        self.run("n", 10)
-        self.answer(10, "real", "n")
-        self.answer(30, "real" if size <= MOST_KEPT else "response-not-kept", "n", replayed=size <= MOST_KEPT)
-        self.run("o", 10, key="other")
-        self.answer(10, "real", "o", key="other")
-        self.answer(30, "real", "o", key="other", replayed=True)
-
-    def run(self, nonce, begin, key="k", owner=7, end=0.1, request="-", token=None):
-        self.executions.append(Execution(key, nonce, begin, end and begin + end, request, owner, token or nonce, "1", "0000000a", "cgi"))
-
-    def answer(self, sent, kind, nonce="-", key="k", digest=None, replayed=False, request=None):
-        self.count += 1
-        self.answers.append(Answer(key, request or f"r{self.count}", sent, sent + 0.2, kind, nonce, digest or nonce, replayed))
-
-    def forget_answers(self):
-        self.answers = [answer for answer in self.answers if answer.key == "other"]
-
-    def say(self, text, at=11.0):
-        slot = "0000000a" if "0000000a" in text else None
-        self.log.append(LogLine(at, slot, text))
-
-    def broken(self):
-        case = Case(self.mpm, self.policy, self.operations, self.answers, self.executions, self.deeds, self.log)
-        case.slots, case.acknowledged, case.waiting = {"k": "0000000a"}, self.acknowledged, self.waiting
-        return {rule for rule, found in judge(case).items() if found}
 
 
 @pytest.fixture(params=["refuse", "retry"])
 def history(request):
     return History(request.param)
-
-
-def interrupted(policy="refuse"):
-    """The owner was killed; the key's second request says what then."""
-    history = History(policy)
-    history.forget_answers()
-    history.executions = history.executions[1:]
-    history.run("n", 10, end=None, request="first")
-    history.answer(9.9, "lost", request="first")
-    history.deeds.append(Deed(10.05, "SIGKILL", 7))
-    return history
 
 
 def test_all_went_well(history):
@@ -293,6 +245,7 @@ def test_nothing_happened(history):
 def test_a_schedule_is_its_seeds():
     assert schedule.make(5, 60) == schedule.make(5, 60) != schedule.make(6, 60)
     assert {action for _, action, _ in schedule.make(5, 10)} == set(schedule.WEIGHTS)
+    assert {action for _, action, _ in schedule.make(5, 10, shared=True)} == set(schedule.SHARED_WEIGHTS)
     assert "fill" not in {action for _, action, _ in schedule.make(5, 60, without=["fill"])}
     assert {"-".join(schedule.failure_of(n / 1000)) for n in range(1000)} == {row.replace(" ", "-", 1) for row in schedule.FAILURES}
 

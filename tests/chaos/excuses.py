@@ -1,0 +1,93 @@
+"""
+What the world did to a key: whether its owner was out of reach for so long that its lease lapsed, and whether its server
+lost what it had acknowledged. The judge asks for one key and one stretch of its life; nothing here excuses more than that.
+"""
+from promises import LEAST_OUTAGE, RECOVERY
+
+FOR_EVER = float("inf")
+STORE_ENDS = ("store killed", "store stopped", "store paused")
+
+
+def server_of(case, key):
+    """None where all servers have all keys together, or the slot is not known."""
+    slot = case.slots.get(key)
+    return case.promise.server_of(slot) if case.promise.server_of and slot else None
+
+
+def concerns(deed, server):
+    return None in (deed.server, server) or deed.server == server
+
+
+# ---- loss ---------------------------------------------------------------------------------------------------------------------
+
+
+def gone(case, deed):
+    """A server that is killed or stopped acknowledges until it is gone."""
+    return next((later.at for later in case.deeds if (later.what, later.server) == ("store gone", deed.server) and later.at >= deed.at),
+                FOR_EVER)
+
+
+def lost(case, key, since, until, written):
+    """May the store have lost, within this time, what it had acknowledged for the key? written: when it acknowledged it, at
+    the latest."""
+    for deed in case.deeds:
+        window = case.promise.loses.get(deed.what.removeprefix("store "))
+        if window and concerns(deed, server_of(case, key)) and deed.at <= until and since <= gone(case, deed):
+            if written >= deed.at - window:
+                return True
+    return False
+
+
+# ---- reach --------------------------------------------------------------------------------------------------------------------
+
+
+def ends(case, deed):
+    """When what began with this deed was over."""
+    if deed.what == "SIGSTOP":
+        over = (later.at for later in case.deeds if (later.what, later.pid) == ("SIGCONT", deed.pid))
+    elif deed.what == "cut off":
+        over = (later.at for later in case.deeds if (later.what, later.host) == ("joined", deed.host))
+    elif deed.what in STORE_ENDS:
+        over = (later.at for later in case.deeds if (later.what, later.server) == ("store back", deed.server))
+    else:
+        file = deed.what.split()[1]
+        over = (later.at for later in case.deeds if (later.what, later.host) == (f"store: no more {file}", deed.host))
+    return next((at for at in over if at >= deed.at), FOR_EVER)
+
+
+def keeps_from_store(deed, host, process, server):
+    if deed.what == "SIGSTOP":
+        return deed.pid == process
+    if deed.what == "cut off" or deed.what.startswith(("store: fail", "store: block")):
+        return deed.host == host
+    return deed.what in STORE_ENDS and concerns(deed, server)
+
+
+def outages(case, host, process, server):
+    """When this process could not reach that server: [[begin, end], …]. Two with less between them than it takes to notice
+    that the store is back are one."""
+    merged = []
+    for deed in sorted(case.deeds, key=lambda deed: deed.at):
+        if not keeps_from_store(deed, host, process, server):
+            continue
+        end = ends(case, deed)
+        if merged and deed.at <= merged[-1][1] + RECOVERY:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([deed.at, end])
+    return merged
+
+
+def out_of_reach(case, key, answer, until):
+    """Was the process that this request came to out of reach for so long, between sending and then, that it may have lost
+    its lease?"""
+    process = case.served.get(answer.request)
+    spans = outages(case, answer.host, process, server_of(case, key)) if process else ()
+    return any(min(end, until) - max(begin, answer.sent) >= LEAST_OUTAGE for begin, end in spans)
+
+
+def lapsed(case, key, until):
+    """May a living owner have lost its lease by then? Only on a store that hosts share; the owner is one of the key's
+    requests."""
+    return case.promise.shared and any(out_of_reach(case, key, answer, until)
+                                       for answer in case.answers[key] if answer.sent < until)

@@ -1,0 +1,27 @@
+"""
+What each store promises, and what it says that it may lose: the table of guarantees, as the judge reads it.
+
+loses: what is done to a server of the store -> how long ago, in seconds, something that the server has acknowledged may
+have been written, and still be lost by that. What is not listed loses nothing.
+"""
+import collections
+
+LEASE = 4  # seconds: of owners on a store that hosts share
+RECOVERY = 2  # seconds within which a store that is back is used again
+# Renewed every third of its lease, an owner loses it only if it reached nobody for the rest. Out of reach for less than
+# this it could still have renewed in time, however late it noticed that the store was back.
+LEAST_OUTAGE = LEASE * 2 / 3 - RECOVERY
+ALL = float("inf")
+
+# shared: leases lapse, by the store's clock; otherwise an owner lives as long as its process. server_of: which server has
+# a slot, None where all of them have it together.
+Promise = collections.namedtuple("Promise", "shared loses server_of", defaults=({}, None))
+
+PROMISES = {
+    "lmdb": Promise(shared=False),
+    "redis": Promise(shared=True),
+    # Redis puts a write off for two seconds at most while the disk is behind with an earlier one.
+    "redis-everysec": Promise(shared=True, loses={"killed": 2.0}),
+    "redis-memory": Promise(shared=True, loses={"killed": ALL, "stopped": ALL}),
+    "redis-wait": Promise(shared=True),
+}

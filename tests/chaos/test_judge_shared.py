@@ -1,0 +1,158 @@
+"""
+The judge over a store that hosts share: what a server may lose by what is done to it, and no more; an owner that was out
+of reach, and none that was not.
+"""
+import pathlib
+import sys
+
+import pytest
+
+sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(pathlib.Path(__file__).resolve().parent)]
+
+from invented import History, under_way
+from promises import LEASE, PROMISES
+
+SHARED = [name for name, promise in PROMISES.items() if promise.shared]
+STOPPED = ("SIGSTOP", "SIGCONT", {"pid": 7})
+CUT = ("cut off", "joined", {"host": 0})
+PAUSED = ("store paused", "store back", {"server": 0})
+FAILING = ("store: fail-all down", "store: no more fail-all", {"host": 0})
+
+
+@pytest.mark.parametrize("policy", ["refuse", "retry"])
+@pytest.mark.parametrize("store", SHARED)
+def test_all_went_well(store, policy):
+    assert History(policy, store=store).broken() == set()
+
+
+def test_a_store_to_which_nothing_happened():
+    history = History(store="redis")
+    history.deeds = history.deeds[:1]
+    assert history.broken() == {"something_happened"}
+
+
+# ---- what is lost -------------------------------------------------------------------------------------------------------------
+
+LOSSES = [("redis", "killed", 12, False), ("redis", "stopped", 12, False), ("redis-wait", "killed", 10.5, False),
+          ("redis-memory", "killed", 12, True), ("redis-memory", "stopped", 12, True), ("redis-memory", "paused", 12, False),
+          ("redis-memory", "killed", 9.5, False), ("redis-memory", "killed", 16, False),
+          ("redis-everysec", "killed", 11, True), ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False)]
+
+
+def executed_again(policy, store, what, when):
+    """At 15 s; the key's owner of 10 s had ended, and its response was given."""
+    history = History(policy, store=store)
+    history.answers = [answer for answer in history.answers if answer.sent < 30 or answer.key == "other"]
+    history.damage(f"store {what}", when, "store back", when + 0.1, server=0)
+    history.run("m", 15, owner=8)
+    history.answer(15, "real", "m")
+    history.answer(30, "real", "m", replayed=True)
+    return history
+
+
+@pytest.mark.parametrize("store, what, when, excused", LOSSES)
+def test_executed_again(store, what, when, excused):
+    broken = {"executed_once", "one_response"}
+    assert executed_again("refuse", store, what, when).broken() == (set() if excused else broken)
+
+
+@pytest.mark.parametrize("store, what, when, excused", LOSSES)
+def test_taken_over_again(store, what, when, excused):
+    broken = {"again_only_after_death", "one_replay"}
+    assert executed_again("retry", store, what, when).broken() == (set() if excused else broken)
+
+
+@pytest.mark.parametrize("store, what, when, excused", LOSSES)
+def test_an_acknowledged_record_is_lost(store, what, when, excused):
+    history = History(store=store)
+    history.damage(f"store {what}", when, "store back", when + 0.1, server=0)
+    history.answer(15, "in-progress")
+    assert history.broken() == (set() if excused else {"acknowledged_is_kept"})
+
+
+@pytest.mark.parametrize("store, excused", [("redis", False), ("redis-memory", True)])
+def test_a_server_acknowledges_until_it_is_gone(store, excused):
+    """Told to stop just before the request came; the claim was acknowledged, and lost."""
+    history = executed_again("refuse", store, "paused", 9)
+    history.damage("store stopped", 9.99, "store back", 11, server=0)
+    history.deeds[-1] = history.deeds[-1]._replace(at=10.2)
+    assert (history.broken() == set()) == excused
+
+
+@pytest.mark.parametrize("store, excused", [("redis", False), ("redis-memory", True)])
+def test_a_slot_is_given_to_another(store, excused):
+    history = History(store=store)
+    history.damage("store killed", 10.05, "store back", 10.1, server=0)
+    history.say("IDEM014: [0000000a,SETTLING] the slot was given to another")
+    history.say("[pid 9:tid 9] IDEM071: store x: a late settlement was refused, the slot 0000000a is another's")
+    broken = {"nothing_terrible_logged", "late_settlements_are_due"}
+    assert history.broken() == (set() if excused else broken)
+
+
+# ---- whose lease lapsed -------------------------------------------------------------------------------------------------------
+
+
+def told_unknown(damage, seconds=LEASE, store="redis"):
+    what, over, whom = damage
+    history = under_way(store=store)
+    history.damage(what, 10.05, over, 10.05 + seconds, **whom)
+    history.answer(14.5, "outcome-unknown")
+    return history
+
+
+OUT_OF_REACH = [STOPPED, CUT, PAUSED, FAILING]
+WITHIN_REACH = [("SIGSTOP", "SIGCONT", {"pid": 8}), ("cut off", "joined", {"host": 1}),
+                ("store: fail-all down", "store: no more fail-all", {"host": 1}), ("graceful restart", "none", {"host": 0})]
+
+
+@pytest.mark.parametrize("damage", OUT_OF_REACH)
+def test_unknown_when_the_lease_has_lapsed(damage):
+    assert told_unknown(damage).broken() == set()
+    assert told_unknown(damage, 0.3).broken() == {"unknown_has_a_reason"}
+
+
+@pytest.mark.parametrize("damage", WITHIN_REACH)
+def test_unknown_although_the_owner_was_within_reach(damage):
+    assert told_unknown(damage).broken() == {"unknown_has_a_reason"}
+
+
+def test_a_lease_of_one_host_does_not_lapse():
+    assert told_unknown(STOPPED, store="lmdb").broken() == {"unknown_has_a_reason"}
+
+
+@pytest.mark.parametrize("damage, broken", [(PAUSED, set()), (WITHIN_REACH[0], {"unknown_has_a_reason", "unknown_is_final"})])
+def test_the_owner_goes_on(damage, broken):
+    history = told_unknown(damage)
+    history.executions[-1] = history.executions[-1]._replace(end=15)
+    history.answer(16, "real", "n", replayed=True)
+    assert history.broken() == broken
+
+
+@pytest.mark.parametrize("damage, broken", [(CUT, set()), (WITHIN_REACH[1], {"again_only_after_death"})])
+def test_taken_over_from_an_owner_out_of_reach(damage, broken):
+    what, over, whom = damage
+    history = under_way("retry", "redis")
+    history.damage(what, 10.05, over, 14, **whom)
+    history.run("m", 14.5, owner=8)
+    history.answer(14.5, "real", "m")
+    assert history.broken() == broken
+
+
+@pytest.mark.parametrize("policy, broken", [("retry", set()), ("refuse", {"nothing_terrible_logged"})])
+def test_who_was_out_of_reach_lost_the_slot(policy, broken):
+    history = under_way(policy, "redis")
+    history.damage("SIGSTOP", 10.05, "SIGCONT", 14, pid=7)
+    history.executions[-1] = history.executions[-1]._replace(end=14.5)
+    history.answer(20, "real", "n", replayed=True)
+    history.say("IDEM014: [0000000a,SETTLING] the slot was given to another", 14.5)
+    assert history.broken() == broken
+
+
+@pytest.mark.parametrize("policy, owner, broken", [("retry", 7, set()), ("retry", 8, {"nothing_terrible_logged"})])
+def test_a_lease_that_its_own_thread_misses(policy, owner, broken):
+    history = under_way(policy, "redis")
+    history.damage("SIGSTOP", 10.05, "SIGCONT", 14, pid=owner)
+    history.answer(20, "real", "n", replayed=True)
+    history.executions[-1] = history.executions[-1]._replace(end=14.5)
+    history.say("IDEM090: store x: the lease 0000000a was lost while its request runs", 14.2)
+    assert history.broken() == broken
