@@ -57,7 +57,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     idem_metrics_attach();
-    idem_waiters_attach(pchild);
+    idem_waiters_attach();
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
     idem_renewer_start(pchild, s);

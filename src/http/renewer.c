@@ -242,7 +242,6 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
     for (int i = 0; i < fronts->nelts; i++) {
         idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
         renewer_thread *renewer = &renewers[renewer_count];
-        pthread_condattr_t monotonic;
 
         if (idem_front_store(front)->flags & IDEM_HOST_LOCAL)
             continue;
@@ -251,9 +250,6 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
         renewer->server = s;
         APR_RING_INIT(&renewer->ring, idem_held, link);
         pthread_mutex_init(&renewer->lock, NULL);
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&renewer->changed, &monotonic);
-        pthread_condattr_destroy(&monotonic);
+        idem_condition_init(&renewer->changed);
     }
 }

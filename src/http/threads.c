@@ -1,7 +1,7 @@
 /*
- * threads.c - starts threads, and keeps forks safe where a process had only one before.
+ * threads.c - starts threads, lets them wait for each other, and keeps forks safe where a process had only one before.
  *
- * Called by keeper and renewer. A process with several threads forks with malloc() locked. Prefork's handlers that end a child, which
+ * Called by keeper, renewer and waiters. A process with several threads forks with malloc() locked. Prefork's handlers that end a child, which
  * free, must not run on either side of such a fork before it is unlocked again: glibc calls these around its own locks. Under
  * an MPM with threads those signals are handled elsewhere, and nothing is done about forks.
  */
@@ -10,8 +10,8 @@
 #include <httpd.h> /* the others do not include it */
 
 #include <ap_mpm.h>
-#include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 static sigset_t mask_at_fork; /* only a process's main thread forks where these are used */
 
@@ -60,4 +60,26 @@ int idem_thread_start(void *(*run)(void *), void *data)
     pthread_attr_destroy(&detached);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
+}
+
+void idem_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void idem_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, apr_interval_time_t most)
+{
+    struct timespec until;
+    apr_time_t usec;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    usec = until.tv_nsec / 1000 + (most > 0 ? most : 0);
+    until.tv_sec += (time_t)apr_time_sec(usec);
+    until.tv_nsec = (long)apr_time_usec(usec) * 1000;
+    pthread_cond_timedwait(condition, lock, &until);
 }

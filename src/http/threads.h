@@ -4,11 +4,21 @@
 #ifndef IDEM_THREADS_H
 #define IDEM_THREADS_H
 
+#include <pthread.h>
+
+#include <apr_time.h>
+
 /*
  * Starts run(data), detached and with every signal masked: no signal of the server is such a thread's to handle (prefork's would
  * destroy the child from it). Returns 0, or the error number.
  */
 int idem_thread_start(void *(*run)(void *), void *data);
+
+/* A condition to be waited for by CLOCK_MONOTONIC: whoever sets the wall clock neither prolongs a wait nor ends it. */
+void idem_condition_init(pthread_cond_t *condition);
+
+/* The lock is held. Returns when the condition is signalled or so much time has passed, or for no reason. */
+void idem_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, apr_interval_time_t most);
 
 /* The MPM runs several threads in a child anyway. Where it does not, a child stays alone until there is a need. */
 int idem_threads_usual(void);

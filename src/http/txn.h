@@ -36,7 +36,7 @@ typedef struct idem_txn {
     int detecting;                  /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store;          /* detecting: seen as the response left */
     apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */
-    apr_time_t wait_until;          /* when waiting for another owner ends; 0 before it began */
+    apr_interval_time_t wait_until; /* when waiting for another owner ends, monotonic; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the error status a handler returned instead of a response; 0 otherwise */

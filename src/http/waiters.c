@@ -13,12 +13,11 @@
 #include "log.h"
 #include "metrics.h"
 #include "processes.h"
+#include "threads.h"
 
 #include <ap_mpm.h>
 #include <apr_atomic.h>
 #include <apr_shm.h>
-#include <apr_thread_cond.h>
-#include <apr_thread_mutex.h>
 #include <util_filter.h>
 
 #define BELLS 64
@@ -27,8 +26,8 @@
 #define CLIENT_LOOK apr_time_from_msec(250) /* how often at least a waiter asks whether its client is still there */
 
 typedef struct wake_bell {
-    apr_thread_mutex_t *lock;
-    apr_thread_cond_t *rung;
+    pthread_mutex_t lock;
+    pthread_cond_t rung;
     apr_uint32_t rings; /* guarded by lock: a ring between looking and sleeping is not missed */
 } wake_bell;
 
@@ -64,16 +63,12 @@ apr_status_t idem_waiters_open(apr_pool_t *pconf, apr_int64_t most)
     return APR_SUCCESS;
 }
 
-apr_status_t idem_waiters_attach(apr_pool_t *pchild)
+void idem_waiters_attach(void)
 {
-    apr_status_t rv = APR_SUCCESS;
-
-    for (int i = 0; i < BELLS && rv == APR_SUCCESS; i++) {
-        rv = apr_thread_mutex_create(&bells[i].lock, APR_THREAD_MUTEX_DEFAULT, pchild);
-        if (rv == APR_SUCCESS)
-            rv = apr_thread_cond_create(&bells[i].rung, pchild);
+    for (int i = 0; i < BELLS; i++) {
+        pthread_mutex_init(&bells[i].lock, NULL);
+        idem_condition_init(&bells[i].rung);
     }
-    return rv;
 }
 
 static volatile apr_uint32_t *take_place(void)
@@ -123,30 +118,30 @@ void idem_waiters_notify(const unsigned char slot[IDEM_SLOT_LEN])
 {
     wake_bell *bell = bell_of(slot);
 
-    if (!apr_atomic_read32(&waiting_here) || !bell->rung)
+    if (!apr_atomic_read32(&waiting_here))
         return;
-    apr_thread_mutex_lock(bell->lock);
+    pthread_mutex_lock(&bell->lock);
     bell->rings++;
-    apr_thread_cond_broadcast(bell->rung);
-    apr_thread_mutex_unlock(bell->lock);
+    pthread_cond_broadcast(&bell->rung);
+    pthread_mutex_unlock(&bell->lock);
 }
 
 static apr_uint32_t rings_of(wake_bell *bell)
 {
     apr_uint32_t rings;
 
-    apr_thread_mutex_lock(bell->lock);
+    pthread_mutex_lock(&bell->lock);
     rings = bell->rings;
-    apr_thread_mutex_unlock(bell->lock);
+    pthread_mutex_unlock(&bell->lock);
     return rings;
 }
 
 static void sleep_at(wake_bell *bell, apr_uint32_t rings, apr_interval_time_t pause)
 {
-    apr_thread_mutex_lock(bell->lock);
+    pthread_mutex_lock(&bell->lock);
     if (bell->rings == rings)
-        apr_thread_cond_timedwait(bell->rung, bell->lock, pause);
-    apr_thread_mutex_unlock(bell->lock);
+        idem_condition_wait(&bell->rung, &bell->lock, pause);
+    pthread_mutex_unlock(&bell->lock);
 }
 
 /*
@@ -190,16 +185,16 @@ static idem_event wait_for_change(idem_txn *txn)
 {
     wake_bell *bell = bell_of(txn->head.slot);
     apr_interval_time_t pause = FIRST_PAUSE;
-    apr_time_t next_look_at_client = 0;
+    apr_interval_time_t next_look_at_client = 0;
 
     for (;;) {
         apr_uint32_t rings = rings_of(bell);
-        apr_time_t now;
+        apr_interval_time_t now;
         idem_event event = look(txn);
 
         if (event != IDEM_EV_BUSY_WAIT)
             return event;
-        now = apr_time_now();
+        now = idem_monotonic();
         if (now >= txn->wait_until) {
             txn->problem = IDEM_IN_PROGRESS;
             return IDEM_EV_TIMEOUT;
@@ -225,7 +220,7 @@ idem_event idem_wait(idem_txn *txn)
         return IDEM_EV_WAITERS_FULL;
     }
     if (!txn->wait_until)
-        txn->wait_until = apr_time_now() + txn->settings->wait;
+        txn->wait_until = idem_monotonic() + txn->settings->wait;
     event = wait_for_change(txn);
     leave(place);
     return event;

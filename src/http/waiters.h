@@ -14,7 +14,7 @@
 apr_status_t idem_waiters_open(apr_pool_t *pconf, apr_int64_t most);
 
 /* child_init. */
-apr_status_t idem_waiters_attach(apr_pool_t *pchild);
+void idem_waiters_attach(void);
 
 /*
  * Waits until the slot holds something else than somebody's lease, or settings->wait has passed since the first call. Returns
