@@ -38,6 +38,7 @@ static apr_status_t faulty_configure(idem_store **out, const idem_env *env, cons
 static apr_status_t faulty_open(idem_store *store, apr_pool_t *pool, const char **why)
 {
     store->max_value = plan.max_value;
+    store->flags = plan.flags;
     *why = plan.why;
     return plan.open ? plan.open : inner_of(store)->driver->open(inner_of(store), pool, why);
 }
@@ -67,13 +68,19 @@ static void faulty_detach(idem_store *store)
 /* Notes the call; the planned answer for it, APR_SUCCESS for none. */
 static apr_status_t arrive(idem_call *call)
 {
-    int number = count.calls++;
+    int number = atomic_fetch_add(&count.calls, 1), hang = number - plan.hang_from;
+    apr_status_t answer;
+
     count.deadline = call->deadline;
     apr_sleep(plan.slow);
-    if (number >= plan.answers || !plan.answer[number])
-        return APR_SUCCESS;
-    call->why = plan.why;
-    return plan.answer[number];
+    if (hang >= 0 && hang < plan.hangs) {
+        pthread_barrier_wait(&plan.in_call[hang]);
+        pthread_barrier_wait(&plan.in_call[hang]);
+    }
+    answer = number < plan.answers ? plan.answer[number] : plan.always;
+    if (answer)
+        call->why = plan.why;
+    return answer;
 }
 
 static apr_status_t faulty_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
@@ -125,6 +132,9 @@ static apr_status_t faulty_fetch(idem_store *store, idem_call *call, const unsig
 {
     apr_status_t answer = arrive(call);
 
+    memcpy(count.fetched, slot, IDEM_SLOT_LEN);
+    if (plan.reads)
+        answer = APR_SUCCESS;
     if (answer || !plan.found.data)
         return answer ? answer : inner_of(store)->driver->fetch(inner_of(store), call, slot, found);
     found->value = plan.found;

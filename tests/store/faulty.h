@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,20 +28,27 @@
 typedef struct faulty_plan {
     apr_status_t answer[4]; /* for the next calls, in order; APR_SUCCESS: pass it on */
     int answers;
+    apr_status_t always;      /* for every call after these */
+    int reads;                /* fetch is passed on whatever is planned */
     int denied;               /* the answer is given after the call has been carried out */
     apr_interval_time_t slow; /* each call takes so long */
     const char *why;
     idem_blob found; /* given with APR_EEXIST and by fetch, if data is set */
     apr_status_t open, attach;
     apr_size_t max_value;
+    unsigned flags;               /* of the store, given at open */
     pthread_barrier_t *in_attach; /* waited for twice inside attach */
+    pthread_barrier_t *in_call;   /* one for each call that hangs; waited for twice inside it */
+    int hang_from, hangs;         /* the first of them, counted from 0, and how many */
 } faulty_plan;
 extern faulty_plan plan;
 
 /* What it has seen. */
 typedef struct faulty_count {
-    int calls, attaches, detaches;
-    apr_time_t deadline; /* of the last call */
+    atomic_int calls;
+    int attaches, detaches;
+    _Atomic apr_time_t deadline;          /* of the last call */
+    unsigned char fetched[IDEM_SLOT_LEN]; /* the slot that was read last */
 } faulty_count;
 extern faulty_count count;
 
