@@ -1,0 +1,190 @@
+"""
+What docs/stores.md promises of each store, put to the test: all of it is killed and started again; its node is lost with its disk;
+it is full.
+"""
+import contextlib
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+import env
+from checks import settled
+from client import Api
+from kept import ROWS, Setup
+from test_store_files import tmpfs
+
+pytestmark = pytest.mark.mpm_independent
+CONFIG = """
+IdempotencyLease 3s
+"""
+KEYS = 12
+TROUBLE = re.compile(r"IDEM(010|014|062|064|065|090|091)")
+FORGETS = {"socache:shmcb", "redis, nothing on disk"}
+# What is written to them is on its way to their disk a while after it was acknowledged.
+LATER = {"redis, AOF everysec": lambda redis: redis.info("aof_buffer_length") == "0", "redis, snapshots": lambda redis: redis.cli("SAVE") == "OK"}
+
+
+@pytest.fixture(params=list(ROWS))
+def row(request):
+    return request.param
+
+
+@pytest.fixture
+def setup(row, tmp_path):
+    with Setup(ROWS[row], tmp_path / "store") as setup:
+        yield setup
+
+
+@pytest.fixture
+def server(setup, new_httpd):
+    server = new_httpd(CONFIG, setup.url).start()
+    yield server
+    assert [line for line in server.log.faults() if not TROUBLE.search(line)] == []
+    server.log.mark()
+
+
+@pytest.fixture
+def api(server, host):
+    return Api(server.address, host, "/proxy")
+
+
+def kill_all(server, setup):
+    """At once, as when the machine stops, but for what only the disk's own memory would lose."""
+    os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait(env.CLIENT_TIMEOUT)
+    setup.kill()
+    server.stop()  # there is nothing to stop, and the harness is to know it
+
+
+def start_all(server, setup, api):
+    setup.start()
+    server.start()
+    env.until(lambda: api.post("/warm", key=os.urandom(8).hex()).status == 201, "the store is used")
+
+
+def record(api, count=KEYS):
+    for number in range(count):
+        assert api.post(f"/pay{number}", key=f"k{number}", body=b"1").problem == (201, None)
+
+
+def replayed(api, count=KEYS):
+    return [api.post(f"/pay{number}", key=f"k{number}", body=b"1").replayed for number in range(count)]
+
+
+def test_everything_is_killed_and_started_again(row, setup, server, api, origin):
+    """What was acknowledged is there, the outcome of what ran is unknown; or, where the table says so, all is forgotten."""
+    record(api)
+    with origin.hold("/held") as held:
+        first = api.post_async("/held", key="held", body=b"1")
+        held.wait_until_entered()
+        if row in LATER:
+            env.until(lambda: LATER[row](setup.servers[0]), "it is written")
+        kill_all(server, setup)
+    start_all(server, setup, api)
+    first.sock.close()
+    kept = replayed(api)
+    if row in FORGETS:
+        assert kept == [False] * KEYS
+        return
+    assert kept == [True] * KEYS
+    assert settled(api, "/held", "held").problem == (409, "outcome-unknown")
+    assert origin.executions("/held") == 1
+
+
+@pytest.mark.parametrize("row", ["redis, snapshots"], indirect=True)
+def test_what_came_after_the_last_snapshot_is_lost(setup, server, api, origin):
+    record(api)
+    assert setup.servers[0].cli("SAVE") == "OK"
+    api.post("/late", key="late")
+    kill_all(server, setup)
+    start_all(server, setup, api)
+    assert replayed(api) == [True] * KEYS
+    assert not api.post("/late", key="late").replayed
+    assert origin.executions("/late") == 2
+
+
+def lose_disk(server, setup):
+    """What a store keeps, wherever that is."""
+    for folder in [server.root / "store", *[one.folder for one in setup.servers]]:
+        with contextlib.suppress(FileNotFoundError):
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (server.root / "run").glob("dbm*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "sentinel" not in row], indirect=True)
+def test_its_node_is_lost(row, setup, server, api, origin):
+    """With its disk: there is no other copy, and another one begins empty."""
+    record(api)
+    kill_all(server, setup)
+    lose_disk(server, setup)
+    start_all(server, setup, api)
+    assert replayed(api) == [False] * KEYS
+    assert origin.executions("/pay0") == 2
+
+
+def fill(api, size, most=3000):
+    """New keys until one is refused; how many were taken."""
+    for number in range(most):
+        answer = api.post(f"/fill{number}?size={size}", key=f"f{number}")
+        if answer.status == 503:
+            return number
+        assert answer.status == 201
+    return most
+
+
+def make_small(redis):
+    """A Redis that a hundred responses fill."""
+    redis.cli("CONFIG", "SET", "maxmemory", str(int(redis.info("used_memory")) + 3000000))
+
+
+def fill_and_ask_again(server, api, origin, size):
+    """The answers to retries of all that a store took before it was full, when it is."""
+    taken = fill(api, size)
+    assert taken > 50 and server.log.count("IDEM010")
+    more = [api.post(f"/more{number}?size={size}", key=f"m{number}").status for number in range(20)]
+    assert 503 in more  # a gap may have been left for some
+    answers = [api.post(f"/fill{number}?size={size}", key=f"f{number}") for number in range(taken)]
+    assert origin.executions() == taken + more.count(201)
+    assert sum(answer.replayed for answer in answers) > taken * 0.9
+    return [answer for answer in answers if not answer.replayed]
+
+
+def assert_drops(api, origin, size, count):
+    """Nobody is refused, and what it has dropped is executed again."""
+    assert fill(api, size, count) == count
+    again = sum(not api.post(f"/fill{number}?size={size}", key=f"f{number}").replayed for number in range(count))
+    assert again > count / 8 and origin.executions() == count + again
+
+
+@pytest.mark.parametrize("row", ["redis, AOF always"], indirect=True)
+def test_full_store_refuses_and_keeps_what_it_has(setup, server, api, origin):
+    make_small(setup.servers[0])
+    rest = fill_and_ask_again(server, api.at("/fpm"), origin, 30000)
+    assert all(answer.problem == (409, "response-not-kept") for answer in rest)  # there was room for a claim only
+
+
+@pytest.mark.parametrize("row", ["redis, evicting"], indirect=True)
+def test_full_store_drops_what_it_has(server, api, origin):
+    assert_drops(api.at("/fpm"), origin, 30000, 400)
+
+
+def test_full_shmcb_drops_what_it_has(new_httpd, host, origin):
+    server = new_httpd(store='"socache:shmcb:{root}/run/small(300000)"').start()
+    assert_drops(Api(server.address, host, "/fpm"), origin, 500, 600)
+
+
+@pytest.mark.skipif(not env.ROOT, reason="only root may mount a file system")
+def test_full_dbm_refuses_and_loses_some(new_httpd, host, origin):
+    """Its pages are split in place: one that is split on a full disk loses a half of its entries."""
+    server = new_httpd(store="socache:dbm:{root}/disk/dbm")
+    with tmpfs(server.root / "disk", "size=512k,mode=777"):
+        server.start()
+        rest = fill_and_ask_again(server, Api(server.address, host, "/fpm"), origin, 300)
+        assert {answer.problem for answer in rest} <= {(503, "store-unavailable"), (409, "response-not-kept")}
+        server.stop()
+    server.log.mark()
