@@ -1,4 +1,6 @@
 """The page of SetHandler idempotency-metrics: two formats, their rules, and nothing in it that is nobody's business."""
+import re
+
 import pytest
 
 import env
@@ -76,6 +78,36 @@ def test_access_is_httpds_to_grant(api):
 
 def test_only_where_it_is_set(api):
     assert api.at("").get("/elsewhere").status == 404
+
+
+# ---- the documents ------------------------------------------------------------------------------------------------------
+
+def named_in(path):
+    return set(re.findall(r"idempotency_[a-z_]+", (env.REPO / path).read_text()))
+
+
+def test_manual_has_every_series(page):
+    families = set(re.findall(r"^# TYPE (\S+)", page().body.decode(), re.MULTILINE))
+    assert families == named_in("docs/manual.md") - {"idempotency_module"}
+
+
+def test_alerts_are_about_series_that_exist(page):
+    series = {name.split("{")[0] for name in samples_of(page())}
+    assert len(named_in("docs/operations.md")) > 5
+    assert named_in("docs/operations.md") <= series
+    labels = set(re.findall(r'\w+="[\w-]+"', page().body.decode()))
+    assert set(re.findall(r'(?<={)\w+="[\w-]+"(?=})', (env.REPO / "docs/operations.md").read_text())) <= labels
+
+
+def test_example_serves_local_clients_alone(new_httpd):
+    """The one in conf/idempotency.conf, as it stands there."""
+    example = re.search(r'#<Location "/idempotency-metrics">.*?#</Location>', (env.REPO / "conf/idempotency.conf").read_text(), re.DOTALL)
+    server = new_httpd(example.group(0).replace("#", "") + """
+RemoteIPHeader X-Forwarded-For
+""", modules=["remoteip"]).start()
+    api = Api(server.address, "metrics.test", "")
+    assert samples_of(api.get("/idempotency-metrics"))
+    assert api.get("/idempotency-metrics", headers=["X-Forwarded-For: 192.0.2.1"]).status == 403
 
 
 # ---- stores' names ------------------------------------------------------------------------------------------------------
