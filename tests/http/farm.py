@@ -163,6 +163,10 @@ class Host:
             self.network.close()
 
 
+class FarBackend(http.server.ThreadingHTTPServer):
+    request_queue_size = 256  # or what comes at once waits for a second try to connect
+
+
 class Farm:
     """Between enter and exit this thread is in the hub: it is the clients' place."""
 
@@ -186,7 +190,7 @@ class Farm:
         with self.hub:
             with open("/proc/sys/net/ipv4/ip_forward", "w") as forwarding:
                 forwarding.write("1")
-            self.backend = http.server.ThreadingHTTPServer((HUB, 0), Backend)
+            self.backend = FarBackend((HUB, 0), Backend)
         self.backend.stage, self.backend.daemon_threads = self.stage.root, True
         threading.Thread(target=self.backend.serve_forever, daemon=True).start()
 

@@ -83,4 +83,5 @@ class Store:
         with self.farm.store_network:
             for server in self.servers:
                 server.stop()
+                server.__exit__()
         shutil.rmtree(self.folder)

@@ -84,6 +84,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
     """The origin behind mod_proxy_http."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
 
     def chunks(self):
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

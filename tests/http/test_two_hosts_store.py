@@ -1,0 +1,172 @@
+"""A store that two hosts share dies, stops, or is cut off: what requests get and how soon, and how soon it is used again."""
+import itertools
+import statistics
+import time
+
+import pytest
+
+import env
+from crowd import Crowd, summary
+
+pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
+TIMEOUT = 0.4
+BACK = 2.0  # seconds until a store that is back is used
+SLACK = 0.5  # seconds: slowness of the machine
+CONFIG = """
+IdempotencyStoreTimeout 400ms
+IdempotencyLease 5s
+<Location /far/bypass>
+    IdempotencyStoreFailure bypass
+</Location>
+"""
+# Calls that failed; that the store is not called; a request that was let through; a child that could not attach; leases not renewed.
+TROUBLE = ("IDEM010", "IDEM022", "IDEM050", "IDEM065", "IDEM091")
+REFUSED, EXECUTED = (503, "store-unavailable"), (201, None)
+ROUNDS, GUARDED = 15, 12  # of requests on each host while the store is away: more than it has workers
+UNGUARDED = 40  # on each host before that
+NUMBERS = itertools.count()
+
+
+class Fault:
+    """What is done to the store, and undone."""
+
+    def __init__(self, how, store):
+        if how == "cut off" and not store.farm.apart:
+            pytest.skip(store.farm.reason)
+        self.how, self.store, self.hosts = how, store, store.farm.hosts
+
+    def begin(self):
+        if self.how == "cut off":
+            for host in self.hosts:
+                host.cut_off()
+        else:
+            {"killed": self.store.kill, "paused": self.store.pause}[self.how]()
+
+    def end(self):
+        """Returns when the store could be used."""
+        if self.how == "cut off":
+            for host in self.hosts:
+                host.mend()
+        else:
+            self.store.mend()
+        return time.monotonic()
+
+
+@pytest.fixture(params=["killed", "paused", "cut off"])
+def fault(request, far_store, hosts):
+    return Fault(request.param, far_store)
+
+
+@pytest.fixture(autouse=True)
+def quiet_but_for_the_store(hosts, expect_log):
+    """The logs have warnings of a store in trouble and no others, however often; then the log is as it was."""
+    yield
+    for host in hosts:
+        assert [line for line in host.server.log.faults() if not any(number in line for number in TROUBLE)] == []
+        host.server.log.mark()
+
+
+def fresh():
+    return f"k{next(NUMBERS)}"
+
+
+def unguarded(crowd, apis, seconds):
+    """Executes requests without a key, and adds how long each took."""
+    for api in apis:
+        began = time.monotonic()
+        assert api.post("/free").problem == EXECUTED
+        seconds.append(time.monotonic() - began)
+        crowd.look()
+
+
+def guarded(crowd, apis, count):
+    for _ in range(count):
+        for api in apis:
+            crowd.send(api, "/pay", key=fresh())
+    for api in apis:
+        crowd.send(api, "/bypass", key=fresh())
+
+
+def under_load(apis, rounds):
+    """Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded)."""
+    crowd, free = Crowd(), []
+    for _ in range(rounds):
+        guarded(crowd, apis, GUARDED)
+        while crowd.under_way():
+            unguarded(crowd, apis, free)
+    return crowd, free
+
+
+def await_use(apis, since):
+    """When the last request was refused that came after the store was back; every child of every host has had its turn."""
+    last, good = since, 0
+    while good < 60:
+        for api in apis:
+            answer = api.post("/pay", key=fresh())
+            good = good + 1 if answer.problem == EXECUTED else 0
+            last = last if good else time.monotonic()
+        assert time.monotonic() - since < 15, answer
+    return last - since
+
+
+def test_store_away_when_requests_come(far_store, hosts, apis, fault, record_property):
+    before = []
+    for _ in range(UNGUARDED):
+        unguarded(Crowd(), apis, before)
+    kept = apis[0].post("/pay", key="kept")
+    fault.begin()
+    crowd, during = under_load(apis, ROUNDS)
+    back = await_use(apis, fault.end())
+    assert crowd.problems("/pay") == {REFUSED} and crowd.problems("/bypass") == {EXECUTED}
+    assert max(crowd.seconds()) < 2 * TIMEOUT + SLACK
+    assert statistics.median(crowd.seconds()) < TIMEOUT / 2  # most did not wait for the store at all
+    assert statistics.median(during) < 2 * statistics.median(before) + 0.01
+    assert back < BACK + SLACK
+    if far_store.row.keeps or fault.how != "killed":
+        assert all(api.post("/pay", key="kept").recorded == kept.recorded for api in apis)
+    figures = f"refused: {summary(crowd.seconds())}; unguarded: before {summary(before)}, meanwhile {summary(during)}; " \
+              f"used again after {back * 1000:.0f} ms"
+    print(f"\n{far_store.row} {fault.how}: {figures}")
+    record_property("figures", figures)
+
+
+def test_store_away_when_a_request_is_done(far_store, hosts, apis, origin, fault, record_property):
+    with origin.hold("/pay") as held:
+        runs = [api.post_async("/pay", key=f"/pay{number}") for number, api in enumerate(apis)]
+        held.wait_until_entered(len(runs))
+        fault.begin()
+    began = time.monotonic()
+    firsts = [run.last_result() for run in runs]
+    answered = time.monotonic() - began
+    assert [first.problem for first in firsts] == [EXECUTED] * 2
+    assert answered < 2 * TIMEOUT + SLACK
+    began = fault.end()
+    for host in hosts:
+        env.until(lambda: host.server.log.count("IDEM072"), "the record is there")
+    recorded = time.monotonic() - began
+    for number, first in enumerate(firsts):
+        assert [api.post("/pay", key=f"/pay{number}").recorded == first.recorded for api in apis] == [True, True]
+    assert recorded < BACK + SLACK
+    assert origin.executions("/pay") == 2
+    figures = f"answered {answered * 1000:.0f} ms after the handler's end, recorded {recorded * 1000:.0f} ms after the store's return"
+    print(f"\n{far_store.row} {fault.how}: {figures}")
+    record_property("figures", figures)
+
+
+@pytest.mark.parametrize("answers_only", [False, True], ids=["blackhole", "answers-lost"])
+def test_one_host_is_cut_off(far_store, hosts, apis, origin, answers_only):
+    """It says so to its clients; the other one does not notice."""
+    if not far_store.farm.apart:
+        pytest.skip(far_store.farm.reason)
+    first = apis[0].post("/pay", key="k1")
+    hosts[0].cut_off(answers_only)
+    for number in range(5):
+        assert apis[0].post("/pay", key=f"new{number}").problem == REFUSED
+        assert apis[1].post("/pay", key=fresh()).problem == EXECUTED
+    assert apis[1].post("/pay", key="k1").recorded == first.recorded
+    hosts[0].mend()
+    assert await_use(apis[:1], time.monotonic()) < BACK + SLACK
+    # What was asked for meanwhile, and perhaps claimed, was not executed: it is free.
+    for number in range(5):
+        env.until(lambda: apis[1].post("/pay", key=f"new{number}").status == 201, "the claim is withdrawn")
+    assert len(hosts[1].server.log.faults()) == 0
