@@ -1,4 +1,4 @@
-"""What the module keeps to itself: keys are in no log, store, temporary file or answer; secrets are in no core dump.
+"""What the module keeps to itself: keys are in no log, metric, store, temporary file or answer; secrets are in no core dump.
 
 Logs are read at trace8 for the module alone: at trace4 httpd itself writes down the headers of each request.
 """
@@ -12,6 +12,8 @@ import struct
 import pytest
 
 import env
+import metrics
+from checks import basic
 from client import Api
 from raw_store import RawStore
 from secrets_of_tests import SEALS, SLOT, write_secret
@@ -20,7 +22,7 @@ STORES = ["lmdb"]
 PAGE = os.sysconf("SC_PAGESIZE")
 KEY = "key-that-nobody-else-may-see"
 BODY = b"body-that-nobody-else-may-see" * 400  # beyond the prefetch, so that some of it is in a file
-CONFIG = """
+CONFIG = metrics.CONFIG + """
 LogLevel idempotency:trace8
 IdempotencyPrefetch 1K
 IdempotencyKey header:Idempotency-Key query:once cookie:once env:ONCE
@@ -36,6 +38,12 @@ IdempotencyKeyLength 1 64
 </Location>
 <Location /cgi/env>
     SetEnvIf X-Key "(.*)" ONCE=$1
+</Location>
+<Location /cgi/members>
+    AuthType Basic
+    AuthName members
+    AuthUserFile "{stage}/passwords"
+    Require valid-user
 </Location>
 """
 
@@ -87,6 +95,21 @@ def test_key_is_in_no_log_store_or_answer(server, api, origin):
     raw = RawStore(server).bytes()
     assert len(RawStore(server).records()) >= 6
     assert KEY.encode() not in raw and b"body-that-nobody" not in raw
+
+
+def test_metrics_are_about_nobody(server, api, origin):
+    """Neither a key, nor whose it is, nor what it is for: numbers, the module's own words, and the stores' names."""
+    api.with_headers(basic("alice")).post("/members", key=KEY, body=BODY)
+    everything(api, origin)
+    reader = metrics.Metrics(server)
+    env.until(lambda: reader.read()['requests_total{outcome="in-progress"}'], "the last refusal is counted")
+    for kind in (metrics.TEXT, metrics.OPEN):
+        page = reader.page(kind).body.decode()
+        assert page.count(f'store="lmdb:{server.root}/store"') > 20
+        for secret in ("nobody", "alice", api.host, "127.0.0.1", "members", "/pay", "/cgi", SLOT.split(": ")[1].strip()):
+            assert secret not in page
+        words = set(re.findall(r'(?<!store)="([^"]*)"', page))
+        assert all(re.fullmatch(r"[a-z0-9.+ -]+|\+Inf", word) for word in words), words
 
 
 def test_key_is_not_stored_without_a_secret_either(new_httpd, host, origin):
