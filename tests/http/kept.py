@@ -4,8 +4,10 @@ Stores in each setup that docs/stores.md makes a promise about, a row each: what
     with Setup(ROWS["redis, AOF always"], folder) as setup: new_httpd(CONFIG, setup.url); setup.kill(); setup.start()
 """
 import dataclasses
+import os
 import sys
 import typing
+import unittest.mock
 
 import env
 
@@ -19,11 +21,10 @@ ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 class Row:
     start: typing.Callable  # folder -> servers, which run
     url: typing.Callable  # servers -> IdempotencyStore's arguments
-    startup: tuple = ()  # the warnings it has at each start, by number
 
 
-def local(url, *startup):
-    return Row(lambda folder: [], lambda servers: url, startup)
+def local(url):
+    return Row(lambda folder: [], lambda servers: url)
 
 
 def redis(*options):
@@ -53,8 +54,11 @@ ROWS = {
 
 
 class Setup:
-    def __init__(self, row, folder):
-        self.servers = row.start(folder)
+    """environment: what the store's servers are started with, in addition."""
+
+    def __init__(self, row, folder, environment=None):
+        with unittest.mock.patch.dict(os.environ, environment or {}):
+            self.servers = row.start(folder)
         self.url = row.url(self.servers)
 
     def kill(self):
