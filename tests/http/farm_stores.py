@@ -24,6 +24,7 @@ class Row:
     make: typing.Callable  # (folder, address) -> servers, not started
     url: typing.Callable  # servers -> what IdempotencyStore is given
     keeps: bool = True  # what it acknowledged is there again when its servers were killed and started
+    clock_of_day: bool = True  # it measures by a clock that can be set; False: by one that cannot
     grain: float = 0.0  # seconds: how much later than told a lease or an entry may end
 
     def __str__(self):
