@@ -1,9 +1,11 @@
 /*
  * control.c - parses Idempotency-Control: no-store, ttl=SECONDS.
  *
- * Called by the recorder when a response is complete. Unknown and malformed members are counted, not obeyed.
+ * Called by the recorder when a response is complete, and where it is only watched, as it leaves. Unknown and malformed members are counted, not obeyed.
  */
 #include "control.h"
+
+#include <string.h>
 
 #include <apr_lib.h>
 #include <apr_cstr.h>
@@ -57,9 +59,12 @@ static int read_field(void *baton, const char *name, const char *value)
     return 1;
 }
 
-void idem_control_read(const apr_table_t *table, apr_interval_time_t max_ttl, apr_pool_t *pool, idem_control *control)
+void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr_interval_time_t max_ttl,
+                       apr_pool_t *pool, idem_control *control)
 {
     reader reading = {control, max_ttl, pool};
 
-    apr_table_do(read_field, &reading, table, IDEM_CONTROL_HEADER, NULL);
+    memset(control, 0, sizeof(*control));
+    apr_table_do(read_field, &reading, fields, IDEM_CONTROL_HEADER, NULL);
+    apr_table_do(read_field, &reading, errors, IDEM_CONTROL_HEADER, NULL);
 }

@@ -15,7 +15,11 @@ typedef struct idem_control {
     int invalid;             /* members that mean nothing */
 } idem_control;
 
-/* Reads every field of that name in table, a comma list each; the last valid member wins over what control already holds. */
-void idem_control_read(const apr_table_t *table, apr_interval_time_t max_ttl, apr_pool_t *pool, idem_control *control);
+/*
+ * Fills control from a response's two tables of fields. Every field of that name is a comma list; of all members the last valid one wins,
+ * those in errors coming last.
+ */
+void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr_interval_time_t max_ttl,
+                       apr_pool_t *pool, idem_control *control);
 
 #endif

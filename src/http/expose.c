@@ -40,9 +40,7 @@ static void note_control(idem_txn *txn, request_rec *r)
 {
     idem_control control;
 
-    memset(&control, 0, sizeof(control));
-    idem_control_read(r->headers_out, txn->settings->ttl, r->pool, &control);
-    idem_control_read(r->err_headers_out, txn->settings->ttl, r->pool, &control);
+    idem_control_read(r->headers_out, r->err_headers_out, txn->settings->ttl, r->pool, &control);
     txn->app_says_no_store = control.no_store;
 }
 

@@ -54,9 +54,7 @@ static void keep_going(idem_recorder *rec, conn_rec *c)
 
 static void read_control(idem_txn *txn, request_rec *r, idem_control *control)
 {
-    memset(control, 0, sizeof(*control));
-    idem_control_read(r->headers_out, txn->settings->ttl, r->pool, control);
-    idem_control_read(r->err_headers_out, txn->settings->ttl, r->pool, control);
+    idem_control_read(r->headers_out, r->err_headers_out, txn->settings->ttl, r->pool, control);
     if (control->invalid)
         IDEM_LOG(txn, APLOG_WARNING, 33, "ignored %d member(s) of the application's " IDEM_CONTROL_HEADER,
                  control->invalid);

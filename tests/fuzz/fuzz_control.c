@@ -11,12 +11,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *pool = fuzz_pool();
-    apr_table_t *table = apr_table_make(pool, 1);
+    apr_table_t *table = apr_table_make(pool, 1), *none = apr_table_make(pool, 1);
     char *value = fuzz_string(data, size);
-    idem_control control = {0};
+    idem_control control;
 
     apr_table_setn(table, IDEM_CONTROL_HEADER, value);
-    idem_control_read(table, TTL_MOST, pool, &control);
+    idem_control_read(none, table, TTL_MOST, pool, &control);
     MUST(control.ttl >= 0 && control.ttl <= TTL_MOST && control.invalid >= 0);
     MUST(!control.no_store || !control.ttl);
     apr_pool_destroy(pool);
