@@ -15,7 +15,8 @@ import unittest.mock
 import env
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
-from redis_server import Redis  # noqa: E402 (found by the line above)
+import memcached_server  # noqa: E402 (found by the line above)
+from redis_server import Redis  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,15 @@ def redis(folder, address):
     return [Redis(folder / "redis", "--protected-mode", "no", "--appendonly", "yes", "--appendfsync", "always", address=address)]
 
 
+def memcache(folder, address):
+    """Items of 4 MB, so that the largest response of the tests fits."""
+    options = ["-M", "-m", "64", "-I", "4m"]
+    return [memcached_server.Memcached(folder / name, *options, address=address) for name in ("one", "two")]
+
+
 ROWS = [
     Row("redis", redis, lambda servers: servers[0].url()),
+    Row("memcache", memcache, lambda servers: memcached_server.url(*servers), keeps=False, clock_of_day=False, grain=1.0),
 ]
 
 
