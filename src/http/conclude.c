@@ -107,17 +107,22 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     return ap_pass_brigade(next, rec->held);
 }
 
+/* An end that says that it is none: httpd makes an error of it, or closes the connection where the response has begun. */
+static apr_status_t pass_error(const idem_recorder *rec, request_rec *r, ap_filter_t *next, int status)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+
+    APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(status, NULL, r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(alloc));
+    return ap_pass_brigade(next, rec->held);
+}
+
 /* A client that sees the end of a response it has had the beginning of must see that it is not the end. */
 static void break_off(idem_txn *txn, request_rec *r, ap_filter_t *next)
 {
-    idem_recorder *rec = txn->recorder;
-    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-
     r->connection->keepalive = AP_CONN_CLOSE;
-    APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
-    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(alloc));
-    if (!rec->client_gone)
-        ap_pass_brigade(next, rec->held);
+    if (!txn->recorder->client_gone)
+        pass_error(txn->recorder, r, next, HTTP_BAD_GATEWAY);
     else
         r->connection->aborted = 1;
 }
@@ -135,9 +140,7 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
         int status = rec->broken;
 
         settle_cut(txn, IDEM_EV_CUT);
-        APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(status, NULL, r->pool, f->c->bucket_alloc));
-        APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(f->c->bucket_alloc));
-        return ap_pass_brigade(next, rec->held);
+        return pass_error(rec, r, next, status);
     }
     if (!txn->returned)
         txn->returned = r->status; /* httpd refused a later request of the chain: the application did not write this */
