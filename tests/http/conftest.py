@@ -1,8 +1,8 @@
 """
 Fixtures: one stage for the run, one httpd for each module of tests and store, one host name and a clean ledger for each test.
 
-A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories), STORES (where its behaviour depends on durability) and MODULES (more
-modules of httpd) where it needs them.
+A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories and {peer} for the port of a backend whose every byte a test sends), BASE (what
+the paths of api begin with), STORES (where its behaviour depends on durability) and MODULES (more modules of httpd) where it needs them.
 """
 import itertools
 import signal
@@ -17,6 +17,7 @@ from farm import Farm
 from farm_stores import ROWS, Store
 from httpd import Httpd
 from origin import Origin, Stage
+from peer import Peer
 
 HOST_NUMBERS = itertools.count(1)
 
@@ -43,8 +44,24 @@ def stage():
 
 
 @pytest.fixture(scope="module")
+def peer_of_module():
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def peer(peer_of_module):
+    peer_of_module.requests = 0
+    return peer_of_module
+
+
+@pytest.fixture(scope="module")
 def httpd(request, stage, store):
-    server = Httpd(stage, getattr(request.module, "CONFIG", ""), store, getattr(request.module, "MODULES", []))
+    config = getattr(request.module, "CONFIG", "")
+    if "{peer}" in config:
+        config = config.replace("{peer}", str(request.getfixturevalue("peer_of_module").port))
+    server = Httpd(stage, config, store, getattr(request.module, "MODULES", []))
     yield server.start()
     server.stop()
 
@@ -95,8 +112,8 @@ def host():
 
 
 @pytest.fixture
-def api(httpd, host):
-    return Api(httpd.address, host)
+def api(request, httpd, host):
+    return Api(httpd.address, host, getattr(request.module, "BASE", "/cgi"))
 
 
 @pytest.fixture(params=env.KINDS)

@@ -7,15 +7,13 @@ import http.client
 import pytest
 
 from checks import assert_asked_once, assert_clean_error, assert_unknown, settled
-from client import Api
-from httpd import Httpd
-from peer import Peer
 
 STORES = ["lmdb"]
+BASE = "/peer"
 CONFIG = """
-ProxyPass /slow http://127.0.0.1:{port}/slow disablereuse=On timeout=1
-ProxyPass /pinged http://127.0.0.1:{port}/pinged disablereuse=On ping=100ms
-ProxyPass /peer http://127.0.0.1:{port}/ disablereuse=On
+ProxyPass /slow http://127.0.0.1:{peer}/slow disablereuse=On timeout=1
+ProxyPass /pinged http://127.0.0.1:{peer}/pinged disablereuse=On ping=100ms
+ProxyPass /peer http://127.0.0.1:{peer}/ disablereuse=On
 ProxyPass /nowhere unix:{stage}/nobody.sock|http://nobody
 <Location /peer/overridden>
     ProxyErrorOverride On
@@ -47,26 +45,6 @@ CUT = {  # a part of an answer: nobody knows
     "a chunk without its line end": CHUNKED + b"5\r\nHALF.",
     "no last chunk": CHUNKED + b"5\r\nHALF.\r\n",
 }
-
-
-@pytest.fixture(scope="module")
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, peer):
-    server = Httpd(stage, CONFIG.replace("{port}", str(peer.port)), store)
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture
-def api(httpd, host, peer):
-    peer.requests = 0
-    return Api(httpd.address, host, "/peer")
 
 
 def execute(api, peer, answer, end="close", path="/pay", conn=None):

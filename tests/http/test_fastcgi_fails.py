@@ -7,15 +7,14 @@ import pytest
 
 import env
 from checks import assert_asked_once, assert_clean_error, assert_unknown, kill_fpm
-from client import Api
-from httpd import Httpd
-from peer import Peer, end_request, record, stdout
+from peer import end_request, record, stdout
 
 STORES = ["lmdb"]
+BASE = "/peer"
 CONFIG = """
 LogLevel proxy_fcgi:trace8
-ProxyPass /slow fcgi://127.0.0.1:{port}/slow timeout=1
-ProxyPass /peer fcgi://127.0.0.1:{port}/
+ProxyPass /slow fcgi://127.0.0.1:{peer}/slow timeout=1
+ProxyPass /peer fcgi://127.0.0.1:{peer}/
 ProxyPass /nowhere unix:{stage}/nobody.sock|fcgi://nobody/
 SetEnvIf Request_URI trusted ap_trust_cgilike_cl
 """
@@ -25,26 +24,6 @@ NO_ANSWER = {"nothing": b"", "half the head": stdout(HEAD), "half a record's hea
 CUT = {"half the body": stdout(HEAD + b"\r\nHALF."),
        "half a record": stdout(HEAD + b"\r\n0123456789")[:-5],
        "no end of the request": stdout(HEAD + b"\r\n0123456789") + stdout(b"")}
-
-
-@pytest.fixture(scope="module")
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, peer):
-    server = Httpd(stage, CONFIG.replace("{port}", str(peer.port)), store)
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture
-def api(httpd, host, peer):
-    peer.requests = 0
-    return Api(httpd.address, host, "/peer")
 
 
 def execute(api, peer, answer, end="close", path="/pay"):

@@ -8,16 +8,14 @@ import threading
 
 import pytest
 
-from client import Api
-from httpd import Httpd
-from peer import Peer
 from raw_store import RawStore
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
+BASE = ""
 CONFIG = """
 ScriptAlias /raw "{stage}/origins/raw.cgi"
-ProxyPass /peer http://127.0.0.1:{port}/ disablereuse=On
+ProxyPass /peer http://127.0.0.1:{peer}/ disablereuse=On
 <Location /raw/short>
     IdempotencyMaxResponse 64K
 </Location>
@@ -49,26 +47,6 @@ SMUGGLED = {
 # What httpd takes from scripts and backends all the same: no record holds it, and a warning says so.
 NOT_KEPT = {"script": ["no name"],
             "backend": ["carriage return in a value", "bare line feed", "no name", "in the reason", "in the type", "in a Location"]}
-
-
-@pytest.fixture(scope="module")
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, peer):
-    server = Httpd(stage, CONFIG.replace("{port}", str(peer.port)), store)
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture
-def api(httpd, host, peer):
-    peer.requests = 0
-    return Api(httpd.address, host, "")
 
 
 def wire(api, path):

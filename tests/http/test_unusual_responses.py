@@ -11,16 +11,14 @@ import threading
 import pytest
 
 from client import Api, Response
-from httpd import Httpd
 from origins.answer import binary
-from peer import Peer
 
 MODULES = ["proxy_connect", "proxy_wstunnel"]
 CONFIG = """
 IdempotencyMaxResponse 64K
 ScriptAlias /own "{stage}/own"
-ProxyPass /peer http://127.0.0.1:{port}/ disablereuse=On upgrade=websocket
-ProxyPass /hushed http://127.0.0.1:{port}/ disablereuse=On
+ProxyPass /peer http://127.0.0.1:{peer}/ disablereuse=On upgrade=websocket
+ProxyPass /hushed http://127.0.0.1:{peer}/ disablereuse=On
 <Location /hushed>
     SetEnv proxy-interim-response Suppress
 </Location>
@@ -74,28 +72,13 @@ def scripts(stage):
     (stage.root / "docs" / "sparse").unlink()
 
 
-@pytest.fixture(scope="module")
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
 def configured(peer):
-    return CONFIG.replace("{port}", str(peer.port))
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, peer):
-    server = Httpd(stage, configured(peer), store, MODULES)
-    yield server.start()
-    server.stop()
+    return CONFIG.replace("{peer}", str(peer.port))
 
 
 @pytest.fixture
-def peered(httpd, host, peer):
-    peer.requests = 0
-    return Api(httpd.address, host, "/peer")
+def peered(api):
+    return api.at("/peer")
 
 
 def answer(api, peer, text, path="/pay", **request):
@@ -333,7 +316,6 @@ def test_large_response(new_httpd, stage, host, origin, peer, path, count):
         os.truncate(stage.root / "docs" / "sparse", count * MIB)
     server = new_httpd(configured(peer) + BLOCKS_CONFIG, "lmdb", MODULES).start()
     api = Api(server.address, host, "")
-    peer.requests = 0
     sender = Sender(peer, count) if path.startswith("/peer") else None
     if sender:
         sender.start()
