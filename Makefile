@@ -49,6 +49,11 @@ DRIVER_LIBS  += -lhiredis
 else
 STORE_SRC := $(filter-out src/store/driver_redis%,$(STORE_SRC))
 endif
+ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_memcache.h),)
+DRIVER_FLAGS += -DIDEM_WITH_MEMCACHE
+else
+STORE_SRC := $(filter-out src/store/driver_memcache%,$(STORE_SRC))
+endif
 
 HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)

@@ -15,6 +15,9 @@ static const idem_driver *const drivers[] = {
 #ifdef IDEM_WITH_SOCACHE
     &idem_driver_socache,
 #endif
+#ifdef IDEM_WITH_MEMCACHE
+    &idem_driver_memcache,
+#endif
 #ifdef IDEM_WITH_REDIS
     &idem_driver_redis,
     &idem_driver_redis_tls,
