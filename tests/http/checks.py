@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import time
 
 import env
 
@@ -72,3 +73,15 @@ def kill_fpm(httpd, origin, path, records):
     (run,) = env.until(lambda: origin.runs(path), "the script runs")
     env.until(lambda: sum("FastCGI header" in line for line in httpd.log.lines()) >= records, "httpd reads what is written")
     os.kill(run["pid"], signal.SIGKILL)
+
+
+def timed(call):
+    """What the call returns, and how many seconds it took."""
+    began = time.monotonic()
+    return call(), time.monotonic() - began
+
+
+def tolerate(server, *allowed):
+    """The log may have these warnings, as often as trouble was met, and no others."""
+    assert [line for line in server.log.faults() if not any(number in line for number in allowed)] == []
+    server.log.mark()

@@ -11,7 +11,8 @@
  *                         RESULT is ok exists notfound lost full toobig damaged alive timeout, or error-NUMBER. A call
  *                         that starts to wait at block-OP writes "OP blocked PID SLOT" first.
  *   CONTROLDIR/block-OP   while it is there (a file or a fifo) the call waits, looking every 5 ms; if a file contains
- *                         "timed", until the call's deadline at most, and the call then fails as timeout
+ *                         "timed", until the call's deadline at most, and the call then fails as timeout; if
+ *                         it contains "late", the call is handed on first, and its result waits
  *   CONTROLDIR/delay-OP   contains milliseconds: the call sleeps so long first
  *   CONTROLDIR/fail-OP    contains a word: down timeout full toobig lost damaged; the call is not handed on and fails
  *                         so. ambiguous: it is handed on, and fails as down if it succeeded. With "once" behind the
@@ -153,11 +154,11 @@ static const char *control(const wrap_call *c, const char *verb, char buf[CONTRO
     return contents(all, buf) ? all : NULL;
 }
 
-static apr_status_t wait_while_blocked(wrap_call *c)
+static apr_status_t wait_while_blocked(wrap_call *c, int late)
 {
     char buf[CONTROL_MAX];
 
-    if (!control(c, "block", buf))
+    if (!control(c, "block", buf) || !strstr(buf, "late") != !late)
         return APR_SUCCESS;
     record(c, "blocked");
     while (control(c, "block", buf)) {
@@ -182,7 +183,7 @@ static apr_status_t failure_wanted(wrap_call *c, const char *path, const char *o
 static apr_status_t before(wrap_call *c)
 {
     char buf[CONTROL_MAX];
-    apr_status_t rv = wait_while_blocked(c);
+    apr_status_t rv = wait_while_blocked(c, 0);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -197,6 +198,7 @@ static apr_status_t after(wrap_call *c, apr_status_t rv)
         rv = status_of("ambiguous");
     if (rv != APR_SUCCESS && !c->call->why)
         c->call->why = "the test wants this call to fail";
+    wait_while_blocked(c, 1);
     record(c, word_of(rv, c->call->pool));
     return rv;
 }
