@@ -54,6 +54,12 @@ DRIVER_FLAGS += -DIDEM_WITH_MEMCACHE
 else
 STORE_SRC := $(filter-out src/store/driver_memcache%,$(STORE_SRC))
 endif
+# Of apr_dbd's engines the one is loaded that a configuration names; the drivers have packages of their own.
+ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_dbd.h),)
+DRIVER_FLAGS += -DIDEM_WITH_DBD
+else
+STORE_SRC := $(filter-out src/store/driver_dbd%,$(STORE_SRC))
+endif
 
 HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)

@@ -9,6 +9,7 @@
 extern const idem_driver idem_driver_lmdb;
 extern const idem_driver idem_driver_socache; /* httpd only */
 extern const idem_driver idem_driver_memcache;
+extern const idem_driver idem_driver_dbd;
 extern const idem_driver idem_driver_redis;
 extern const idem_driver idem_driver_redis_tls; /* says that there is none */
 extern const idem_driver idem_driver_redis_unix;

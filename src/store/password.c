@@ -50,8 +50,8 @@ apr_status_t idem_password_read(const char *value, apr_pool_t *pool, const char 
         return APR_EINVAL;
     }
     if (!*line || len > PASSWORD_MOST) {
-        *why = apr_psprintf(pool, "option password=file:%s: its first line must be the password, of at most %d bytes", path,
-                            PASSWORD_MOST);
+        *why = apr_psprintf(pool, "option password=file:%s: its first line must be the password, of at most %d bytes",
+                            path, PASSWORD_MOST);
         return APR_EINVAL;
     }
     *password = line;

@@ -24,6 +24,9 @@ static const idem_driver *const drivers[] = {
     &idem_driver_redis_unix,
     &idem_driver_redis_sentinel,
 #endif
+#ifdef IDEM_WITH_DBD
+    &idem_driver_dbd,
+#endif
     NULL,
 };
 
