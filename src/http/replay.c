@@ -19,7 +19,7 @@ static const char *const never_kept[] = {
     "Connection",   "Keep-Alive",         "Proxy-Connection",    "Proxy-Authenticate",        "Proxy-Authentication-Info",
     "TE",           "Trailer",            "Transfer-Encoding",   "Upgrade",                   "Date",
     "Server",       "Content-Length",     "WWW-Authenticate",    "Authentication-Info",       "Authentication-Control",
-    "Content-Type", IDEM_CONTROL_HEADER, NULL,
+    IDEM_CONTROL_HEADER, NULL,
 };
 /* clang-format on */
 
@@ -69,37 +69,48 @@ static int is_records(const idem_txn *txn, const char *name, int cookies)
     return cookies || apr_cstr_casecmp(name, "Set-Cookie");
 }
 
+/* A value no response may have (RFC 9110 5.5), which stands for another such one. */
+#define REFUSED "\177"
+
+/* httpd answers 500 instead of a response that has such a field (check_headers() in modules/http/http_filters.c). */
+static int is_refused(request_rec *r, const char *name, const char *value)
+{
+    const char *at = ap_scan_http_field_content(value);
+
+    while (at[0] == '\r' && at[1] == '\n' && (at[2] == ' ' || at[2] == '\t'))
+        at = ap_scan_http_field_content(at + 3);
+    return *at || (!apr_cstr_casecmp(name, "Transfer-Encoding") && !ap_find_last_token(r->pool, value, "chunked"));
+}
+
+/* May a field of this name be kept of r's response, now that all of it is known? */
+static int is_kept(const idem_txn *txn, request_rec *r, const char *name, int cookies)
+{
+    const char *connection = apr_table_get(r->headers_out, "Connection");
+
+    if (!is_records(txn, name, cookies) || (connection && ap_find_token(r->pool, connection, name)))
+        return 0;
+    return apr_cstr_casecmp(name, "ETag") || !apr_table_get(r->notes, "no-etag"); /* mod_include's, obeyed by httpd */
+}
+
+/* A response that httpd refuses must be refused as a replay, too, also if it is for a field that is not to be kept. */
 static void keep_fields(const idem_txn *txn, request_rec *r, const apr_table_t *table, unsigned flags,
                         apr_array_header_t *fields)
 {
     const apr_array_header_t *elts = apr_table_elts(table);
-    const char *connection = apr_table_get(r->headers_out, "Connection");
-    int no_etag = apr_table_get(r->notes, "no-etag") != NULL; /* mod_include's, obeyed by the protocol filters */
     int cookies = keeps_cookies(txn);
 
     for (int i = 0; i < elts->nelts; i++) {
         const apr_table_entry_t *e = &APR_ARRAY_IDX(elts, i, const apr_table_entry_t);
+        int kept = e->key && is_kept(txn, r, e->key, cookies);
         idem_field *field;
 
-        if (!e->key || !is_records(txn, e->key, cookies) || (no_etag && !apr_cstr_casecmp(e->key, "ETag")))
-            continue;
-        if (connection && ap_find_token(r->pool, connection, e->key))
+        if (!e->key || (!kept && !is_refused(r, e->key, e->val)))
             continue;
         field = apr_array_push(fields);
         field->name = e->key;
-        field->value = e->val;
+        field->value = kept ? e->val : REFUSED;
         field->flags = flags;
     }
-}
-
-/* Many handlers leave the type to r->content_type, some write it into the table only. */
-static const char *type_of(request_rec *r)
-{
-    const char *type = r->content_type;
-
-    if (!type)
-        type = apr_table_get(r->headers_out, "Content-Type");
-    return type ? type : apr_table_get(r->err_headers_out, "Content-Type");
 }
 
 void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response)
@@ -109,7 +120,7 @@ void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *respon
     if (r->status_line && atoi(r->status_line) == r->status &&
         strcmp(r->status_line, ap_get_status_line(r->status)) != 0)
         response->reason = r->status_line;
-    response->content_type = type_of(r);
+    response->content_type = r->content_type; /* a type that a handler wrote into the table is one of the fields */
     response->content_encoding = r->content_encoding;
     response->languages = r->content_languages && r->content_languages->nelts
                               ? apr_array_pstrcat(r->pool, r->content_languages, ',')

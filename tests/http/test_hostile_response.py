@@ -35,6 +35,8 @@ SMUGGLED = {
     "NUL in a value": b"X-A: a\0X-Evil: 1\r\n",
     "NUL in a name": b"X-A\0X-Evil: 1\r\n",
     "control character": b"X-A: a\x01\x7f\r\n",
+    "control character in a challenge": b"WWW-Authenticate: a\x7f\r\n",
+    "control character in a cookie": b"Set-Cookie: a\x01\r\n",
     "space in a name": b"X A: 1\r\n",
     "space behind a name": b"X-A : 1\r\n",
     "no name": b": 1\r\n",
@@ -88,6 +90,14 @@ def test_header_of_a_script(api, origin, name, expect_log):
     assert status(again) == status(first) or status(again) == 409
     if replayed(again):
         assert body_again == body
+    assert origin.executions("/raw") == 1
+
+
+def test_unknown_transfer_coding(api, origin):
+    """httpd answers 500 instead, to a replay as well, though the field is kept by no record."""
+    path = "/raw?" + (b"Transfer-Encoding: gzip\r\n" + PLAIN + b"\r\nbody").hex()
+    first, again = wire(api, path)[0], wire(api, path)[0]
+    assert status(first) == status(again) == 500
     assert origin.executions("/raw") == 1
 
 

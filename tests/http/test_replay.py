@@ -48,6 +48,14 @@ def test_status_is_replayed(each_api, origin, status):
     assert first.status == status
 
 
+@pytest.mark.parametrize("status", [200, *BODYLESS])
+@pytest.mark.parametrize("kind", ["application/json", ""])
+def test_type_is_replayed_with_and_without_a_body(each_api, origin, status, kind):
+    """Whatever httpd makes of a type where there is nothing of it: it makes the same of it again."""
+    body = "" if status in BODYLESS else "x"
+    assert_replayed(each_api, origin, f"/pay?status={status}&header=Content-Type:+{kind}&body={body}")
+
+
 @pytest.mark.parametrize("reason", ["Made+It", "I%27m+a+teapot"])
 def test_reason_is_replayed(each_api, origin, reason):
     first, _ = assert_replayed(each_api, origin, f"/pay?status=202&reason={reason}")
