@@ -29,7 +29,7 @@ static const char *const settlements[IDEM_SETTLEMENTS] = {"recorded", "tombstone
 static idem_metrics *metrics;
 /* The stores of this configuration, and where each is counted. */
 static struct watched_store {
-    const idem_front *front;
+    idem_front *front;
     idem_store_counts *counts;
 } * watched;
 static int watched_count;
@@ -283,6 +283,14 @@ void idem_metrics_request(int detecting, const char *outcome, const char *settle
 idem_metrics *idem_metrics_shared(void)
 {
     return metrics;
+}
+
+idem_front *idem_metrics_front(const idem_store_counts *counts)
+{
+    for (int i = 0; i < watched_count; i++)
+        if (watched[i].counts == counts && counts != &metrics->stores[IDEM_METRICS_STORES - 1])
+            return watched[i].front;
+    return NULL;
 }
 
 void idem_metrics_sum(idem_metrics_sums *sums)

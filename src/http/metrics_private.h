@@ -70,6 +70,10 @@ typedef struct idem_metrics_sums {
 idem_metrics *idem_metrics_shared(void);
 
 void idem_metrics_sum(idem_metrics_sums *sums);
+
+/* The store of this configuration that is counted there, NULL if there is none any more. */
+idem_front *idem_metrics_front(const idem_store_counts *counts);
+
 const char *idem_metrics_outcome(int outcome);
 const char *idem_metrics_settlement(int settlement);
 

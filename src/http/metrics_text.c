@@ -209,6 +209,48 @@ static void put_durations(page *p, const idem_metrics *metrics)
             put_durations_of(p, store, op);
 }
 
+/* What the stores say that can tell how full they are. */
+typedef struct rooms {
+    int told[IDEM_METRICS_STORES];
+    apr_uint64_t entries[IDEM_METRICS_STORES], used[IDEM_METRICS_STORES], size[IDEM_METRICS_STORES];
+} rooms;
+
+static void ask_stores(rooms *all, const idem_metrics *metrics, apr_pool_t *pool)
+{
+    for (int i = 0; i < IDEM_METRICS_STORES; i++) {
+        idem_front *front = idem_metrics_front(&metrics->stores[i]);
+        idem_store_status status = {0};
+        const char *why;
+
+        all->told[i] = front && idem_front_status(front, pool, &status, &why) == APR_SUCCESS;
+        all->entries[i] = status.entries;
+        all->used[i] = status.bytes_used;
+        all->size[i] = status.bytes_max;
+    }
+}
+
+static void put_room(page *p, const idem_metrics *metrics, const char *name, const char *help, const int *told,
+                     const apr_uint64_t *numbers)
+{
+    family(p, name, "gauge", help);
+    for (int i = 0; i < IDEM_METRICS_STORES; i++)
+        if (told[i])
+            apr_brigade_printf(p->bb, NULL, NULL, "%s{store=\"%s\"} %" APR_UINT64_T_FMT "\n", name,
+                               label(metrics->stores[i].url, p->pool), numbers[i]);
+}
+
+static void put_rooms(page *p, const idem_metrics *metrics)
+{
+    rooms all;
+
+    ask_stores(&all, metrics, p->pool);
+    put_room(p, metrics, "idempotency_store_entries",
+             "What a local store holds; expired entries stay until they are swept.", all.told, all.entries);
+    put_room(p, metrics, "idempotency_store_used_bytes", "How much of its room a local store uses.", all.told,
+             all.used);
+    put_room(p, metrics, "idempotency_store_size_bytes", "The room that a local store has.", all.told, all.size);
+}
+
 static void put_breakers(page *p, const idem_metrics *metrics, const idem_metrics_sums *sums)
 {
     const idem_store_counts *store;
@@ -237,6 +279,7 @@ static void write_page(page *p, const idem_metrics *metrics)
     put_calls(p, metrics);
     put_durations(p, metrics);
     put_breakers(p, metrics, &sums);
+    put_rooms(p, metrics);
     if (p->open)
         apr_brigade_puts(p->bb, NULL, NULL, "# EOF\n");
 }

@@ -134,4 +134,7 @@ apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *p
 
 apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why);
 
+/* The driver's account, in no order with other calls; APR_ENOTIMPL where it would cost more than a look (IDEM_READS_FREE). */
+apr_status_t idem_front_status(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
+
 #endif

@@ -75,7 +75,7 @@ class Metrics:
     def moved(self, since, *families):
         """What is more than it was, among the series whose names begin so."""
         return {name: value - since[name] for name, value in self.read().items()
-                if value != since[name] and name.startswith(families)}
+                if name.startswith(families) and value != since[name]}
 
     def expect(self, since, families, expected):
         """A request is counted at its very end, when its client may have its answer: until as much was counted as is expected, then all of it."""

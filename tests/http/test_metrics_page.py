@@ -51,6 +51,7 @@ def test_every_series_is_there_from_the_start(new_httpd):
     assert samples.pop("processes") >= 1
     build, = [name for name in samples if name.startswith("build_info{")]
     assert samples.pop(build) == 1 and 'record_format="1"' in build and "lmdb" in build
+    assert [samples.pop(f"store_{what}") > 0 for what in ("entries", "used_bytes", "size_bytes")] == [True] * 3  # the secret's mark
     assert set(samples.values()) == {0}
     for words in ("executed", "body-too-large", "recorded", "lost", "dropped", "sweep", "breakers_open"):
         assert any(words in name for name in samples)
@@ -78,6 +79,17 @@ def test_access_is_httpds_to_grant(api):
 
 def test_only_where_it_is_set(api):
     assert api.at("").get("/elsewhere").status == 404
+
+
+def test_how_full_a_store_is(new_httpd, host):
+    server = new_httpd(metrics.CONFIG + "IdempotencyStore lmdb:{root}/small size=4M\n").start()
+    before = Metrics(server).read()
+    for key in range(20):
+        assert Api(server.address, host).post("/pay?size=20000", key=f"k{key}").status == 201
+    after = Metrics(server).read()
+    assert after["store_size_bytes"] == before["store_size_bytes"] == 4 << 20
+    assert after["store_entries"] == before["store_entries"] + 20
+    assert before["store_used_bytes"] + 20 * 20000 < after["store_used_bytes"] < 4 << 20
 
 
 # ---- the documents ------------------------------------------------------------------------------------------------------
