@@ -182,7 +182,9 @@ FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
 FUZZ_LINK    ?=
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
-$(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(BUILD)/src/http/control.o
+# Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
+FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,control parts parts_value parts_credentials accept) tests/fuzz/httpd_words)
+$(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(FUZZ_HTTP)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(OFFLINE_LIBS)
 fuzz-programs: $(FUZZERS)

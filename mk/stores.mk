@@ -2,10 +2,29 @@
 
 .PHONY: lint-guarantees guarantees sizing
 
+# Beside mod_idempotency.so, for tests/http.
+STORE_MODULES := $(BUILD)/mod_idem_files.so $(BUILD)/flushed.so
+
 # A store of somebody else's: compiled with the public header, APR and httpd, and no other include path of ours.
 EXAMPLE_SRC := $(wildcard tests/store/example/*.c)
-CFILES      += $(EXAMPLE_SRC)
+CFILES      += $(EXAMPLE_SRC) tests/http/flushed.c
 $(BUILD)/tests/store/example/%.o: INC = -Iinclude $(HTTPD_FLAGS)
 $(BUILD)/mod_idem_files.so: $(call objects,$(EXAMPLE_SRC))
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^
+
+# Preloaded into servers whose power is to fail.
+$(BUILD)/flushed.so: $(BUILD)/tests/http/flushed.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^
+
+# The tables of docs/stores.md: what drivers say of themselves, and which tests show what becomes of their entries.
+$(BUILD)/tests/lint/guarantees.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
+$(BUILD)/guarantees: $(BUILD)/tests/lint/guarantees.o $(BUILD)/src/store/driver_socache_kinds.o $(CORE) $(OFFLINE)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ -lapr-1 -laprutil-1 $(OFFLINE_LIBS)
+lint-guarantees: $(BUILD)/guarantees
+	@$(PYTHON) tests/lint/guarantees.py $<
+guarantees: $(BUILD)/guarantees
+	$(PYTHON) tests/lint/guarantees.py $< --write
+## make guarantees    write the tables of what stores promise into docs/stores.md

@@ -1,6 +1,6 @@
 """
-What docs/stores.md promises of each store, put to the test: all of it is killed and started again; its node is lost with its disk;
-it is full.
+What docs/stores.md promises of each store, put to the test: all of it is killed and started again; power fails; its node is lost
+with its disk; it is full.
 """
 import contextlib
 import os
@@ -13,7 +13,9 @@ import pytest
 import env
 from checks import settled
 from client import Api
+from httpd import Here
 from kept import ROWS, Setup
+from power import Power
 from test_store_files import tmpfs
 
 pytestmark = pytest.mark.mpm_independent
@@ -106,6 +108,73 @@ def test_what_came_after_the_last_snapshot_is_lost(setup, server, api, origin):
     assert origin.executions("/late") == 2
 
 
+# ---- power
+
+
+@pytest.fixture
+def power(stage):
+    return Power(stage)
+
+
+@pytest.fixture
+def powered(row, power, tmp_path, new_httpd, host):
+    """(setup, server, api), where the store's servers tell what they flush."""
+    with Setup(ROWS[row], tmp_path / "store", power.environment) as setup:
+        server = new_httpd(CONFIG, setup.url).start()
+        yield setup, server, Api(server.address, host, "/proxy")
+        server.log.mark()
+
+
+def power_fails(power, setup, server, api):
+    kill_all(server, setup)
+    power.fails(setup.servers[0].folder)
+    start_all(server, setup, api)
+
+
+@pytest.mark.parametrize("row", ["redis, AOF always"], indirect=True)
+def test_power_fails_and_nothing_is_lost(power, powered, origin):
+    setup, server, api = powered
+    record(api)
+    power_fails(power, *powered)
+    assert replayed(api) == [True] * KEYS
+    assert origin.executions("/pay0") == 1
+
+
+@pytest.mark.parametrize("row", ["redis, AOF everysec"], indirect=True)
+def test_power_fails_and_the_last_second_is_lost(power, powered, origin):
+    """Recorded between two of its flushes, which come once a second; what was flushed is there."""
+    setup, server, api = powered
+    record(api)
+    before = power.flushes()
+    env.until(lambda: power.flushes() > before, "it flushes")
+    for attempt in range(100):
+        before = power.flushes()
+        api.post(f"/late{attempt}", key=f"late{attempt}")
+        setup.servers[0].pause()
+        if power.flushes() == before:
+            break
+        setup.servers[0].resume()
+    power_fails(power, *powered)
+    assert replayed(api) == [True] * KEYS
+    assert not api.post(f"/late{attempt}", key=f"late{attempt}").replayed
+    assert origin.executions(f"/late{attempt}") == 2
+
+
+@pytest.mark.parametrize("row", ["redis, snapshots"], indirect=True)
+def test_power_fails_and_the_last_snapshot_is_there(power, powered, origin):
+    setup, server, api = powered
+    record(api)
+    assert setup.servers[0].cli("SAVE") == "OK"
+    api.post("/late", key="late")
+    power_fails(power, *powered)
+    assert replayed(api) == [True] * KEYS
+    assert not api.post("/late", key="late").replayed
+    assert origin.executions("/late") == 2
+
+
+# ---- the node
+
+
 def lose_disk(server, setup):
     """What a store keeps, wherever that is."""
     for folder in [server.root / "store", *[one.folder for one in setup.servers]]:
@@ -125,6 +194,17 @@ def test_its_node_is_lost(row, setup, server, api, origin):
     start_all(server, setup, api)
     assert replayed(api) == [False] * KEYS
     assert origin.executions("/pay0") == 2
+
+
+@pytest.mark.parametrize("url", ["lmdb", "lmdb:{root}/store sync=off", "socache:shmcb", "socache:dbm:{root}/run/dbm"])
+def test_another_host_knows_nothing(new_httpd, host, origin, url):
+    """A store of one host: a retry that comes to another one is executed."""
+    here, there = (Api(new_httpd(store=url).start().address, host, "/proxy") for _ in range(2))
+    assert here.post("/pay", key="k1").problem == there.post("/pay", key="k1").problem == (201, None)
+    assert origin.executions("/pay") == 2
+
+
+# ---- room
 
 
 def fill(api, size, most=3000):
@@ -180,7 +260,7 @@ def test_full_shmcb_drops_what_it_has(new_httpd, host, origin):
 
 @pytest.mark.skipif(not env.ROOT, reason="only root may mount a file system")
 def test_full_dbm_refuses_and_loses_some(new_httpd, host, origin):
-    """Its pages are split in place: one that is split on a full disk loses a half of its entries."""
+    """Its file is written in place: what was being moved in it when the disk was full may be gone."""
     server = new_httpd(store="socache:dbm:{root}/disk/dbm")
     with tmpfs(server.root / "disk", "size=512k,mode=777"):
         server.start()
@@ -188,3 +268,20 @@ def test_full_dbm_refuses_and_loses_some(new_httpd, host, origin):
         assert {answer.problem for answer in rest} <= {(503, "store-unavailable"), (409, "response-not-kept")}
         server.stop()
     server.log.mark()
+
+
+@pytest.mark.parametrize("url, said", [
+    ("socache:shmcb", "drops its oldest entries when its 8388608 bytes are full, and loses everything at each restart"),
+    ("socache:dbm:{root}/run/dbm", "may lose entries when the machine or a process dies while it writes")])
+def test_what_may_be_lost_is_said_at_start(new_httpd, url, said):
+    server = new_httpd(store=url).start()
+    assert any("IDEM062" in line and said in line for line in server.startup)
+
+
+def test_lmdb_is_flushed(new_httpd, power, host):
+    """A claim and a settlement for each key, and each of them waited for the disk."""
+    server = new_httpd()
+    server.place = type("Place", (Here,), {"environment": power.environment})
+    server.start()
+    record(Api(server.address, host, "/proxy"))
+    assert power.flushes(server.root / "store" / "data.mdb") >= 2 * KEYS
