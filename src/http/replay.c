@@ -72,14 +72,14 @@ static int is_records(const idem_txn *txn, const char *name, int cookies)
 /* A value no response may have (RFC 9110 5.5), which stands for another such one. */
 #define REFUSED "\177"
 
-/* httpd answers 500 instead of a response that has such a field (check_headers() in modules/http/http_filters.c). */
-static int is_refused(request_rec *r, const char *name, const char *value)
+/* httpd answers 500 instead of a response that has a field of such a value (check_header() in modules/http/http_filters.c). */
+static int is_refused(const char *value)
 {
     const char *at = ap_scan_http_field_content(value);
 
     while (at[0] == '\r' && at[1] == '\n' && (at[2] == ' ' || at[2] == '\t'))
         at = ap_scan_http_field_content(at + 3);
-    return *at || (!apr_cstr_casecmp(name, "Transfer-Encoding") && !ap_find_last_token(r->pool, value, "chunked"));
+    return *at != '\0';
 }
 
 /* May a field of this name be kept of r's response, now that all of it is known? */
@@ -104,7 +104,7 @@ static void keep_fields(const idem_txn *txn, request_rec *r, const apr_table_t *
         int kept = e->key && is_kept(txn, r, e->key, cookies);
         idem_field *field;
 
-        if (!e->key || (!kept && !is_refused(r, e->key, e->val)))
+        if (!e->key || (!kept && !is_refused(e->val)))
             continue;
         field = apr_array_push(fields);
         field->name = e->key;

@@ -93,14 +93,6 @@ def test_header_of_a_script(api, origin, name, expect_log):
     assert origin.executions("/raw") == 1
 
 
-def test_unknown_transfer_coding(api, origin):
-    """httpd answers 500 instead, to a replay as well, though the field is kept by no record."""
-    path = "/raw?" + (b"Transfer-Encoding: gzip\r\n" + PLAIN + b"\r\nbody").hex()
-    first, again = wire(api, path)[0], wire(api, path)[0]
-    assert status(first) == status(again) == 500
-    assert origin.executions("/raw") == 1
-
-
 @pytest.mark.parametrize("name", SMUGGLED)
 def test_header_of_a_backend(api, peer, name, expect_log):
     expect_log(*[17] * (name in NOT_KEPT["backend"]))
