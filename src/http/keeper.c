@@ -176,6 +176,7 @@ static int is_final(apr_status_t rv)
 static int run_job(kept_job *job)
 {
     apr_pool_t *pool;
+    const unsigned char *slot;
     const char *why = NULL;
     apr_status_t rv;
     int refused;
@@ -186,13 +187,15 @@ static int run_job(kept_job *job)
     apr_pool_destroy(pool);
     if (!is_final(rv))
         return 0;
-    idem_waiters_notify(job->value.data ? idem_value_slot(job->value) : job->slot);
+    slot = job->value.data ? idem_value_slot(job->value) : job->slot;
+    idem_waiters_notify(slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
     refused = rv == IDEM_ELOST && job->value.data && idem_value_state(job->value) != IDEM_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
     if (refused)
-        IDEM_SLOG(keeper.server, APLOG_WARNING, 71, "store %s: a late settlement was refused, the slot is another's",
-                  idem_front_url(job->front));
+        IDEM_SLOG(keeper.server, APLOG_WARNING, 71,
+                  "store %s: a late settlement was refused, the slot %02x%02x%02x%02x is another's",
+                  idem_front_url(job->front), slot[0], slot[1], slot[2], slot[3]);
     else
         IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s: a late %s was acknowledged", idem_front_url(job->front),
                   job->value.data ? "settlement" : "withdrawal");
