@@ -34,7 +34,7 @@ LONG = tuple((store, mpm, policy, weight) for store in PROMISES
 SHORT_RUN, LONGEST_CYCLE = 180, 900  # seconds
 CLIENTS = 8
 TO_KNOW = 30  # seconds that all clients have to come to know, once all is well
-SHOWN = 3  # breaches of a rule that are told in full
+SHOWN, LINES_SHOWN = 3, 60  # breaches of a rule that are told, and lines of the history of each
 
 
 class Round:
@@ -105,13 +105,14 @@ class Round:
         folder = env.REPO / "build" / "chaos" / self.name.replace(" ", "-")
         arena.keep_evidence(folder)
         for rule, found in breaches.items():
-            for key, sentence in found[:SHOWN]:
+            for number, (key, sentence) in enumerate(found[:SHOWN]):
                 self.say(f"FAILED {rule}: {sentence}")
-                for line in history.of(case, key) if key else ():
-                    print("    " + line)
+                lines = ["    " + line for line in (history.of(case, key) if key else ())]
+                (folder / f"{rule}-{number}").write_text("\n".join([sentence, *lines, ""]))
+                print("\n".join([*lines[:LINES_SHOWN], "    …"][:len(lines)]))
             if len(found) > SHOWN:
                 self.say(f"FAILED {rule}: {len(found) - SHOWN} more")
-        self.say(f"logs and ledger are kept in {folder}")
+        self.say(f"logs, ledger and whole histories are kept in {folder}")
 
     def say(self, what):
         print(f"[{self.name}] {what}", flush=True)

@@ -15,7 +15,8 @@ import threading
 import time
 
 from arena import BRIEF, MOST_KEPT
-from client import Connection, Response
+from client import Connection
+from slots import HOST
 
 Operation = collections.namedtuple("Operation", "key path body size brief")
 # host: its number; request: the name of one request; kind: see kind_of(); nonce: whose answer it is, "-" if an error page of httpd's is the record
@@ -112,7 +113,7 @@ class Client(threading.Thread):
     def send(self, operation):
         self.requests += 1
         name, host, sent, conn = f"{self.number}.{self.requests}", self.requests % len(self.board.addresses), time.time(), None
-        head = (f"POST {operation.path} HTTP/1.1\r\nHost: chaos.test\r\nIdempotency-Key: {operation.key}\r\nX-Request: {name}\r\n"
+        head = (f"POST {operation.path} HTTP/1.1\r\nHost: {HOST}\r\nIdempotency-Key: {operation.key}\r\nX-Request: {name}\r\n"
                 f"Content-Type: application/octet-stream\r\nContent-Length: {len(operation.body)}\r\nConnection: close\r\n\r\n")
         try:
             conn = Connection(self.board.addresses[host])

@@ -6,6 +6,7 @@ import re
 import time
 
 import env
+from slots import name_of
 
 # owner: the process that executed it, on this host; end: None where there is no line
 Execution = collections.namedtuple("Execution", "key nonce begin end request owner token attempt slot place host", defaults=(0,))
@@ -59,7 +60,7 @@ class Case:
 
     def __init__(self, promise, mpm, policy, operations, answers, executed, deeds, log):
         self.promise, self.mpm, self.policy, self.deeds, self.log = promise, mpm, policy, deeds, log
-        self.slots = {}  # key -> slot, where it is known
+        self.slots = {}  # key -> the name of its slot
         self.acknowledged = None  # slots of which the store said that it has their settlement; None: it does not say
         self.served = {}  # request -> the process that it came to, where it came to any
         self.waiting = set()  # processes that may have waited for mod_cgid's daemon when they were told to stop
@@ -106,17 +107,12 @@ class Case:
         return next((answer.sent for answer in self.answers[execution.key] if answer.request == execution.request), execution.begin)
 
 
-def slots_of(requests_logs, answers, executed):
-    """The access log knows the slot of each request that came to its end; the ledger that of each script."""
-    by_request = {}
-    for requests_log in requests_logs:
-        for line in requests_log.read_text().splitlines() if requests_log.exists() else ():
-            words = line.split(" ")
-            if len(words) == 6 and words[4] != "-":
-                by_request[words[0]] = words[4]
-    slots = {answer.key: by_request[answer.request] for answer in answers if answer.request in by_request}
-    slots.update((execution.key, execution.slot) for execution in executed if execution.slot != "-")
-    return slots
+def slots(operations, executed):
+    """Key -> what its slot is called in the log. Scripts were told, and agree."""
+    named = {operation.key: name_of(operation.key) for operation in operations}
+    for run in executed:
+        assert run.slot in ("-", named[run.key]), (run, named[run.key])
+    return named
 
 
 def forensic_lines(path):
@@ -156,7 +152,7 @@ def collect(arena, policy, board, deeds):
     folders = [httpd.root for httpd in arena.httpds]
     log = [line for host, httpd in enumerate(arena.httpds) for line in log_lines(httpd.log.path, host)]
     case = Case(arena.promise, env.MPM, policy, board.operations, board.answers, executed, deeds, sorted(log, key=lambda line: line.at))
-    case.slots = slots_of([folder / "requests.log" for folder in folders], board.answers, executed)
+    case.slots = slots(board.operations, executed)
     case.acknowledged = acknowledged_slots([httpd.control for httpd in arena.httpds])
     for folder in folders:
         case.served.update(served(folder / "forensic.log"))

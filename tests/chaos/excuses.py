@@ -9,9 +9,8 @@ STORE_ENDS = ("store killed", "store stopped", "store paused")
 
 
 def server_of(case, key):
-    """None where all servers have all keys together, or the slot is not known."""
-    slot = case.slots.get(key)
-    return case.promise.server_of(slot) if case.promise.server_of and slot else None
+    """None where all servers have all keys together."""
+    return case.promise.server_of(key) if case.promise.server_of else None
 
 
 def concerns(deed, server):

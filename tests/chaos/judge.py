@@ -189,7 +189,7 @@ def acknowledged_is_kept(case):
     """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once),
     each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged, the
     record came later, or never if its child was killed before the store took it; if the store's list of calls has it, it is
-    the last word. Nothing is, once the store has lost it."""
+    the last word; until then a lease that lapsed is told as unknown. Nothing is the last word, once the store has lost it."""
     for operation in lasting(case):
         key, answers = operation.key, case.answers[operation.key]
         first = next((answer for answer in answers if answer.kind == "real"), None)
@@ -206,7 +206,8 @@ def acknowledged_is_kept(case):
                     yield key, f"{answer.kind}, although {word} was acknowledged"
         elif first and case.acknowledged and case.slots.get(key) in case.acknowledged:
             for answer in answers:
-                gone = lost(case, key, first.sent, answer.got, answer.got)
+                late = answer is not answers[-1] and lapsed(case, key, answer.got)
+                gone = late or lost(case, key, first.sent, answer.got, answer.got)
                 if answer.sent > first.got and answer.kind == "outcome-unknown" and not gone:
                     yield key, f"{answer.kind}, although the store has the record"
 

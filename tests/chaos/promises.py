@@ -6,6 +6,8 @@ have been written, and still be lost by that. What is not listed loses nothing.
 """
 import collections
 
+from slots import slot_of
+
 LEASE = 4  # seconds: of owners on a store that hosts share
 RECOVERY = 2  # seconds within which a store that is back is used again
 # Renewed every third of its lease, an owner loses it only if it reached nobody for the rest. Out of reach for less than
@@ -14,7 +16,7 @@ LEAST_OUTAGE = LEASE * 2 / 3 - RECOVERY
 ALL = float("inf")
 
 # shared: leases lapse, by the store's clock; otherwise an owner lives as long as its process. server_of: which server has
-# a slot, None where all of them have it together.
+# a key; None where all of them have all keys.
 Promise = collections.namedtuple("Promise", "shared loses server_of", defaults=({}, None))
 
 PROMISES = {
@@ -24,4 +26,6 @@ PROMISES = {
     "redis-everysec": Promise(shared=True, loses={"killed": 2.0}),
     "redis-memory": Promise(shared=True, loses={"killed": ALL, "stopped": ALL}),
     "redis-wait": Promise(shared=True),
+    "memcache": Promise(shared=True, loses={"killed": ALL, "stopped": ALL},
+                        server_of=lambda key: int.from_bytes(slot_of(key)[:8], "big") % 2),
 }

@@ -4,10 +4,13 @@ monkey can kill, stop and start again; promises.py says what each may lose by th
 """
 import pathlib
 import sys
+import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "store/servers"))
 
+import memcached_server
 import redis_server
+from memcached_server import Memcached
 from redis_server import Redis
 
 
@@ -48,7 +51,8 @@ class RedisGroup(Place):
         self.folder, self.address, self.options, self.watchers = folder, address, options, []
 
     def start(self):
-        self.servers, self.watchers = redis_server.start_group(self.folder, options=KEEPS_ALL, address=self.address)
+        self.servers, self.watchers = redis_server.start_group(self.folder, options=KEEPS_ALL, address=self.address,
+                                                                down_after_ms=DOWN_AFTER)
         self.url = " ".join([self.watchers[0].url(), *self.options])
 
     def revive(self, number):
@@ -60,18 +64,36 @@ class RedisGroup(Place):
         other.await_replicas(1)
 
     def resume(self, number):
-        """Whoever is the primary then, the other one is its replica in the end."""
-        self.servers[number].resume()
-        redis_server.until(self.in_order, "the one is the other's replica", 30)
+        """Where the sentinel has made the other one the primary there are two for a moment. It tells the old one after ten
+        seconds or more, whoever keeps a watch on it sooner."""
+        other, server = self.servers[1 - number], self.servers[number]
+        server.resume()
+        time.sleep(TWO_PRIMARIES)
+        redis_server.until(self.agreed, "the sentinel and the primary agree")
+        if self.watchers[0].primary_port() == other.port and server.info("role") == "master":
+            server.cli("REPLICAOF", other.address, str(other.port))
+        redis_server.until(lambda: any("state=online" in one.info("slave0") for one in self.servers), "the replica is in step", 30)
 
-    def in_order(self):
+    def agreed(self):
         primary = next(server for server in self.servers if server.port == self.watchers[0].primary_port())
-        return primary.info("role") == "master" and "state=online" in primary.info("slave0")
+        return primary.info("role") == "master"
 
     def close(self):
         redis_server.end_group(self.servers, self.watchers)
 
 
+class TwoMemcached(Place):
+    """Each slot is one server's; the driver numbers them in the order of their names."""
+
+    def __init__(self, folder, address, *options):
+        super().__init__()
+        servers = [Memcached(folder / f"memcached{number}", *options, address=address) for number in range(2)]
+        self.servers = sorted(servers, key=Memcached.place)
+        self.url = memcached_server.url(*self.servers)
+
+
+TWO_PRIMARIES = 1  # second
+DOWN_AFTER = 1500  # milliseconds: longer than a sentinel needs to meet servers whose roles have changed
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 KEEPS_MOST = ("--appendonly", "yes", "--appendfsync", "everysec")
 
@@ -81,4 +103,5 @@ STORES = {
     "redis-everysec": lambda *where: OneRedis(*where, *KEEPS_MOST),
     "redis-memory": lambda *where: OneRedis(*where),
     "redis-wait": lambda *where: RedisGroup(*where, "wait=1,300"),
+    "memcache": lambda *where: TwoMemcached(*where, "-M"),
 }

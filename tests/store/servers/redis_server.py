@@ -156,14 +156,14 @@ class Sentinel(Redis):
         return f"redis-sentinel://{user}{hosts}/main" + (f"/{db}" if db is not None else "")
 
 
-def start_group(folder, replicas=1, sentinels=1, options=(), **more):
+def start_group(folder, replicas=1, sentinels=1, options=(), down_after_ms=500, **more):
     """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started.
     more: password, address."""
     servers = [Redis(folder / "primary", *options, **more).start()]
     for i in range(replicas):
         servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0], **more).start())
     servers[0].await_replicas(replicas)
-    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1).start() for i in range(sentinels)]
+    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1, down_after_ms).start() for i in range(sentinels)]
     for watcher in watchers:
         watcher.await_replicas(replicas)
         until(lambda: watcher.cli("SENTINEL", "sentinels", "main").count("runid") == sentinels - 1, "the sentinels have met")
