@@ -88,7 +88,7 @@ $(BUILD)/mod_idempotency.so: $(MODULE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
 
-$(BUILD)/tests/fuzz/%.o: INC = $(STORE_INC) -Isrc/http
+$(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC)
 $(BUILD)/src/core/%.o $(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
 $(BUILD)/src/store/%.o $(BUILD)/tests/store/%.o: INC = $(STORE_INC)
 $(BUILD)/src/store/driver_socach%.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)

@@ -7,12 +7,12 @@ check: all unit conformance durability model warnings lint install-check fuzz-re
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
 # Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
-TESTS := check asan demo demo-stop conformance-httpd servers integration chaos-short
+TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short
 test: deps
 	+@failed=; for part in $(TESTS); do \
 	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
-## make test          deps, check, asan, demo, conformance-httpd, servers, integration and chaos-short: everything that continuous integration runs
+## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests and chaos-short: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ asan:
 ## make asan          unit and conformance under AddressSanitizer and UndefinedBehaviorSanitizer
 
 # tests/fuzz: the same targets replay their corpora (gcc) and search for more (libFuzzer, which is clang's).
-.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan integration-run integration-modules
+.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan integration-run integration-modules sanitized fuzz-requests
 ASAN         := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
 FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
@@ -203,15 +203,20 @@ fuzz:
 # httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed there.
 # APR with pool debugging makes each allocation from a pool one that the sanitizer watches; as Debian ships it, a pool is one block.
 # What measures memory, or dumps it, measures the sanitizer here.
-integration-asan: $(BUILD)/apr-debug/libapr-1.so.0
+SANITIZED = IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
+    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$(ls $(abspath $(BUILD))/apr-debug/libapr-1.so.0 2>/dev/null)" \
+    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
+integration-asan: sanitized
+	+@$(SANITIZED) $(MAKE) --no-print-directory integration-run MARKED='not memory and '
+sanitized: $(BUILD)/apr-debug/libapr-1.so.0
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' all integration-modules
-	+@IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
-	    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $(abspath $<)" \
-	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
-	    $(MAKE) --no-print-directory integration-run MARKED='not memory and '
 $(BUILD)/apr-debug/libapr-1.so.0:
 	@tests/deps/apr-debug $(@D)
 ## make integration-asan  integration with the module under both sanitizers inside httpd, over an APR with pool debugging
+
+fuzz-requests: sanitized
+	@$(SANITIZED) $(PYTHON) tests/fuzz/whole/whole_requests.py --seconds $(FUZZ_SECONDS) $(FUZZ_SEED:%=--seed %)
+## make fuzz-requests whole requests and answers against such an httpd (FUZZ_SECONDS=30, FUZZ_SEED=7)
 
 tsan:
 	+$(MAKE) BUILD=$(BUILD)/tsan $(STRICT) SAN='-fsanitize=thread' conformance
