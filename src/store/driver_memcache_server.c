@@ -63,8 +63,8 @@ static apr_status_t make_link(idem_mc_server *server, idem_mc_link **out)
     apr_pool_t *pool;
     apr_status_t rv = apr_allocator_create(&allocator);
 
-    if (rv == APR_SUCCESS)
-        rv = apr_pool_create_ex(&pool, server->pool, NULL, allocator);
+    if (rv == APR_SUCCESS) /* nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen */
+        rv = apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
     if (rv != APR_SUCCESS)
         return rv;
     apr_allocator_owner_set(allocator, pool);
@@ -316,7 +316,6 @@ apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, 
     idem_mc_link *link;
     apr_status_t rv = apr_thread_mutex_create(&server->lock, APR_THREAD_MUTEX_DEFAULT, pool);
 
-    server->pool = pool;
     server->link = NULL;
     server->retry_at = 0;
     if (rv == APR_SUCCESS)
