@@ -98,10 +98,11 @@ void *idem_dbd_function(const idem_dbd_access *access, const char *name)
     return access->library ? dlsym(access->library, name) : NULL;
 }
 
+/* APR keeps its drivers in the pool at the top of the one it is given first, and never finds them again when that ends: not in ours. */
 static apr_status_t load(idem_dbd_access *access, idem_call *call)
 {
     const idem_dbd_engine *engine = access->config.engine;
-    apr_status_t rv = apr_dbd_init(access->pool);
+    apr_status_t rv = apr_dbd_init(call->pool);
 
     if (rv == APR_SUCCESS)
         rv = apr_dbd_get_driver(access->pool, engine->name, &access->driver);
