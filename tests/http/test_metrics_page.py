@@ -142,7 +142,7 @@ def hosts(new_httpd):
     def start(urls):
         server = new_httpd(metrics.CONFIG + "StartServers 1\n" + "".join(f'<VirtualHost *>\nServerName s{number}.test\nIdempotencyStore "{url}"\n</VirtualHost>\n'
                                                     for number, url in enumerate(urls))).start()
-        away = sum(url.startswith("redis") for url in urls)
+        away = sum(not url.startswith("lmdb") for url in urls)
         env.until(lambda: server.log.count("IDEM065") == away, "its child has said that it cannot attach")
         server.log.mark()
         return server
@@ -150,12 +150,14 @@ def hosts(new_httpd):
 
 
 def test_passwords_are_not_shown(hosts):
-    server = hosts(["redis://cashier:hunter2@127.0.0.1:9/1", "redis://:hunter2@127.0.0.1:9/2", "lmdb:{root}/password=hunter2"])
+    server = hosts(["redis://cashier:hunter2@127.0.0.1:9/1", "redis://:hunter2@127.0.0.1:9/2", "lmdb:{root}/password=hunter2",
+                    "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=hunter2 dbname=keys", "dbd:mysql:host=127.0.0.1,port=9,pass=hunter2"])
     for accept in (TEXT, OPEN):
         page = Metrics(server).page(accept)
         assert b"hunter2" not in page.body and samples_of(page)
     assert stores_of(server) == {f"lmdb:{server.root}/store", f"lmdb:{server.root}/password=***",
-                                 "redis://cashier:***@127.0.0.1:9/1", "redis://:***@127.0.0.1:9/2"}
+                                 "redis://cashier:***@127.0.0.1:9/1", "redis://:***@127.0.0.1:9/2",
+                                 "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=***", "dbd:mysql:host=127.0.0.1,port=9,pass=***"}
 
 
 def test_stores_with_one_name_are_one(hosts):
