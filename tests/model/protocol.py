@@ -128,10 +128,14 @@ class Protocol(RequestActor, KeeperActor):
             return []
         if entry.state == LEASE and not (entry.lapsed if self.store.shared else self.is_dead(world, entry.token)):
             return []
-        if not self.store.expires_in_calls and any(c and c.memo for r in world.racers for c in (r.call, r.duty_call)):
-            return []
-        cleared = ended._replace(store=self.store.clear(world.store), period=world.period + 1, acked="")
-        return [("the entry expires, or is forgotten by the administrator", FAULT, cleared)]
+        over, moves = ended._replace(period=world.period + 1, acked=""), []
+        calls = [c for r in world.racers for c in (r.call, r.duty_call) if c]
+        if self.store.expires_in_calls or not any(c.memo for c in calls):
+            moves.append(("the entry expires", FAULT, over._replace(store=self.store.clear(world.store))))
+        if not any(c.at == "confirm" for c in calls):  # it has settled what is forgotten here, and would be told later
+            forgotten = over._replace(store=self.store.forgotten(world.store))
+            moves.append(("the administrator forgets the entry", FAULT, forgotten))
+        return moves
 
     def loss(self, world):
         """The store loses the slot. Unless the variant says otherwise only while nobody has been told an outcome."""

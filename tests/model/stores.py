@@ -6,7 +6,8 @@ A store class knows how its entry is kept (`content`), and offers:
   step(content, call, dead)    one step of an operation: list of (content, call still to go on or None, Reply or None);
                                dead(token) says whether that owner's process is gone, for stores of one host
   nature(content, tended)      what happens by itself: list of (label, fault it costs or None, content)
-  clear(content)               the content without the entry
+  clear(content)               the content without the entry: its time is over, or the store has lost it
+  forgotten(content)           … by the administrator's word
   expires_in_calls             whether an entry may expire while an operation of several steps is under way
   shared                       stores shared by hosts: an owner is dead when its lease has lapsed, and keepers renew
 """
@@ -55,6 +56,8 @@ class LocalStore:
 
     def clear(self, content):
         return None
+
+    forgotten = clear
 
 
 class AgeStore(LocalStore):
@@ -125,6 +128,8 @@ class DbdStore:
     def clear(self, content):
         return Row(None, content.counter + 1)
 
+    forgotten = clear
+
 
 class Nodes(NamedTuple):
     primary: Optional[Entry]
@@ -189,3 +194,5 @@ class RedisStore:
 
     def clear(self, content):
         return content._replace(primary=None, replica=None)
+
+    forgotten = clear

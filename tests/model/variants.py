@@ -6,7 +6,7 @@ and the run fails if it is no longer found: then either the model has become bli
 from typing import NamedTuple, Optional
 
 from contract import Broken
-from memcache import GuardedStore, WriteOnceStore
+from memcache import GuardedStore, Rules, WriteOnceStore
 from protocol import Habits
 from stores import AgeStore, DbdStore, LeaseStore, LocalStore, RedisStore
 from world import (ENDS, FENCED_NEVER_STARTS, LIVE_OWNER_STAYS, NO_ORPHAN, NO_WIN_AFTER_ANSWER, ONE_ANSWER,
@@ -51,12 +51,19 @@ DRIVERS = [
             Habits(outcomes=ANY_END)),
     Variant("memcache write-once keys, refuse", WriteOnceStore(), "die 1, pause 1, renewal delayed 1, end 1", REFUSE,
             Habits(policy=TWO, outcomes=ANY_END, gives_up=True)),
-    Variant("memcache write-once keys, 3 racers", WriteOnceStore(), "die 1", REFUSE),
-    Variant("memcache write-once keys, retry", WriteOnceStore(), "die 1, pause 1", RETRY,
-            Habits(policy=TWO_RETRY)),
-    Variant("memcache write-once keys, answers lost", WriteOnceStore(), "answer lost 2", REFUSE, Habits(policy=TWO)),
-    Variant("memcache write-once keys, loses all during a run", WriteOnceStore(), "loss 1", AFTER_LOSS,
-            Habits(policy=TWO)),
+    Variant("memcache write-once keys, 3 racers", WriteOnceStore(), "die 1", REFUSE, Habits(outcomes=ANY_END)),
+    Variant("memcache write-once keys, retry", WriteOnceStore(), "die 1, pause 1, end 1", RETRY,
+            Habits(policy=TWO_RETRY, outcomes=ANY_END)),
+    Variant("memcache write-once keys, 3 racers, retry", WriteOnceStore(), "die 2", RETRY, Habits(policy=THREE_RETRY)),
+    Variant("memcache write-once keys, refuse and retry mixed", WriteOnceStore(), "die 1",
+            (REFUSE_MEANS_REFUSE,) + RETRY,
+            Habits(policy=("retry", "retry", "refuse"), outcomes=ANY_END, gives_up=True)),
+    Variant("memcache write-once keys, answers lost", WriteOnceStore(), "answer lost 2", REFUSE,
+            Habits(policy=TWO, outcomes=ANY_END)),
+    Variant("memcache write-once keys, answers lost, retry", WriteOnceStore(), "pause 1, answer lost 1", RETRY,
+            Habits(policy=TWO_RETRY, outcomes=ANY_END)),
+    Variant("memcache write-once keys, loses all during a run", WriteOnceStore(), "loss 1, die 1, answer lost 1",
+            AFTER_LOSS, Habits(policy=TWO)),
     Variant("redis, one server, refuse", LeaseStore(), "die 1, pause 1, answer lost 2, renewal delayed 1, end 1",
             REFUSE, Habits(outcomes=ANY_END, gives_up=True, policy=TWO)),
     Variant("redis, one server, retry", LeaseStore(), "die 1, pause 2, renewal delayed 1, end 1", RETRY,
@@ -124,8 +131,14 @@ COUNTEREXAMPLES = [
             Habits(policy=TWO_RETRY, cells=((("SETTLING", "LOST"), ("DONE", "ANSWER")),)), breaks=ONE_ANSWER),
     Variant("memcache guard keys without expiry", GuardedStore(), "die 1", (ENDS,), Habits(policy=TWO), breaks=ENDS),
     Variant("memcache guard keys", GuardedStore(), "guard 1", (RUNS_ONCE,), Habits(policy=TWO), breaks=RUNS_ONCE),
-    Variant("memcache heartbeat made anew", WriteOnceStore(heart_returns=True), "pause 1", (LIVE_OWNER_STAYS,),
+    Variant("memcache heartbeat made anew", WriteOnceStore(Rules(hearts_stay_stopped=False)), "pause 1", (LIVE_OWNER_STAYS,),
             Habits(policy=TWO_RETRY), breaks=LIVE_OWNER_STAYS),
+    Variant("memcache takeover that does not close", WriteOnceStore(Rules(takeover_closes=False)), "pause 1",
+            (RECORD_STAYS,), Habits(policy=TWO_RETRY), breaks=RECORD_STAYS),
+    Variant("memcache result, and no look at its claim", WriteOnceStore(Rules(confirms=False)), "loss 1",
+            (RECORD_STAYS,), Habits(policy=TWO), breaks=RECORD_STAYS),
+    Variant("memcache release by removal", WriteOnceStore(Rules(release_is_a_result=False)), "pause 1",
+            (RECORD_STAYS,), Habits(policy=TWO_RETRY, outcomes=ANY_END), breaks=RECORD_STAYS),
     Variant("dbd counter not raised by renewals", DbdStore(counts_renewals=False), "pause 1", (LIVE_OWNER_STAYS,),
             Habits(policy=TWO_RETRY), breaks=LIVE_OWNER_STAYS),
     Variant("redis, WAIT behind a repeated claim that wrote nothing",
@@ -136,7 +149,8 @@ COUNTEREXAMPLES = [
     Variant("limit: redis, WAIT behind claims may lose a record", RedisStore(wait_for=("claim", "takeover")),
             "failover 1", (RECORD_STAYS,), breaks=RECORD_STAYS),
     Variant("limit: memcache, stopped inside a call past the TTL", WriteOnceStore(expires_in_calls=True),
-            "pause 1, end 1", (RECORD_STAYS,), Habits(policy=TWO, outcomes=ANY_END), breaks=RECORD_STAYS),
+            "pause 1, end 1", (FENCED_NEVER_STARTS,), Habits(policy=TWO_RETRY, outcomes=ANY_END),
+            breaks=FENCED_NEVER_STARTS),
     Variant("limit: socache that loses a record executes twice", LocalStore(), "loss 1", (RUNS_ONCE,),
             breaks=RUNS_ONCE, loses_anything=True),
 ]
