@@ -18,6 +18,8 @@
 #define ABSENT 0xffffffffu /* the length of a string that is NULL */
 #define FIELD_MIN 10       /* flags, two lengths, one byte of name: bounds what a field count may claim */
 
+const char idem_record_not_looked_at[] = "there was no memory to look at the record";
+
 /* A name or a value that ends a header line, or a string, early could forge what follows it. */
 static int is_line(const void *data, apr_size_t len)
 {
@@ -325,7 +327,7 @@ static const char *fault_of_value(idem_blob value, const unsigned char *slot)
     if (value.len < IDEM_HEAD_LEN + IDEM_SUM_LEN)
         return "the record is shorter than its head";
     if (idem_digest_of(NULL, idem_blob_of(value.data, SUM_AT(value)), sum) != APR_SUCCESS)
-        return "libcrypto gave no checksum";
+        return idem_record_not_looked_at;
     if (!idem_equal_ct(sum, value.data + SUM_AT(value), IDEM_SUM_LEN))
         return "the record's checksum is wrong: it is torn or was altered";
     if (!idem_equal_ct(slot, idem_value_slot(value), IDEM_SLOT_LEN))
@@ -339,15 +341,16 @@ static const char *take_rest(const idem_keyring *ring, idem_cursor *c, const ide
 {
     idem_blob sealed = idem_blob_of(c->at, (apr_size_t)(c->end - c->at)), plain;
     const char *why;
+    apr_status_t rv;
 
     if (!(head->flags & IDEM_HEAD_SEALED))
         return ring ? "the record is not sealed, and IdempotencySecret asks for seals"
                     : decode_response(c, pool, response);
     if (!ring)
         return "the record is sealed, and no IdempotencySecret is configured";
-    if (idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why) !=
-        APR_SUCCESS)
-        return why;
+    rv = idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why);
+    if (rv != APR_SUCCESS)
+        return rv == APR_ENOMEM ? idem_record_not_looked_at : why;
     *c = idem_cursor_of(plain);
     return decode_response(c, pool, response);
 }

@@ -52,18 +52,21 @@ apr_status_t idem_seal(const idem_keyring *ring, idem_blob head, unsigned char *
     return good ? APR_SUCCESS : APR_EGENERAL;
 }
 
-static int decrypt(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, idem_blob sealed, unsigned char *out)
+/* All before the seal itself is looked at fails for want of memory only. */
+static apr_status_t decrypt(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, idem_blob sealed,
+                            unsigned char *out)
 {
     const unsigned char *nonce = sealed.data + IDEM_SEAL_ID_LEN, *text = sealed.data + IDEM_SEAL_BEFORE;
     apr_size_t len = sealed.len - IDEM_SEAL_EXTRA;
     void *tag = (void *)(apr_uintptr_t)(text + len); /* only read, whatever EVP's type says */
     int n;
 
-    return EVP_DecryptInit_ex2(ctx, cipher, key, nonce, NULL) == 1 &&
-           EVP_DecryptUpdate(ctx, NULL, &n, head.data, (int)head.len) == 1 &&
-           EVP_DecryptUpdate(ctx, out, &n, text, (int)len) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IDEM_SEAL_TAG_LEN, tag) == 1 &&
-           EVP_DecryptFinal_ex(ctx, out + n, &n) == 1;
+    if (EVP_DecryptInit_ex2(ctx, cipher, key, nonce, NULL) != 1 ||
+        EVP_DecryptUpdate(ctx, NULL, &n, head.data, (int)head.len) != 1 ||
+        EVP_DecryptUpdate(ctx, out, &n, text, (int)len) != 1 ||
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IDEM_SEAL_TAG_LEN, tag) != 1)
+        return APR_ENOMEM;
+    return EVP_DecryptFinal_ex(ctx, out + n, &n) == 1 ? APR_SUCCESS : APR_EGENERAL;
 }
 
 apr_status_t idem_unseal(const idem_keyring *ring, idem_blob head, idem_blob sealed, apr_pool_t *pool, idem_blob *plain,
@@ -72,7 +75,7 @@ apr_status_t idem_unseal(const idem_keyring *ring, idem_blob head, idem_blob sea
     const unsigned char *key;
     EVP_CIPHER_CTX *ctx;
     unsigned char *out;
-    int good;
+    apr_status_t status;
 
     *why = "the record is sealed and shorter than a seal";
     if (sealed.len < IDEM_SEAL_EXTRA || sealed.len > INT_MAX)
@@ -83,9 +86,9 @@ apr_status_t idem_unseal(const idem_keyring *ring, idem_blob head, idem_blob sea
         return APR_EGENERAL;
     out = apr_palloc(pool, sealed.len - IDEM_SEAL_EXTRA + 1); /* EVP wants a place also for nothing */
     ctx = new_context();
-    good = ctx && decrypt(ctx, key, head, sealed, out);
+    status = ctx ? decrypt(ctx, key, head, sealed, out) : APR_ENOMEM;
     EVP_CIPHER_CTX_free(ctx);
-    *why = good ? NULL : "the record's seal is broken: it was altered, or moved from another slot";
+    *why = status == APR_SUCCESS ? NULL : "the record's seal is broken: it was altered, or moved from another slot";
     *plain = idem_blob_of(out, sealed.len - IDEM_SEAL_EXTRA);
-    return good ? APR_SUCCESS : APR_EGENERAL;
+    return status;
 }

@@ -20,7 +20,7 @@
 /* Seals in place: at holds IDEM_SEAL_BEFORE bytes of room, len bytes of plain text, IDEM_SEAL_TAG_LEN bytes of room. */
 apr_status_t idem_seal(const idem_keyring *ring, idem_blob head, unsigned char *at, apr_size_t len);
 
-/* Opens into pool. APR_EGENERAL and a sentence: no key of the ring made it, or it was altered. */
+/* Opens into pool. APR_EGENERAL and a sentence: no key of the ring made it, or it was altered. APR_ENOMEM: nobody looked. */
 apr_status_t idem_unseal(const idem_keyring *ring, idem_blob head, idem_blob sealed, apr_pool_t *pool, idem_blob *plain,
                          const char **why);
 
