@@ -48,7 +48,8 @@ typedef struct kept_job {
     APR_RING_ENTRY(kept_job) link;
     apr_pool_t *pool;
     idem_front *front;
-    idem_blob value; /* to settle; data NULL: a claim to withdraw */
+    idem_blob value; /* to settle; data NULL: see head */
+    idem_head head;  /* to be encoded and settled; state 0: a claim to withdraw */
     unsigned char slot[IDEM_SLOT_LEN], token[IDEM_TOKEN_LEN];
     apr_time_t next;
     apr_interval_time_t pause;
@@ -138,6 +139,17 @@ void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback)
     enqueue(job);
 }
 
+void idem_keeper_settle_head(idem_front *front, const idem_head *head)
+{
+    kept_job *job = new_job(front);
+
+    if (!job)
+        return;
+    job->head = *head;
+    memcpy(job->slot, head->slot, IDEM_SLOT_LEN);
+    enqueue(job);
+}
+
 void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const unsigned char *token)
 {
     kept_job *job = new_job(front);
@@ -173,24 +185,41 @@ static int is_final(apr_status_t rv)
     return rv == APR_SUCCESS || rv == APR_NOTFOUND || rv == IDEM_ELOST;
 }
 
+/* 0: it settles nothing. */
+static idem_state settles(const kept_job *job)
+{
+    return job->value.data ? idem_value_state(job->value) : job->head.state;
+}
+
+static apr_status_t try_job(const kept_job *job, apr_pool_t *pool)
+{
+    idem_blob value = job->value;
+    const char *why = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!settles(job))
+        return idem_front_release(job->front, job->slot, job->token, pool, &why);
+    if (!value.data)
+        rv = idem_front_encode(job->front, &job->head, NULL, pool, &value);
+    return rv == APR_SUCCESS ? idem_front_settle(job->front, value, pool, &why) : rv;
+}
+
 static int run_job(kept_job *job)
 {
     apr_pool_t *pool;
     const unsigned char *slot;
-    const char *why = NULL;
     apr_status_t rv;
     int refused;
 
     apr_pool_create(&pool, job->pool);
-    rv = job->value.data ? idem_front_settle(job->front, job->value, pool, &why)
-                         : idem_front_release(job->front, job->slot, job->token, pool, &why);
+    rv = try_job(job, pool);
     apr_pool_destroy(pool);
     if (!is_final(rv))
         return 0;
     slot = job->value.data ? idem_value_slot(job->value) : job->slot;
     idem_waiters_notify(slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
-    refused = rv == IDEM_ELOST && job->value.data && idem_value_state(job->value) != IDEM_UNKNOWN;
+    refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
     if (refused)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71,
@@ -198,7 +227,7 @@ static int run_job(kept_job *job)
                   idem_front_url(job->front), slot[0], slot[1], slot[2], slot[3]);
     else
         IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s: a late %s was acknowledged", idem_front_url(job->front),
-                  job->value.data ? "settlement" : "withdrawal");
+                  settles(job) ? "settlement" : "withdrawal");
     return 1;
 }
 

@@ -22,6 +22,9 @@ int idem_keeper_stopping(void);
 /* Repeats the settlement until the store acknowledges or refuses it. value is copied; fallback (a tombstone) too. */
 void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback);
 
+/* The same for an outcome without a response that could not be encoded, for want of memory: that is repeated too. */
+void idem_keeper_settle_head(idem_front *front, const idem_head *head);
+
 /* The store answers again: what waits for it is tried at once. Any thread. */
 void idem_keeper_hurry(const idem_front *front);
 

@@ -21,6 +21,7 @@
 #include <apr_strings.h>
 
 #define TXN_KEY "mod_idempotency"
+#define NO_MEMORY "libcrypto made no checksum or seal, for want of memory"
 
 /* One line a second and child about a store in trouble: every refused request would say the same. */
 static int may_log_store(void)
@@ -120,11 +121,10 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
 static void take_back(idem_txn *txn)
 {
     idem_head head = txn->head;
-    idem_blob unknown = {NULL, 0};
 
     head.state = IDEM_UNKNOWN;
-    if (head.attempt > 1 && idem_front_encode(txn->front, &head, NULL, txn->r->pool, &unknown) == APR_SUCCESS)
-        idem_keeper_settle(txn->front, unknown, unknown);
+    if (head.attempt > 1)
+        idem_keeper_settle_head(txn->front, &head);
     else
         idem_keeper_withdraw(txn->front, txn->head.slot, txn->head.token);
 }
@@ -214,6 +214,10 @@ static void hand_to_keeper(idem_txn *txn, idem_blob value)
 
     if (head.state == IDEM_RECORD)
         head.state = IDEM_TOMBSTONE;
+    if (!value.data) {
+        idem_keeper_settle_head(txn->front, &head);
+        return;
+    }
     idem_front_encode(txn->front, &head, NULL, txn->r->pool, &fallback);
     idem_keeper_settle(txn->front, value, fallback);
 }
@@ -226,6 +230,15 @@ static int slot_is_empty(idem_txn *txn)
     return idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &seen, &why) == APR_NOTFOUND;
 }
 
+/* Why no record could be made of a response. */
+static void say_unfit(idem_txn *txn, apr_status_t rv)
+{
+    if (rv == APR_EINVAL)
+        IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: its status or a field of it is malformed");
+    else if (rv != IDEM_ETOOBIG)
+        log_store(txn, "encoding", rv, NO_MEMORY);
+}
+
 static idem_event send_value(idem_txn *txn, idem_state state, const idem_response *response)
 {
     idem_blob value = {NULL, 0};
@@ -235,8 +248,7 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     txn->head.state = state;
     rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
     if (rv != APR_SUCCESS && state == IDEM_RECORD) {
-        if (rv != IDEM_ETOOBIG)
-            IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: its status or a field of it is malformed");
+        say_unfit(txn, rv);
         return IDEM_EV_TOO_BIG;
     }
     if (rv == APR_SUCCESS)
@@ -249,13 +261,12 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     }
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
-    log_store(txn, "settle", rv, why);
+    log_store(txn, "settle", rv, value.data ? why : NO_MEMORY);
     if (rv == IDEM_EFULL && state == IDEM_RECORD)
         return IDEM_EV_STORE_FULL;
     if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
         return IDEM_EV_TOO_BIG;
-    if (value.data)
-        hand_to_keeper(txn, value);
+    hand_to_keeper(txn, value);
     return IDEM_EV_STORE_DOWN;
 }
 
@@ -289,13 +300,23 @@ void idem_txn_release(idem_txn *txn)
     txn->settlement = NULL; /* nothing was executed: there is no outcome that could have been settled */
 }
 
+/* What is known of the body goes into the head. A record that knows nothing of it would be given to requests with another one. */
+static idem_event take_print(idem_txn *txn, idem_event event)
+{
+    apr_status_t rv = idem_intake_print(txn, &txn->head.print);
+
+    if (rv == APR_SUCCESS || event != IDEM_EV_RECORDED)
+        return event;
+    log_store(txn, "encoding", rv, NO_MEMORY);
+    return IDEM_EV_OVERSIZE;
+}
+
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response)
 {
-    idem_action action = idem_txn_step(txn, event);
+    idem_action action = idem_txn_step(txn, take_print(txn, event));
 
     idem_renewer_drop(txn->held);
     txn->held = NULL;
-    idem_intake_print(txn, &txn->head.print);
     for (;;) {
         switch (action) {
         case IDEM_DO_SETTLE_RECORD:
