@@ -11,6 +11,8 @@
 
 #include "log.h"
 
+#include <unistd.h>
+
 #include <apr_file_io.h>
 #include <apr_strings.h>
 #include <http_core.h>
@@ -123,6 +125,12 @@ void idem_intake_join(idem_txn *txn, request_rec *r)
 
 /* ---- reading ahead -------------------------------------------------------------------------------------------------- */
 
+static apr_status_t remove_spool(void *name)
+{
+    unlink(name);
+    return APR_SUCCESS;
+}
+
 static apr_status_t open_spool(idem_intake *intake)
 {
     apr_pool_t *pool = intake->txn->r->pool;
@@ -135,7 +143,12 @@ static apr_status_t open_spool(idem_intake *intake)
     name = apr_pstrcat(pool, dir, "/idempotency-body-XXXXXX", NULL);
     rv = apr_file_mktemp(&intake->spool, name, APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL,
                          pool);
-    return rv == APR_SUCCESS ? apr_file_remove(name, pool) : rv;
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = apr_file_remove(name, pool);
+    if (rv != APR_SUCCESS) /* its name goes with its request, if it can; nothing was written to it */
+        apr_pool_cleanup_register(pool, name, remove_spool, apr_pool_cleanup_null);
+    return rv;
 }
 
 static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
@@ -202,6 +215,7 @@ static apr_status_t show_spool(idem_intake *intake)
     if (!intake->spool)
         return APR_SUCCESS;
     rv = apr_file_seek(intake->spool, APR_CUR, &length);
+    intake->no_room = rv != APR_SUCCESS;
     if (rv != APR_SUCCESS)
         return rv;
     file = apr_brigade_insert_file(intake->kept, intake->spool, 0, length, intake->txn->r->pool);
