@@ -174,6 +174,7 @@ struct idem_store {
     unsigned flags;            /* IDEM_EVICTS… of this instance, final after open() */
     apr_size_t max_value;      /* largest value that fits, 0 if unbounded; final after open() */
     apr_uint64_t owner;        /* HOST_LOCAL: this process's number, not 0, set by attach(); else 0 */
+    int parts; /* servers that fail one by one, each with slots of its own; 0, 1: it fails whole; set by configure() */
     const char *warning; /* set by configure() or open(): limits a person must know, said once at start; may be NULL */
 };
 
@@ -252,6 +253,9 @@ struct idem_driver {
     apr_status_t (*sweep)(idem_store *store, idem_call *call, int most, int *removed);
 
     apr_status_t (*status)(idem_store *store, idem_call *call, idem_store_status *status);
+
+    /* Of a store with several parts: which of them has the slot, from 0. NULL otherwise. */
+    int (*part)(const idem_store *store, const unsigned char *slot);
 };
 
 #ifdef __cplusplus

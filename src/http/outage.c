@@ -1,8 +1,9 @@
 /*
  * outage.c - says once that a store is not called any more and once that it is, and looks meanwhile whether it is back.
  *
- * Called by a front when its breaker opens or closes, in whichever thread made it so. While it is open a thread of its own looks after
- * the store: no request ever waits for that, and a store that hangs holds this thread only. The thread ends with the outage.
+ * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it is open a thread
+ * of its own looks after that part: no request ever waits for that, and a server that hangs holds this thread only. The thread
+ * ends with the outage.
  * Under an MPM without threads there is none: there the child's next request after a pause is the one that looks (threads.h
  * says what a thread costs). Threads are detached and never joined, as the keeper's is not.
  */
@@ -20,8 +21,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <apr_strings.h>
+
 typedef struct watched {
     idem_front *front;
+    int part;
+    char name[20]; /* of the part, with what separates it from the store's; "" where there is one */
     server_rec *server;
     pthread_mutex_t lock; /* guards what follows */
     int running;          /* a thread looks after this store */
@@ -31,7 +36,7 @@ typedef struct watched {
 static int threaded;
 static atomic_int stop, busy;
 
-static apr_interval_time_t probe_once(idem_front *front)
+static apr_interval_time_t probe_once(const watched *w)
 {
     apr_interval_time_t pause = apr_time_from_sec(1);
     apr_pool_t *pool;
@@ -40,7 +45,7 @@ static apr_interval_time_t probe_once(idem_front *front)
         return pause;
     atomic_fetch_add(&busy, 1);
     if (!atomic_load(&stop))
-        pause = idem_front_probe(front, pool);
+        pause = idem_front_probe(w->front, w->part, pool);
     atomic_fetch_sub(&busy, 1);
     apr_pool_destroy(pool);
     return pause;
@@ -65,7 +70,7 @@ static void *look_after(void *data)
     watched *w = data;
 
     while (!atomic_load(&stop)) {
-        apr_interval_time_t pause = probe_once(w->front);
+        apr_interval_time_t pause = probe_once(w);
         struct timespec rest = {(time_t)apr_time_sec(pause), (long)apr_time_usec(pause) * 1000};
 
         if (may_end(w, pause))
@@ -84,7 +89,8 @@ static void start_looking(watched *w)
     w->again = 1;
     if (!w->running) {
         w->running = idem_thread_start(look_after, w) == 0;
-        idem_front_let_probe(w->front, w->running);
+        if (!w->running)
+            idem_front_let_probe(w->front, 0);
     }
     pthread_mutex_unlock(&w->lock);
 }
@@ -102,51 +108,66 @@ static void count(watched *w)
 
 static void changed(void *baton, const idem_health *health)
 {
-    watched *w = baton;
+    watched *parts = baton, *w = &parts[health->part];
 
-    count(w);
+    count(parts);
     if (atomic_load(&stop))
         return;
     if (health->state == IDEM_BREAKER_CLOSED) {
-        IDEM_SLOG(w->server, APLOG_NOTICE, 23, "store %s: answers again, and is used again after %d ms",
-                  idem_front_url(w->front), (int)apr_time_as_msec(health->before));
+        IDEM_SLOG(w->server, APLOG_NOTICE, 23, "store %s%s: answers again, and is used again after %d ms",
+                  idem_front_url(w->front), w->name, (int)apr_time_as_msec(health->before));
         idem_keeper_hurry(w->front);
         idem_renewer_hurry(w->front);
         return;
     }
-    IDEM_SLOG(w->server, APLOG_WARNING, 22, "store %s: is not called until it answers again: %s",
-              idem_front_url(w->front), health->reason);
+    IDEM_SLOG(w->server, APLOG_WARNING, 22, "store %s%s: is not called until it answers again: %s",
+              idem_front_url(w->front), w->name, health->reason);
     start_looking(w);
 }
 
-static void watch(watched *w, idem_front *front, server_rec *s)
+static void watch(watched *w, idem_front *front, int part, server_rec *s)
 {
     idem_health health;
 
+    idem_front_part_health(front, part, &health);
     w->front = front;
+    w->part = part;
+    if (health.parts > 1)
+        apr_snprintf(w->name, sizeof(w->name), ", part %d of %d", part + 1, health.parts);
     w->server = s;
     pthread_mutex_init(&w->lock, NULL);
-    idem_front_set_watcher(front, changed, w);
-    count(w);
+}
+
+static void watch_all(idem_front *front, server_rec *s)
+{
+    idem_health health;
+    watched *parts;
+
     idem_front_health(front, &health);
-    if (health.state != IDEM_BREAKER_CLOSED)
-        start_looking(w); /* it could not be attached, and that has been said */
+    parts = calloc((size_t)health.parts, sizeof(*parts)); /* a child's threads outlive its pools by a moment */
+    if (!parts)
+        abort();
+    for (int i = 0; i < health.parts; i++)
+        watch(&parts[i], front, i, s);
+    idem_front_set_watcher(front, changed, parts);
+    count(parts);
+    for (int i = 0; i < health.parts; i++) {
+        idem_front_part_health(front, i, &health);
+        if (health.state != IDEM_BREAKER_CLOSED)
+            start_looking(&parts[i]); /* it could not be attached, and that has been said */
+    }
 }
 
 void idem_outage_start(server_rec *s)
 {
     const apr_array_header_t *fronts = idem_stores_all();
-    watched *all =
-        calloc((size_t)fronts->nelts + 1, sizeof(*all)); /* a child's threads outlive its pools by a moment */
 
-    if (!all)
-        abort();
     threaded = idem_threads_usual();
     for (int i = 0; i < fronts->nelts; i++) {
         idem_front *front = APR_ARRAY_IDX(fronts, i, idem_front *);
 
         idem_front_let_probe(front, threaded);
-        watch(&all[i], front, s);
+        watch_all(front, s);
     }
 }
 

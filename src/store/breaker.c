@@ -28,8 +28,10 @@
 /* A driver that keeps to a deadline comes back a little after it: a busy machine needs this long to wake a thread. */
 #define GRACE apr_time_from_msec(50)
 
-apr_status_t idem_breaker_init(idem_breaker *b, apr_pool_t *pool)
+apr_status_t idem_breaker_init(idem_breaker *b, int part, int parts, apr_pool_t *pool)
 {
+    b->health.part = part;
+    b->health.parts = parts;
     APR_RING_INIT(&b->visits, idem_visit, link);
     APR_RING_INIT(&b->strays, idem_visit, link);
     b->changed_at = idem_monotonic();

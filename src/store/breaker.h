@@ -1,5 +1,5 @@
 /*
- * breaker.h - the breaker of a front: whether calls may enter the driver. Private to src/store.
+ * breaker.h - whether calls may enter the driver, for one part of a front's store. Private to src/store.
  *
  * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take: some
  * drivers cannot bound a call inside a server that hangs, so waiting for failures would cost a thread each. It closes when the
@@ -49,7 +49,7 @@ typedef struct idem_breaker {
     idem_health health; /* counters and reason; the rest is filled in when somebody asks */
 } idem_breaker;
 
-apr_status_t idem_breaker_init(idem_breaker *breaker, apr_pool_t *pool);
+apr_status_t idem_breaker_init(idem_breaker *breaker, int part, int parts, apr_pool_t *pool);
 
 /* timeout: what a call may take by its deadline; the limit is somewhat more. */
 void idem_breaker_set_timeout(idem_breaker *breaker, apr_interval_time_t timeout);

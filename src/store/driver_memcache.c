@@ -225,4 +225,5 @@ const idem_driver idem_driver_memcache = {
     .forget = idem_mc_forget,
     .sweep = memcache_sweep,
     .status = memcache_status,
+    .part = idem_mc_part,
 };

@@ -80,6 +80,7 @@ apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char
                                apr_pool_t *pool, const char **why)
 {
     reading r = {apr_pcalloc(pool, sizeof(idem_mc)), pool, why};
+    apr_status_t rv;
 
     r.store->super.driver = &idem_driver_memcache;
     r.store->super.flags = IDEM_OFFLINE | IDEM_VOLATILE | IDEM_EVICTS; /* until it is known better */
@@ -88,5 +89,7 @@ apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char
     *out = &r.store->super;
     if (options && *options)
         return wrong(&r, "a memcached store has no options, and so no \"%s\"", *options);
-    return read_servers(&r, apr_pstrdup(pool, rest));
+    rv = read_servers(&r, apr_pstrdup(pool, rest));
+    r.store->super.parts = r.store->server_count;
+    return rv;
 }

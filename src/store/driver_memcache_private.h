@@ -50,12 +50,11 @@ typedef struct idem_mc_server {
 
     /* each process's own, guarded by lock */
     apr_thread_mutex_t *lock; /* held while the server is asked whether it is there */
-    apr_pool_t *pool;
-    idem_mc_link *link;   /* NULL: none, or it is down */
-    apr_time_t retry_at;  /* uptime; until then it counts as down */
-    apr_int64_t ahead;    /* its clock less our uptime, milliseconds; up to a second too small */
-    char reason[200];     /* why it was down */
-    int connections_most; /* one for each thread */
+    idem_mc_link *link;       /* NULL: none, or it is down */
+    apr_time_t retry_at;      /* uptime; until then it counts as down */
+    apr_int64_t ahead;        /* its clock less our uptime, milliseconds; up to a second too small */
+    char reason[200];         /* why it was down */
+    int connections_most;     /* one for each thread */
     apr_interval_time_t timeout;
 } idem_mc_server;
 
@@ -104,7 +103,7 @@ apr_status_t idem_mc_replace(const idem_mc_op *op, const char *key, idem_blob va
 /* ---- the keys of a slot ------------------------------------------------------------------------------------------- */
 
 /* The first byte of a key's value. */
-enum { IDEM_MC_CLAIM = 'C', IDEM_MC_SETTLED = 'S', IDEM_MC_VALUE = 'V', IDEM_MC_CLOSED = 'X', IDEM_MC_RELEASED = 'F' };
+enum { IDEM_MC_CLAIM = 'C', IDEM_MC_VALUE = 'V', IDEM_MC_CLOSED = 'X', IDEM_MC_RELEASED = 'F' };
 
 /* What a key holds. */
 typedef struct idem_mc_cell {
@@ -129,7 +128,6 @@ typedef struct idem_mc_chain {
 
 /* heart: is it to be known whether an owner is dead? */
 apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain);
-apr_status_t idem_mc_read_result(const idem_mc_op *op, int n, idem_mc_cell *cell);
 apr_status_t idem_mc_read_claim(const idem_mc_op *op, int n, idem_mc_cell *cell);
 int idem_mc_is_value(const idem_mc_cell *cell, idem_state state);
 
@@ -139,18 +137,20 @@ int idem_mc_is_value(const idem_mc_cell *cell, idem_state state);
 /* Makes sure that the attempts before `before` are there until then; APR_EBUSY if they are about to expire. */
 apr_status_t idem_mc_cover(const idem_mc_op *op, const idem_mc_chain *chain, int before, apr_int64_t until);
 apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t ends);
-/* The claim of a result that stands: when that has expired, the attempt is over. */
-apr_status_t idem_mc_mark_settled(const idem_mc_op *op, const idem_mc_cell *claim, apr_int64_t ends);
 
 /* APR_EEXIST where something else stands; the same once more is a success. */
 apr_status_t idem_mc_make_claim(const idem_mc_op *op, int n, idem_blob lease, apr_int64_t ends);
-apr_status_t idem_mc_make_result(const idem_mc_op *op, int n, int kind, idem_blob value, apr_int64_t ends);
-apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_cell *cell, int kind, idem_blob value,
-                                   apr_int64_t ends);
+/* Of chain's last attempt; it outlives its claim, which ends then. */
+apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value,
+                                 apr_int64_t claim_ends);
+apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value);
 apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
 apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
 
 /* ---- the operations ------------------------------------------------------------------------------------------------ */
+
+/* The server that has the slot, by its place among store->servers. */
+int idem_mc_part(const idem_store *store, const unsigned char *slot);
 
 apr_status_t idem_mc_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
                            idem_found *found);

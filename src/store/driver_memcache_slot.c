@@ -9,16 +9,13 @@
  * the connection is broken. A server that is merely stopped breaks none, so that nothing is withdrawn meanwhile; one that
  * has ended has lost what was under way, and one that closed a connection has done what it will ever do of it.
  *
- * Limits: a record lives up to two minutes longer than its time, and before it is gone there are a few seconds in which it
- * reads as the lease of a dead owner, since claims outlive their results.
+ * Limits: a record lives up to two minutes longer than its time, an eighth of it at most.
  */
 #include "driver_memcache_private.h"
 
 #define LOOKS_MOST 20
-#define LOOK_AGAIN (IDEM_ESTART + 90) /* the slot has changed since it was read */
-#define GAP 3                         /* seconds by which a claim outlives its result: more than two clocks differ */
-#define SETTLED_STAYS 16              /* seconds after its result: time to begin the next attempt in */
-#define DAMAGED_LIFE (60 * 60 * 24 * 30)
+#define LOOK_AGAIN (IDEM_ESTART + 90)    /* the slot has changed since it was read */
+#define DAMAGED_LIFE (60 * 60 * 24 * 30) /* seconds: the end of a damaged claim is not known */
 
 typedef struct order order;
 
@@ -35,10 +32,15 @@ struct order {
     idem_found *found;
 };
 
+int idem_mc_part(const idem_store *store, const unsigned char *slot)
+{
+    return (int)(idem_value_number(slot, 8) % (unsigned)((const idem_mc *)store)->server_count);
+}
+
 static apr_status_t run(idem_store *base, idem_call *call, const unsigned char *slot, const order *o)
 {
     idem_mc *store = (idem_mc *)base;
-    apr_size_t which = (apr_size_t)(idem_value_number(slot, 8) % (unsigned)store->server_count);
+    int which = idem_mc_part(&store->super, slot);
     apr_time_t until = idem_clock_uptime() + (call->deadline - apr_time_now());
     idem_mc_op op = {store, &store->servers[which], call, slot, until};
     apr_status_t rv = LOOK_AGAIN;
@@ -105,7 +107,7 @@ static apr_int64_t seconds_of(apr_interval_time_t span)
 static apr_int64_t life_of(idem_blob lease)
 {
     apr_interval_time_t ttl = idem_value_ttl(lease), due = idem_value_lease(lease);
-    return seconds_of(ttl > due ? ttl : due) + GAP;
+    return seconds_of(ttl > due ? ttl : due) + 1;
 }
 
 static apr_status_t again_if_taken(apr_status_t rv)
@@ -115,36 +117,41 @@ static apr_status_t again_if_taken(apr_status_t rv)
 
 /* ---- claim, takeover ----------------------------------------------------------------------------------------------- */
 
-/* The heart first. A result that is there already is that of an owner who settled when the store had lost the claim. */
+/* The heart first: a claim without one would be a dead owner's. */
 static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, int n)
 {
     apr_int64_t life = life_of(o->value), now = idem_mc_now(op);
-    idem_mc_cell result;
     apr_status_t rv = idem_mc_cover(op, chain, n, now + life);
 
     if (rv == APR_SUCCESS)
         rv = idem_mc_beat(op, n, o->token, idem_value_lease(o->value));
     if (rv == APR_SUCCESS)
         rv = idem_mc_make_claim(op, n, o->value, now + life + IDEM_MC_EXTRA);
-    if (rv == APR_SUCCESS)
-        rv = idem_mc_read_result(op, n, &result);
-    if (rv != APR_SUCCESS)
-        return again_if_taken(rv);
-    return result.kind ? LOOK_AGAIN : APR_SUCCESS;
+    return again_if_taken(rv);
+}
+
+/* An earlier try has claimed it. Where its heart can be prolonged it still is ours. */
+static apr_status_t keep(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+{
+    apr_status_t rv = idem_mc_prolong_heart(op, chain->n, o->token, idem_value_lease(o->value));
+
+    if (rv == APR_NOTFOUND)
+        return idem_mc_fail(op->call, APR_TIMEUP, "the lease has lapsed while it was being claimed");
+    return rv;
 }
 
 static apr_status_t decide_claim(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     if (!chain->stands)
         return occupy(op, o, chain, chain->n);
-    return is_own_lease(o, chain) ? APR_SUCCESS : show(o, chain, APR_EEXIST);
+    return is_own_lease(o, chain) ? keep(op, o, chain) : show(o, chain, APR_EEXIST);
 }
 
 /* In the name of the dead, by the key that they would settle by: one of both has it. */
 static apr_status_t close_attempt(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    apr_int64_t ends = standing(chain)->claim.ends - GAP;
-    apr_status_t rv = idem_mc_make_result(op, chain->n, IDEM_MC_CLOSED, idem_blob_of(o->token, IDEM_TOKEN_LEN), ends);
+    idem_blob by = idem_blob_of(o->token, IDEM_TOKEN_LEN);
+    apr_status_t rv = idem_mc_make_result(op, chain, IDEM_MC_CLOSED, by, standing(chain)->claim.ends);
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
 }
 
@@ -156,7 +163,7 @@ static apr_status_t decide_takeover(const idem_mc_op *op, const order *o, const 
         return APR_NOTFOUND;
     a = standing(chain);
     if (is_own_lease(o, chain))
-        return APR_SUCCESS;
+        return keep(op, o, chain);
     if (!is_of(value_of(a), o->seen))
         return IDEM_ELOST;
     if (is_lease(a))
@@ -214,7 +221,7 @@ apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned ch
 /* The store has lost the slot: its owner makes it again. What the lease was is known by its head only. */
 static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    apr_int64_t ends = idem_mc_now(op) + life_of(o->value) + GAP;
+    apr_int64_t ends = idem_mc_now(op) + life_of(o->value) + 1;
     unsigned char head[IDEM_HEAD_MIN];
     apr_status_t rv = idem_mc_cover(op, chain, chain->n, ends);
 
@@ -225,7 +232,7 @@ static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_cha
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
 }
 
-/* A result counts where it is found, under a claim, and the store may have lost that since we saw it. */
+/* A result counts where it is found, under its claim, and the store may have lost that since we saw it. */
 static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
 {
     idem_mc_cell claim;
@@ -233,36 +240,32 @@ static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
 
     if (rv != APR_SUCCESS)
         return rv;
-    return claim.kind && is_of(claim.value, o->token) ? APR_SUCCESS : LOOK_AGAIN;
+    return is_of(claim.value, o->token) ? APR_SUCCESS : LOOK_AGAIN;
 }
 
 /*
- * A result is given the end that its claim has already where that is near enough; else the claim's is moved. Earlier
- * only when the result stands: it may find no room, and the lease has to go on then.
+ * What stands is gone with its claim. Its end is left as it is where that is near enough, else it is moved: later before
+ * there is a record; earlier only when there is one, since it may find no room, and the lease has to go on then.
  */
 static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     const idem_mc_cell *claim = &standing(chain)->claim;
     apr_int64_t ttl = seconds_of(idem_value_ttl(o->value)), until = idem_mc_now(op) + ttl + 1;
-    apr_int64_t near = GAP + (ttl / 8 < IDEM_MC_EXTRA ? ttl / 8 : IDEM_MC_EXTRA);
-    apr_int64_t ends = claim->ends - GAP;
-    int is_short = ends < until;
-    int is_long = ends > until + near;
-    apr_status_t rv = APR_SUCCESS;
+    apr_int64_t near = 1 + (ttl / 8 < IDEM_MC_EXTRA ? ttl / 8 : IDEM_MC_EXTRA);
+    int is_short = claim->ends < until;
+    int is_long = claim->ends > until + near;
+    apr_int64_t ends = is_short || is_long ? until : claim->ends;
+    apr_status_t rv = is_short ? idem_mc_move_end(op, claim, ends) : APR_SUCCESS;
 
-    if (is_short || is_long)
-        ends = until;
-    if (is_short)
-        rv = idem_mc_move_end(op, claim, ends + GAP);
     if (rv == APR_SUCCESS)
-        rv = idem_mc_cover(op, chain, chain->n, ends + GAP);
+        rv = idem_mc_cover(op, chain, chain->n, ends);
     if (rv == APR_SUCCESS)
-        rv = idem_mc_make_result(op, chain->n, IDEM_MC_VALUE, o->value, ends);
+        rv = idem_mc_make_result(op, chain, IDEM_MC_VALUE, o->value, ends);
     if (rv != APR_SUCCESS)
         return again_if_taken(rv);
     rv = confirm(op, o, chain->n);
     if (rv == APR_SUCCESS && is_long)
-        (void)idem_mc_mark_settled(op, claim, ends + SETTLED_STAYS); /* else its end reads as a lease of the dead */
+        (void)idem_mc_move_end(op, claim, ends); /* where it fails the claim's rest reads as a dead owner's lease */
     return rv;
 }
 
@@ -286,8 +289,8 @@ static apr_status_t decide_release(const idem_mc_op *op, const order *o, const i
         return APR_NOTFOUND;
     if (!is_own_lease(o, chain))
         return IDEM_ELOST;
-    rv = idem_mc_make_result(op, chain->n, IDEM_MC_RELEASED, idem_blob_of(o->token, IDEM_TOKEN_LEN),
-                             standing(chain)->claim.ends - GAP);
+    rv = idem_mc_make_result(op, chain, IDEM_MC_RELEASED, idem_blob_of(o->token, IDEM_TOKEN_LEN),
+                             standing(chain)->claim.ends);
     return rv == APR_SUCCESS ? confirm(op, o, chain->n) : again_if_taken(rv);
 }
 
@@ -318,16 +321,19 @@ static apr_status_t decide_fetch(const idem_mc_op *op, const order *o, const ide
 static apr_status_t decide_forget(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     idem_blob nobody = idem_blob_of(o->token, IDEM_TOKEN_LEN);
-    const idem_mc_attempt *a;
-    apr_int64_t ends;
+    const idem_mc_cell *claim;
+    apr_status_t rv;
 
     if (!chain->stands)
         return APR_NOTFOUND;
-    a = standing(chain);
-    ends = a->claim.kind > 0 ? a->claim.ends - GAP : idem_mc_now(op) + DAMAGED_LIFE;
-    if (is_lease(a))
-        return again_if_taken(idem_mc_make_result(op, chain->n, IDEM_MC_RELEASED, nobody, ends));
-    return idem_mc_change_result(op, &a->result, IDEM_MC_RELEASED, nobody, ends);
+    claim = &standing(chain)->claim;
+    if (!is_lease(standing(chain))) {
+        rv = idem_mc_change_result(op, chain, IDEM_MC_RELEASED, nobody);
+        return rv == APR_NOTFOUND ? LOOK_AGAIN : rv;
+    }
+    rv = idem_mc_make_result(op, chain, IDEM_MC_RELEASED, nobody,
+                             claim->kind > 0 ? claim->ends : idem_mc_now(op) + DAMAGED_LIFE);
+    return again_if_taken(rv);
 }
 
 apr_status_t idem_mc_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)

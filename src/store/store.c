@@ -43,6 +43,19 @@ const char *idem_store_sentence(apr_status_t status, apr_pool_t *pool)
     }
 }
 
+static apr_status_t make_locks(idem_front *front, apr_pool_t *pool)
+{
+    apr_status_t rv = apr_thread_mutex_create(&front->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+
+    front->parts = front->store->parts > 1 && front->store->driver->part ? front->store->parts : 1;
+    front->answers = apr_pcalloc(pool, (apr_size_t)front->parts * sizeof(*front->answers));
+    front->breakers = apr_pcalloc(pool, (apr_size_t)front->parts * sizeof(*front->breakers));
+    for (int i = 0; i < front->parts && rv == APR_SUCCESS; i++)
+        rv = idem_breaker_init(&front->breakers[i], i, front->parts, pool);
+    idem_front_set_timeout(front, front->timeout);
+    return rv;
+}
+
 apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const char *url, const char *const *options,
                                   apr_pool_t *pool, const char **why)
 {
@@ -52,7 +65,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
     apr_status_t rv;
 
     front->url = idem_url_masked(url, pool);
-    idem_front_set_timeout(front, DEFAULT_TIMEOUT);
+    front->timeout = DEFAULT_TIMEOUT;
     atomic_init(&front->phase, IDEM_DETACHED);
     apr_cpystrn(front->reason, "the store has not been attached in this process", sizeof(front->reason));
     if (!rest) {
@@ -65,23 +78,22 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
                             front->url, names);
         return APR_EINVAL;
     }
-    rv = apr_thread_mutex_create(&front->lock, APR_THREAD_MUTEX_DEFAULT, pool);
-    if (rv == APR_SUCCESS)
-        rv = idem_breaker_init(&front->breaker, pool);
-    if (rv != APR_SUCCESS) {
-        *why = idem_store_sentence(rv, pool);
-        return rv;
-    }
     rv = driver->configure(&front->store, env, rest + 1, options, pool, why);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = make_locks(front, pool);
     if (rv == APR_SUCCESS)
         *out = front;
+    else
+        *why = idem_store_sentence(rv, pool);
     return rv;
 }
 
 void idem_front_set_timeout(idem_front *front, apr_interval_time_t timeout)
 {
     front->timeout = timeout;
-    idem_breaker_set_timeout(&front->breaker, timeout);
+    for (int i = 0; i < front->parts; i++)
+        idem_breaker_set_timeout(&front->breakers[i], timeout);
 }
 
 void idem_front_set_ring(idem_front *front, const idem_keyring *ring)
@@ -125,6 +137,12 @@ static void set_phase(idem_front *front, int phase, const char *reason)
     atomic_store(&front->phase, phase);
 }
 
+static void trip_all(idem_front *front, const char *reason)
+{
+    for (int i = 0; i < front->parts; i++)
+        idem_breaker_trip(&front->breakers[i], reason);
+}
+
 static int phase_after(apr_status_t failure)
 {
     return failure == IDEM_EDAMAGED ? IDEM_DAMAGED : IDEM_DETACHED;
@@ -135,7 +153,7 @@ void idem_front_damaged(idem_front *front, const char *why)
     apr_thread_mutex_lock(front->lock);
     set_phase(front, IDEM_DAMAGED, why);
     apr_thread_mutex_unlock(front->lock);
-    idem_breaker_trip(&front->breaker, why);
+    trip_all(front, why);
 }
 
 apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why)
@@ -148,7 +166,7 @@ apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **w
     if (rv != APR_SUCCESS)
         set_phase(front, phase_after(rv), *why);
     if (rv == IDEM_EDAMAGED)
-        idem_breaker_trip(&front->breaker, *why);
+        trip_all(front, *why);
     return rv;
 }
 
@@ -205,10 +223,14 @@ static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char *
     front->retry_at = idem_monotonic() + RETRY_INTERVAL;
     set_phase(front, rv == APR_SUCCESS ? IDEM_ATTACHED : phase_after(rv), *why);
     apr_thread_mutex_unlock(front->lock);
-    if (rv == APR_SUCCESS)
-        idem_breaker_mend(&front->breaker);
-    else
-        idem_breaker_trip(&front->breaker, *why);
+    if (rv != APR_SUCCESS)
+        trip_all(front, *why);
+    for (int i = 0; i < front->parts && rv == APR_SUCCESS; i++) {
+        if (front->answers[i])
+            idem_breaker_mend(&front->breakers[i]);
+        else
+            idem_breaker_trip(&front->breakers[i], "it did not answer when the others of this store did");
+    }
     return rv;
 }
 

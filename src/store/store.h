@@ -6,7 +6,7 @@
  * token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it means.
  *
  * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start; the
- * rest from any thread. A breaker stands before the driver: while the store is known not to answer, calls return IDEM_EDOWN
+ * rest from any thread. A breaker stands before each part of the driver's store: while the store is known not to answer, calls return IDEM_EDOWN
  * at once, and one at a time looks whether it is back. That one also attaches a driver that could not be attached, once a
  * second; a store found damaged is not tried again before a restart.
  */
@@ -43,6 +43,7 @@ typedef enum idem_breaker_state {
 /* How this process finds the store. The counters begin with the process. */
 typedef struct idem_health {
     idem_breaker_state state;
+    int part, parts; /* of a store whose parts fail one by one: whose health this is, from 0, and how many there are */
     apr_interval_time_t lasts;            /* microseconds since it last closed or opened; half-open counts as open */
     apr_interval_time_t before;           /* what lasts had been until then: after closing, how long it was open */
     int in_a_row;                         /* calls that failed since one was last answered */
@@ -52,7 +53,7 @@ typedef struct idem_health {
     char reason[IDEM_REASON_LEN];         /* why it opened last; "" if it never did */
 } idem_health;
 
-/* Called when the breaker has opened or closed, in the thread whose call made it so, with no lock held. */
+/* Called when the breaker of a part has opened or closed, in the thread whose call made it so, with no lock held. */
 typedef void idem_front_watcher(void *baton, const idem_health *health);
 
 /* What was found in a slot. */
@@ -89,7 +90,8 @@ apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **w
 apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
 void idem_front_detach(idem_front *front);
 
-/* Any thread, also while the store hangs. */
+/* Any thread, also while the store hangs. Of one part; of all: the worst one's, with the sums of what is counted. */
+void idem_front_part_health(idem_front *front, int part, idem_health *health);
 void idem_front_health(idem_front *front, idem_health *health);
 
 /*
@@ -99,10 +101,10 @@ void idem_front_health(idem_front *front, idem_health *health);
 void idem_front_let_probe(idem_front *front, int others);
 
 /*
- * Looks whether the store is back: reads the slot whose call failed and writes the mark of the slot secret once more, neither of which
+ * Looks whether this part of the store is back: reads the slot whose call failed and writes the mark of the slot secret once more, neither of which
  * changes anything. Returns the microseconds until the next look is due; 0: closed, or damaged, no need.
  */
-apr_interval_time_t idem_front_probe(idem_front *front, apr_pool_t *pool);
+apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *pool);
 
 /* Microseconds of a clock that nobody sets. */
 apr_interval_time_t idem_monotonic(void);

@@ -39,7 +39,7 @@ static apr_status_t begin(passage *p, idem_front *front, idem_op op, const unsig
     p->began = idem_monotonic();
     p->call.pool = pool;
     p->call.deadline = apr_time_now() + front->timeout;
-    return idem_front_ready(front, !atomic_load(&front->breaker.others_probe), pool, &p->call.why);
+    return idem_front_ready(front, !atomic_load(&front->breakers[0].others_probe), pool, &p->call.why);
 }
 
 /* Past the breaker: what follows is the driver. */
@@ -49,7 +49,7 @@ static apr_status_t enter(passage *p)
 
     if (p->op == IDEM_OP_FETCH && reads_free(p->front))
         return APR_SUCCESS;
-    p->inside = idem_breaker_enter(&p->front->breaker, &p->visit, p->slot, why);
+    p->inside = idem_breaker_enter(idem_front_breaker(p->front, p->slot), &p->visit, p->slot, why);
     if (p->inside)
         return APR_SUCCESS;
     p->refused = 1;
@@ -99,7 +99,8 @@ static apr_status_t end(passage *p, apr_status_t rv, const char **why)
     if (rv != APR_SUCCESS && !p->call.why)
         p->call.why = idem_store_sentence(rv, p->call.pool);
     if (p->inside)
-        idem_breaker_leave(&front->breaker, &p->visit, idem_front_sign(front, p->op, rv), p->call.why);
+        idem_breaker_leave(idem_front_breaker(front, p->slot), &p->visit, idem_front_sign(front, p->op, rv),
+                           p->call.why);
     if (rv == IDEM_EDAMAGED)
         idem_front_damaged(front, p->call.why);
     *why = p->call.why;
@@ -116,26 +117,17 @@ static apr_status_t encode_lease(const idem_front *front, const idem_head *lease
     return idem_record_encode(front->ring, &head, NULL, pool, value);
 }
 
-static apr_status_t decode_found(passage *p, idem_seen *seen)
+static void decode_found(passage *p, const unsigned char *slot, idem_seen *seen)
 {
     const char *fault =
-        idem_record_decode(p->front->ring, p->found.value, p->slot, p->call.pool, &seen->head, &seen->response);
+        idem_record_decode(p->front->ring, p->found.value, slot, p->call.pool, &seen->head, &seen->response);
 
-    if (fault)
+    if (fault) {
+        seen->corrupt = 1;
         p->call.why = fault;
-    if (fault == idem_record_not_looked_at)
-        return APR_ENOMEM;
-    seen->corrupt = fault != NULL;
-    seen->owner_dead = !fault && seen->head.state == IDEM_LEASE && p->found.owner_dead;
-    return APR_SUCCESS;
-}
-
-/* Of a call that has found what stands in the slot. That nobody could look at it is not the store's failure. */
-static apr_status_t end_found(passage *p, apr_status_t rv, idem_seen *seen, const char **why)
-{
-    apr_status_t looked = decode_found(p, seen), ended = end(p, rv, why);
-
-    return looked == APR_SUCCESS ? ended : looked;
+        return;
+    }
+    seen->owner_dead = seen->head.state == IDEM_LEASE && p->found.owner_dead;
 }
 
 apr_status_t idem_front_lease(idem_front *front, idem_head *head)
@@ -212,7 +204,9 @@ apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_poo
     memset(seen, 0, sizeof(*seen));
     if (rv == APR_SUCCESS)
         rv = try_lease(&p, lease);
-    return rv == APR_EEXIST ? end_found(&p, rv, seen, why) : end(&p, rv, why);
+    if (rv == APR_EEXIST)
+        decode_found(&p, lease->slot, seen);
+    return end(&p, rv, why);
 }
 
 apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,
@@ -257,7 +251,9 @@ apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_
     memset(seen, 0, sizeof(*seen));
     if (rv == APR_SUCCESS)
         rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
-    return rv == APR_SUCCESS ? end_found(&p, rv, seen, why) : end(&p, rv, why);
+    if (rv == APR_SUCCESS)
+        decode_found(&p, slot, seen);
+    return end(&p, rv, why);
 }
 
 apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const idem_response *response,

@@ -21,7 +21,9 @@ struct idem_front {
     const idem_keyring *ring; /* NULL: responses are kept as they are */
     idem_front_observer *observer;
     void *baton;
-    idem_breaker breaker; /* before every call of the driver's; has a lock of its own */
+    idem_breaker *breakers; /* before every call of the driver's, one for each part; they have locks of their own */
+    int parts;
+    int *answers; /* of each part, whether it did when the driver was attached last; the attaching thread's */
 
     atomic_int phase;
     apr_thread_mutex_t *lock; /* guards what follows, and every change of phase */
@@ -35,17 +37,21 @@ struct idem_front {
 /* APR_SUCCESS if the driver is attached; may_attach: attaches it first where that is due. *why is set otherwise, in pool. */
 apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *pool, const char **why);
 
+/* The one before the slot's part; of no slot, the first. */
+idem_breaker *idem_front_breaker(idem_front *front, const unsigned char *slot);
+
 /* What a call's result says of the store. */
 idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv);
 
 /*
  * Was the store made with this front's slot secret? Marks an empty one. IDEM_EDAMAGED and a sentence if not: keys of one secret
- * would not be found under another. Called by the thread that has just attached the driver.
+ * would not be found under another. Called by the thread that has just attached the driver. One part that answers is
+ * enough; front->answers says which did.
  */
 apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why);
 
 /* Writes the mark once more: an operation that goes all the way of a settlement, and changes nothing. */
-apr_status_t idem_front_mark_again(idem_front *front, idem_call *call);
+apr_status_t idem_front_mark_again(idem_front *front, int part, idem_call *call);
 
 /* The store told that it is damaged: it is not called again. */
 void idem_front_damaged(idem_front *front, const char *why);

@@ -10,7 +10,8 @@ from checks import timed, tolerate
 from client import Api
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
-from redis_server import Redis  # noqa: E402 (found by the line above)
+from memcached_server import Memcached, url as memcached_url  # noqa: E402 (found by the line above)
+from redis_server import Redis  # noqa: E402
 
 TIMEOUT = 0.3
 SLACK = 1.0  # seconds: slowness of the machine
@@ -245,3 +246,29 @@ def test_embedded_store_replays_while_a_writer_hangs(embedded, host, origin):
     env.until(lambda: api.post("/hung", key="k2").replayed, "the settlement, which may have come too late and is repeated")
     assert origin.executions("/pay") == 2 and origin.executions("/hung") == 1
     tolerate(embedded, "IDEM010", "IDEM022")
+
+
+@needs_threads
+def test_of_two_memcached_one_hangs(new_httpd, tmp_path, host, origin):
+    """Its calls cannot be ended. Its slots are refused, at once as soon as that was noticed; the other one's are served all the while."""
+    with Memcached(tmp_path / "one") as one, Memcached(tmp_path / "two") as two:
+        server = new_httpd(CONFIG + ONE_CHILD, memcached_url(one, two)).start()
+        api, keys = api_of(server, host), [f"k{number}" for number in range(16)]
+        first = {key: api.post("/pay", key=key) for key in keys}
+        two.pause()
+        running = [api.post_async("/pay", key=key) for key in keys]
+        time.sleep(2 * TIMEOUT)
+        answers = [timed(lambda: api.post("/pay", key=key)) for key in 2 * keys]
+        assert {answer.replayed or answer.problem for answer, _ in answers} == {True, (503, "store-unavailable")}
+        assert statistics.median(seconds for answer, seconds in answers if not answer.replayed) < TIMEOUT / 2
+        assert api.post("/pay").problem == (201, None)
+        assert server.log.count("IDEM022") == server.log.count(" of 2: is not called until") == 1
+        two.resume()
+        replayed = lambda key: (lambda answer: answer.replayed and answer)(api.post("/pay", key=key))
+        for key in keys:
+            assert env.until(lambda: replayed(key), f"the record of {key}").recorded == first[key].recorded
+        for conn in running:
+            answer = conn.result()
+            assert answer.replayed or answer.problem == (503, "store-unavailable")
+        assert origin.executions("/pay") == len(keys) + 1
+        tolerate(server, "IDEM010", "IDEM022")

@@ -31,6 +31,7 @@ static apr_status_t faulty_configure(idem_store **out, const idem_env *env, cons
     const idem_driver *lmdb = idem_registry_find("lmdb", NULL, pool);
     apr_status_t rv = lmdb->configure(&store->inner, env, rest, options, pool, why);
     store->super.driver = &faulty_driver;
+    store->super.parts = plan.parts;
     *out = &store->super;
     return rv;
 }
@@ -66,7 +67,7 @@ static void faulty_detach(idem_store *store)
 }
 
 /* Notes the call; the planned answer for it, APR_SUCCESS for none. */
-static apr_status_t arrive(idem_call *call)
+static apr_status_t arrive(idem_call *call, const unsigned char *slot)
 {
     int number = atomic_fetch_add(&count.calls, 1), hang = number - plan.hang_from;
     apr_status_t answer;
@@ -78,6 +79,8 @@ static apr_status_t arrive(idem_call *call)
         pthread_barrier_wait(&plan.in_call[hang]);
     }
     answer = number < plan.answers ? plan.answer[number] : plan.always;
+    if (plan.parts && slot[0] % 2 == 0)
+        answer = APR_SUCCESS;
     if (answer)
         call->why = plan.why;
     return answer;
@@ -87,7 +90,7 @@ static apr_status_t faulty_claim(idem_store *store, idem_call *call, const unsig
                                  idem_found *found)
 {
     idem_store *inner = inner_of(store);
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, slot);
 
     if (!answer || plan.denied) {
         apr_status_t rv = inner->driver->claim(inner, call, slot, value, found);
@@ -101,7 +104,7 @@ static apr_status_t faulty_takeover(idem_store *store, idem_call *call, const un
                                     const unsigned char *seen, idem_blob value)
 {
     idem_store *inner = inner_of(store);
-    apr_status_t answer = arrive(call), rv = answer;
+    apr_status_t answer = arrive(call, slot), rv = answer;
 
     if (!answer || plan.denied)
         rv = inner->driver->takeover(inner, call, slot, seen, value);
@@ -111,26 +114,26 @@ static apr_status_t faulty_takeover(idem_store *store, idem_call *call, const un
 static apr_status_t faulty_renew(idem_store *store, idem_call *call, const unsigned char *slot,
                                  const unsigned char *token)
 {
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, slot);
     return answer ? answer : inner_of(store)->driver->renew(inner_of(store), call, slot, token);
 }
 
 static apr_status_t faulty_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
 {
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, slot);
     return answer ? answer : inner_of(store)->driver->settle(inner_of(store), call, slot, value);
 }
 
 static apr_status_t faulty_release(idem_store *store, idem_call *call, const unsigned char *slot,
                                    const unsigned char *token)
 {
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, slot);
     return answer ? answer : inner_of(store)->driver->release(inner_of(store), call, slot, token);
 }
 
 static apr_status_t faulty_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)
 {
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, slot);
 
     memcpy(count.fetched, slot, IDEM_SLOT_LEN);
     if (plan.reads)
@@ -143,8 +146,14 @@ static apr_status_t faulty_fetch(idem_store *store, idem_call *call, const unsig
 
 static apr_status_t faulty_sweep(idem_store *store, idem_call *call, int most, int *removed)
 {
-    apr_status_t answer = arrive(call);
+    apr_status_t answer = arrive(call, (const unsigned char *)"");
     return answer ? answer : inner_of(store)->driver->sweep(inner_of(store), call, most, removed);
+}
+
+static int faulty_part(const idem_store *store, const unsigned char *slot)
+{
+    (void)store;
+    return slot[0] % 2;
 }
 
 const idem_driver faulty_driver = {
@@ -160,6 +169,7 @@ const idem_driver faulty_driver = {
     .release = faulty_release,
     .fetch = faulty_fetch,
     .sweep = faulty_sweep,
+    .part = faulty_part,
 };
 
 static const idem_driver *find_faulty(const char *scheme)

@@ -36,7 +36,8 @@ typedef struct faulty_plan {
     idem_blob found; /* given with APR_EEXIST and by fetch, if data is set */
     apr_status_t open, attach;
     apr_size_t max_value;
-    unsigned flags;               /* of the store, given at open */
+    int parts;      /* 2: slots with an odd first byte are the second's, and only with it goes as planned */
+    unsigned flags; /* of the store, given at open */
     pthread_barrier_t *in_attach; /* waited for twice inside attach */
     pthread_barrier_t *in_call;   /* one for each call that hangs; waited for twice inside it */
     int hang_from, hangs;         /* the first of them, counted from 0, and how many */

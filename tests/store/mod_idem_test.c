@@ -211,6 +211,7 @@ static apr_status_t adopt(wrap_store *store, apr_status_t rv)
     store->super.max_value = inner->max_value;
     store->super.owner = inner->owner;
     store->super.warning = inner->warning;
+    store->super.parts = inner->parts;
     return rv;
 }
 
@@ -348,6 +349,12 @@ static apr_status_t wrap_status(idem_store *store, idem_call *call, idem_store_s
     return after(&c, rv ? rv : inner->driver->status(inner, call, status));
 }
 
+static int wrap_part(const idem_store *store, const unsigned char *slot)
+{
+    const idem_store *inner = ((const wrap_store *)store)->inner;
+    return inner->driver->part ? inner->driver->part(inner, slot) : 0;
+}
+
 static const idem_driver wrap_driver = {
     .scheme = "wrap",
     .configure = wrap_configure,
@@ -364,6 +371,7 @@ static const idem_driver wrap_driver = {
     .forget = wrap_forget,
     .sweep = wrap_sweep,
     .status = wrap_status,
+    .part = wrap_part,
 };
 
 /* ---- handlers ---------------------------------------------------------------------------------------------------- */

@@ -116,7 +116,7 @@ static void test_where_others_look_no_caller_does(void **state)
     mend_it();
     assert_int_equal(claim(b), IDEM_EDOWN);
     assert_int_equal(count.calls, 0);
-    assert_int_equal(idem_front_probe(b->front, b->pool), 0);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
     assert_state(b, CLOSED);
     assert_int_equal(claim(b), APR_SUCCESS);
 }
@@ -130,13 +130,13 @@ static void test_a_probe_reads_the_slot_in_trouble_and_settles(void **state)
     open_it(b);
     apr_sleep(PAST_PAUSE);
     plan.reads = 1;
-    assert_true(idem_front_probe(b->front, b->pool) > 0);
+    assert_true(idem_front_probe(b->front, 0, b->pool) > 0);
     assert_memory_equal(count.fetched, b->head.slot, IDEM_SLOT_LEN);
     assert_int_equal(count.calls, 2);
     assert_state(b, OPEN);
     mend_it();
     apr_sleep(PAST_PAUSE);
-    assert_int_equal(idem_front_probe(b->front, b->pool), 0);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
     assert_int_equal(count.calls, 4);
     assert_int_equal(claim(b), APR_SUCCESS); /* nothing stands there that was not there before */
 }
@@ -178,6 +178,65 @@ static int set_up_free_readers(void **state)
     return rv;
 }
 
+/* ---- parts that fail one by one ------------------------------------------------------------------------------------- */
+
+static idem_breaker_state state_of_part(bench *b, int part)
+{
+    idem_health health;
+
+    idem_front_part_health(b->front, part, &health);
+    assert_int_equal(health.part, part);
+    assert_int_equal(health.parts, 2);
+    return health.state;
+}
+
+static void use_two_parts(bench *b)
+{
+    plan.parts = 2;
+    assert_int_equal(idem_front_configure(&b->front, &b->env, "faulty:store", no_options, b->pool, &b->why),
+                     APR_SUCCESS);
+    idem_front_let_probe(b->front, 1);
+}
+
+static void test_a_part_that_fails_leaves_the_others_alone(void **state)
+{
+    bench *b = *state;
+    idem_head even;
+
+    use_two_parts(b);
+    open_and_attach(b);
+    even = head_for(b, 2);
+    open_it(b); /* with a slot of the second */
+    assert_int_equal(state_of_part(b, 0), IDEM_BREAKER_CLOSED);
+    assert_int_equal(state_of_part(b, 1), IDEM_BREAKER_OPEN);
+    assert_int_equal(health_of(b).part, 1);
+    assert_int_equal(claim(b), IDEM_EDOWN);
+    assert_int_equal(idem_front_claim(b->front, &even, b->pool, &b->seen, &b->why), APR_SUCCESS);
+    assert_state(b, OPEN);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
+    mend_it();
+    apr_sleep(PAST_PAUSE);
+    assert_int_equal(idem_front_probe(b->front, 1, b->pool), 0);
+    assert_memory_equal(count.fetched, b->head.slot, IDEM_SLOT_LEN);
+    assert_state(b, CLOSED);
+    assert_int_equal(claim(b), APR_SUCCESS);
+}
+
+static void test_one_part_that_answers_is_enough_to_begin(void **state)
+{
+    bench *b = *state;
+
+    use_two_parts(b);
+    fail_always("nobody is at home");
+    open_and_attach(b);
+    assert_int_equal(state_of_part(b, 0), IDEM_BREAKER_CLOSED);
+    assert_int_equal(state_of_part(b, 1), IDEM_BREAKER_OPEN);
+    mend_it();
+    apr_sleep(PAST_PAUSE);
+    assert_int_equal(idem_front_probe(b->front, 1, b->pool), 0);
+    assert_int_equal(claim(b), APR_SUCCESS);
+}
+
 /* ---- the driver's own life ------------------------------------------------------------------------------------------- */
 
 static void test_a_store_that_is_not_attached_is_as_one_that_does_not_answer(void **state)
@@ -200,7 +259,7 @@ static void test_a_store_that_is_not_attached_is_as_one_that_does_not_answer(voi
     b->head = head_for(b, 1);
     apr_sleep(apr_time_from_msec(1050)); /* the front may try again after a second */
     assert_int_equal(claim(b), IDEM_EDOWN);
-    while (idem_front_probe(b->front, b->pool) > 0)
+    while (idem_front_probe(b->front, 0, b->pool) > 0)
         assert_true(idem_monotonic() < until);
     assert_int_equal(count.attaches, 2);
     assert_int_equal(told.closed, 1);
@@ -217,7 +276,7 @@ static void test_a_damaged_store_is_not_looked_after(void **state)
     assert_state(b, OPEN);
     assert_string_equal(health_of(b).reason, "a page is torn");
     apr_sleep(PAST_PAUSE);
-    assert_int_equal(idem_front_probe(b->front, b->pool), 0);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
     assert_int_equal(count.calls, 1);
     assert_int_equal(told.opened, 0);
 }
@@ -234,6 +293,8 @@ int main(void)
         WATCHED(test_a_probe_reads_the_slot_in_trouble_and_settles),
         cmocka_unit_test_setup_teardown(test_free_readers_are_answered_while_it_is_open, set_up_free_readers,
                                         tear_down),
+        FRESH(test_a_part_that_fails_leaves_the_others_alone),
+        FRESH(test_one_part_that_answers_is_enough_to_begin),
         FRESH(test_a_store_that_is_not_attached_is_as_one_that_does_not_answer),
         WATCHED(test_a_damaged_store_is_not_looked_after),
     };

@@ -27,7 +27,7 @@ static void *call_in_thread(void *data)
 
     apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     if (h->probes)
-        idem_front_probe(h->b->front, pool);
+        idem_front_probe(h->b->front, 0, pool);
     else
         h->rv = idem_front_claim(h->b->front, &h->head, pool, &seen, &why);
     apr_pool_destroy(pool);
@@ -116,7 +116,7 @@ static void test_a_probe_that_hangs_is_the_only_one(void **state)
     wait_until_stuck(b, 1);
     assert_state(b, OPEN);
     for (int i = 0; i < 3; i++) {
-        assert_true(idem_front_probe(b->front, b->pool) > 0);
+        assert_true(idem_front_probe(b->front, 0, b->pool) > 0);
         assert_int_equal(claim(b), IDEM_EDOWN);
         apr_sleep(PAST_PAUSE);
     }
@@ -136,7 +136,7 @@ static void test_a_call_of_an_outage_that_is_over_opens_nothing(void **state)
     wait_until_stuck(b, 1);
     assert_int_equal(claim(b), IDEM_EDOWN);
     apr_sleep(PAST_PAUSE);
-    assert_int_equal(idem_front_probe(b->front, b->pool), 0);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
     assert_memory_equal(count.fetched, h.head.slot, IDEM_SLOT_LEN);
     assert_state(b, CLOSED);
     assert_int_equal(claim(b), APR_SUCCESS);
@@ -210,7 +210,7 @@ static void test_threads_agree(void **state)
         apr_sleep(apr_time_from_msec(1));
     mend_it();
     apr_sleep(PAST_PAUSE);
-    assert_int_equal(idem_front_probe(b->front, b->pool), 0);
+    assert_int_equal(idem_front_probe(b->front, 0, b->pool), 0);
     await_told(&told.closed, 1);
     apr_sleep(apr_time_from_msec(50)); /* traffic */
     ends = 1;
