@@ -6,13 +6,13 @@
  *
  *   idem:SLOT:n:C         the claim: a lease, whose attempt this is
  *   idem:SLOT:n:H:TOKEN   its heart; made before the claim, expires with the lease, prolonged only where it still is
- *   idem:SLOT:n:R         the result: a value, "released", or "closed" by who took over from the dead
+ *   idem:SLOT:n:R:TOKEN   its result: a value, "released", or "closed" by who took over from the dead
  *
- * each made by add, so that each decision has one winner, and the later attempts count only where the earlier ones are over.
+ * each made by add, so that each decision has one winner, and a later attempt counts only where the earlier ones are over.
  * tests/model/memcache.py explores what follows from that. What always holds: a heart that has stopped stays stopped; a
- * claim outlives its result, or a result without a claim would hide the next claim; and the claims of all earlier
- * attempts outlive what stands, or the slot would begin anew beside it. What others share is rewritten with the same in it
- * only, and while there is time for it (margin_of): if it expired on the way, another's could be overwritten.
+ * result outlives its claim, which would read as a dead owner's lease without it; the claims of all earlier attempts
+ * outlive what stands, or the slot would begin anew beside it. To that end a claim is rewritten with the same in it and
+ * another end, only while there is time for it (margin_of): if it expired on the way, another's could be overwritten.
  *
  * Time: expiry is memcached's, in whole seconds of a clock that starts with the server and is never set. The moment is also
  * noted in the key (seconds of that clock), since memcached does not tell it; only margins depend on the note.
@@ -25,6 +25,7 @@
 
 #define ATTEMPTS_MOST 1000
 #define CLOCKS_DIFFER 3 /* seconds, more than two processes' knowledge of a server's clock */
+#define GAP 3           /* seconds by which a result outlives its claim */
 #define HEAD 9          /* kind, end */
 #define KEY_MOST (sizeof("idem:::H:") + 2 * IDEM_SLOT_LEN + 2 * IDEM_TOKEN_LEN + 12)
 
@@ -57,6 +58,12 @@ static const char *key_of(const idem_mc_op *op, int n, char which, const unsigne
 
 /* ---- what a key holds ---------------------------------------------------------------------------------------------- */
 
+static const unsigned char *token_of(const idem_mc_cell *claim)
+{
+    static const unsigned char none[IDEM_TOKEN_LEN];
+    return idem_value_plausible(claim->value) ? idem_value_token(claim->value) : none; /* damaged */
+}
+
 static idem_blob pack(const idem_mc_op *op, int kind, idem_blob value, apr_int64_t ends)
 {
     unsigned char *raw = apr_palloc(op->call->pool, HEAD + value.len);
@@ -72,8 +79,8 @@ static void unpack(idem_mc_cell *cell, int is_claim)
 {
     idem_blob raw = cell->raw;
     int kind = raw.len >= HEAD ? raw.data[0] : 0;
-    int known = is_claim ? kind == IDEM_MC_CLAIM || kind == IDEM_MC_SETTLED
-                         : kind == IDEM_MC_VALUE || kind == IDEM_MC_CLOSED || kind == IDEM_MC_RELEASED;
+    int known =
+        is_claim ? kind == IDEM_MC_CLAIM : kind == IDEM_MC_VALUE || kind == IDEM_MC_CLOSED || kind == IDEM_MC_RELEASED;
 
     cell->kind = known ? kind : -1;
     cell->value = known ? idem_blob_of(raw.data + HEAD, raw.len - HEAD) : raw;
@@ -97,9 +104,9 @@ apr_status_t idem_mc_read_claim(const idem_mc_op *op, int n, idem_mc_cell *cell)
     return read_cell(op, key_of(op, n, 'C', NULL), 1, cell);
 }
 
-apr_status_t idem_mc_read_result(const idem_mc_op *op, int n, idem_mc_cell *cell)
+static apr_status_t read_result(const idem_mc_op *op, int n, idem_mc_attempt *attempt)
 {
-    return read_cell(op, key_of(op, n, 'R', NULL), 0, cell);
+    return read_cell(op, key_of(op, n, 'R', token_of(&attempt->claim)), 0, &attempt->result);
 }
 
 int idem_mc_is_value(const idem_mc_cell *cell, idem_state state)
@@ -119,26 +126,17 @@ static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *las
     apr_status_t rv;
 
     *stopped = 1;
-    if (!idem_value_plausible(last->claim.value))
-        return APR_SUCCESS;
-    rv = idem_mc_get(op, key_of(op, n, 'H', idem_value_token(last->claim.value)), &ignored);
+    rv = idem_mc_get(op, key_of(op, n, 'H', token_of(&last->claim)), &ignored);
     if (rv == APR_SUCCESS)
         *stopped = 0;
-    return rv == APR_NOTFOUND ? idem_mc_read_result(op, n, &last->result) : rv;
-}
-
-/* Is it as if it had never been? */
-static int is_over(const idem_mc_attempt *attempt)
-{
-    int kind = attempt->result.kind;
-    return kind == IDEM_MC_RELEASED || (kind == 0 && attempt->claim.kind == IDEM_MC_SETTLED);
+    return rv == APR_NOTFOUND ? read_result(op, n, last) : rv;
 }
 
 /* Does what comes after this attempt count, if there is something? */
 static int may_be_followed(const idem_mc_attempt *attempt)
 {
-    return is_over(attempt) || attempt->result.kind == IDEM_MC_CLOSED ||
-           idem_mc_is_value(&attempt->result, IDEM_UNKNOWN);
+    int kind = attempt->result.kind;
+    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_UNKNOWN);
 }
 
 apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain)
@@ -155,14 +153,14 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         if (rv != APR_SUCCESS)
             return rv;
         if (!claim.kind) {
-            chain->stands = before && !is_over(before);
+            chain->stands = before && before->result.kind != IDEM_MC_RELEASED;
             chain->n = chain->stands ? n - 1 : n;
             return rv;
         }
         here = apr_array_push(chain->attempts);
         here->claim = claim;
-        rv = idem_mc_read_result(op, n, &here->result);
-        if (rv == APR_SUCCESS && !here->result.kind && heart && !is_over(here))
+        rv = read_result(op, n, here);
+        if (rv == APR_SUCCESS && !here->result.kind && heart)
             rv = read_heart(op, n, here, &chain->owner_dead);
         if (rv != APR_SUCCESS)
             return rv;
@@ -201,9 +199,23 @@ apr_status_t idem_mc_make_claim(const idem_mc_op *op, int n, idem_blob lease, ap
     return make(op, key_of(op, n, 'C', NULL), IDEM_MC_CLAIM, lease, ends);
 }
 
-apr_status_t idem_mc_make_result(const idem_mc_op *op, int n, int kind, idem_blob value, apr_int64_t ends)
+static const idem_mc_attempt *last_of(const idem_mc_chain *chain)
 {
-    return make(op, key_of(op, n, 'R', NULL), kind, value, ends);
+    return &APR_ARRAY_IDX(chain->attempts, chain->n, idem_mc_attempt);
+}
+
+apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value,
+                                 apr_int64_t claim_ends)
+{
+    return make(op, key_of(op, chain->n, 'R', token_of(&last_of(chain)->claim)), kind, value, claim_ends + GAP);
+}
+
+/* Is its key's own: what expires meanwhile has no successor under this name. */
+apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value)
+{
+    const idem_mc_attempt *last = last_of(chain);
+    apr_int64_t ends = (last->claim.kind > 0 ? last->claim.ends : idem_mc_now(op)) + GAP;
+    return idem_mc_replace(op, last->result.key, pack(op, kind, value, ends), ends - idem_mc_now(op));
 }
 
 static apr_int64_t seconds_of(apr_interval_time_t span)
@@ -231,40 +243,22 @@ static apr_status_t expiring(const idem_mc_op *op)
                         "what memcached keeps of the key is about to expire: in less than a minute");
 }
 
-/* Seconds that must be left of a key that is to be rewritten: as long as this call can take, at least. */
+/* Seconds that must be left of a claim that is to be rewritten: as long as this call can take, at least. */
 static apr_int64_t margin_of(const idem_mc_op *op)
 {
     return (op->until - idem_clock_uptime()) / APR_USEC_PER_SEC + 1 + CLOCKS_DIFFER;
 }
 
-/* Puts something else where the cell is, if so much of its life is left. */
-static apr_status_t rewrite(const idem_mc_op *op, const idem_mc_cell *cell, idem_blob raw, apr_int64_t ends,
-                            apr_int64_t margin)
+/* The same with another end. */
+apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t ends)
 {
     apr_int64_t now = idem_mc_now(op);
     apr_status_t rv;
 
-    if (margin && cell->ends - now < margin)
+    if (cell->ends - now < margin_of(op))
         return expiring(op);
-    rv = idem_mc_replace(op, cell->key, raw, ends - now);
+    rv = idem_mc_replace(op, cell->key, pack(op, cell->kind, cell->value, ends), ends - now);
     return rv == APR_NOTFOUND ? expiring(op) : rv;
-}
-
-apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t ends)
-{
-    return rewrite(op, cell, pack(op, cell->kind, cell->value, ends), ends, margin_of(op));
-}
-
-apr_status_t idem_mc_mark_settled(const idem_mc_op *op, const idem_mc_cell *claim, apr_int64_t ends)
-{
-    return rewrite(op, claim, pack(op, IDEM_MC_SETTLED, claim->value, ends), ends, margin_of(op));
-}
-
-/* For an administrator, who would at worst be obeyed about what came into its place in the meantime. */
-apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_cell *cell, int kind, idem_blob value,
-                                   apr_int64_t ends)
-{
-    return rewrite(op, cell, pack(op, kind, value, ends), ends, cell->kind > 0 ? 1 : 0);
 }
 
 /* What nobody wrote cannot be prolonged, and need not be: nothing is decided beyond it. */
@@ -273,15 +267,14 @@ static apr_status_t cover_cell(const idem_mc_op *op, const idem_mc_cell *cell, a
     return cell->kind > 0 && cell->ends < until ? idem_mc_move_end(op, cell, until + IDEM_MC_EXTRA) : APR_SUCCESS;
 }
 
-/* The result first: a claim that is left without it would stand in the way of what comes later. */
+/* The result first: a claim without it would stand in the way of what comes later. */
 apr_status_t idem_mc_cover(const idem_mc_op *op, const idem_mc_chain *chain, int before, apr_int64_t until)
 {
     apr_status_t rv = APR_SUCCESS;
 
     for (int n = 0; n < before && rv == APR_SUCCESS; n++) {
         const idem_mc_attempt *attempt = &APR_ARRAY_IDX(chain->attempts, n, idem_mc_attempt);
-        if (attempt->claim.kind != IDEM_MC_SETTLED) /* else it is over with its result */
-            rv = cover_cell(op, &attempt->result, until);
+        rv = cover_cell(op, &attempt->result, until + GAP);
         if (rv == APR_SUCCESS)
             rv = cover_cell(op, &attempt->claim, until);
     }

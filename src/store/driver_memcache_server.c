@@ -63,7 +63,8 @@ static apr_status_t make_link(idem_mc_server *server, idem_mc_link **out)
     apr_pool_t *pool;
     apr_status_t rv = apr_allocator_create(&allocator);
 
-    if (rv == APR_SUCCESS) /* nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen */
+    if (rv ==
+        APR_SUCCESS) /* nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen */
         rv = apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
     if (rv != APR_SUCCESS)
         return rv;
