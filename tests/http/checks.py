@@ -47,6 +47,18 @@ def settled(api, path, key="k1", body=b"1"):
     return env.until(retry, f"{path} is settled")
 
 
+PIECES = "parts=4"
+
+
+def assert_ran_to_its_end_once(api, origin, path="/pay"):
+    """The retry of a request that left in PIECES is the whole answer of the one execution there was."""
+    again = settled(api, f"{path}?{PIECES}")
+    (run,) = origin.runs(path)
+    assert again.replayed and again.problem == (201, None)
+    assert again.json == {"execution": run["id"]}
+    assert [end["id"] for end in origin.runs(path + ".end")] == [run["id"]]
+
+
 def assert_clean_error(first, status=502):
     """An error page of httpd's, whole, with nothing of the backend's answer."""
     assert first.problem == (status, None) and not first.replayed

@@ -3,14 +3,13 @@ The client leaves at any moment: the handler that it started runs to its end, on
 
 The moments are gates, in the origin or in the store, so that a moment is a place in the code and not a time.
 """
-import json
 import socket
 import subprocess
 
 import pytest
 
 import env
-from checks import settled
+from checks import PIECES, assert_ran_to_its_end_once, settled
 from client import Api
 from origins.answer import binary
 
@@ -35,8 +34,6 @@ LoadModule idem_origin_module "{ORIGIN_MODULE}"
 </LocationMatch>
 """
 KINDS = env.KINDS + ["rwrite"]
-PARTS = 4
-PIECES = f"parts={PARTS}"
 # Nothing written; the head; each piece but the last; all of them, while the handler has not returned.
 MOMENTS = ["", ".0", ".1", ".2", ".3", ".4"]
 
@@ -50,16 +47,6 @@ def api(request, httpd, host):
 def behave(httpd):
     yield
     httpd.control.behave()
-
-
-def assert_ran_to_its_end_once(api, origin, path="/pay"):
-    """The retry is the whole answer of the one execution there was."""
-    again = settled(api, path + "?" + PIECES)
-    (run,) = origin.runs(path)
-    assert again.replayed and again.problem == (201, None)
-    assert json.loads(again.body) == {"execution": run["id"]}
-    assert [end["id"] for end in origin.runs(path + ".end")] == [run["id"]]
-    assert origin.executions(path) == 1
 
 
 # ---- reset ----------------------------------------------------------------------------------------------------------

@@ -3,12 +3,11 @@ Over HTTP/2 a stream is reset or its connection is lost: the handler runs to its
 
 httpd marks the stream's connection as aborted at that moment, from another thread. Handlers that look at the mark stop half-way.
 """
-import json
 
 import pytest
 
 import env
-from checks import kill_fpm, settled
+from checks import PIECES, assert_ran_to_its_end_once, kill_fpm, settled
 from client import Api
 from client_http2 import Http2
 
@@ -39,7 +38,6 @@ LogLevel http2:trace1 proxy_fcgi:trace8
     IdempotencySpool 0
 </LocationMatch>
 """
-PIECES = "parts=4"
 MOMENTS = ["", ".0", ".1", ".2", ".3", ".4"]
 
 
@@ -58,14 +56,6 @@ def behave(httpd):
 def h2(api):
     with Http2(api.address, api.host) as connection:
         yield connection
-
-
-def assert_ran_to_its_end_once(api, origin, path="/pay"):
-    again = settled(api, f"{path}?{PIECES}")
-    (run,) = origin.runs(path)
-    assert again.replayed and again.problem == (201, None)
-    assert json.loads(again.body) == {"execution": run["id"]}
-    assert [end["id"] for end in origin.runs(path + ".end")] == [run["id"]]
 
 
 def test_nobody_leaves(api, origin, h2):

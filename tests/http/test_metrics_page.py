@@ -92,6 +92,11 @@ def test_how_full_a_store_is(new_httpd, host):
     assert before["store_used_bytes"] + 20 * 20000 < after["store_used_bytes"] < 4 << 20
 
 
+def test_stores_that_would_have_to_be_searched_are_not_asked(new_httpd):
+    samples = Metrics(new_httpd(metrics.CONFIG, "socache:shmcb").start()).read()
+    assert "store_breakers_open" in samples and not samples.keys() & {"store_entries", "store_used_bytes", "store_size_bytes"}
+
+
 # ---- the documents ------------------------------------------------------------------------------------------------------
 
 def named_in(path):
