@@ -146,6 +146,16 @@ static int prepare(idem_dbd_conn *conn, idem_dbd_statement which)
     return code;
 }
 
+apr_status_t idem_dbd_prepare_all(idem_dbd_conn *conn, idem_call *call)
+{
+    int code = 0;
+
+    for (int i = 0; i < IDEM_DBD_STATEMENTS && code == 0; i++)
+        if (conn->access->texts[i])
+            code = prepare(conn, (idem_dbd_statement)i);
+    return code == 0 ? APR_SUCCESS : refused(conn, call, code);
+}
+
 apr_status_t idem_dbd_change(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which,
                              const idem_dbd_order *order, int *count)
 {

@@ -187,13 +187,42 @@ static void init_lock(idem_dbd_desk *desk)
     pthread_condattr_destroy(&attr);
 }
 
+/*
+ * A process with several threads forks with malloc() locked. Under prefork the signals that end a child are handled by its one
+ * other thread, and the handlers free: they must not run on either side of a fork before it is unlocked again. Elsewhere
+ * this does nothing.
+ */
+static __thread sigset_t mask_at_fork;
+
+static void before_fork(void)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ends, &mask_at_fork);
+}
+
+static void after_fork(void)
+{
+    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
+}
+
+static void guard_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 static int start_thread(idem_dbd_desk *desk)
 {
+    static pthread_once_t guarded = PTHREAD_ONCE_INIT;
     sigset_t every, before;
     pthread_attr_t attr;
     pthread_t thread;
     int failed;
 
+    pthread_once(&guarded, guard_forks);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
     pthread_attr_init(&attr);

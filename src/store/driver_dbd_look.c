@@ -49,12 +49,11 @@ static apr_status_t find_out(const idem_dbd *store, idem_call *call, idem_dbd_fa
 
     if (rv == APR_SUCCESS)
         rv = idem_dbd_connect(access, call, &conn);
-    if (rv != APR_SUCCESS)
-        return rv;
-    *facts = conn->facts;
-    idem_dbd_close(conn);
-    idem_dbd_access_done(access);
-    return APR_SUCCESS;
+    if (rv == APR_SUCCESS)
+        rv = idem_dbd_prepare_all(conn, call);
+    if (rv == APR_SUCCESS)
+        *facts = conn->facts;
+    return rv; /* what is open ends with the process */
 }
 
 static void child(const idem_dbd *store, idem_call *call, int to)
@@ -65,12 +64,13 @@ static void child(const idem_dbd *store, idem_call *call, int to)
 
     sigfillset(&every);
     sigprocmask(SIG_SETMASK, &every, NULL); /* the parent's handlers are not for us */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (change_user(store->env) != 0)
         said.status =
             idem_dbd_fail(NULL, call, errno, "the user that httpd runs as cannot be changed to: %s", strerror(errno));
-    else
+    else {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would undo it */
         said.status = find_out(store, call, &said.facts);
+    }
     apr_cpystrn(said.why, call->why ? call->why : "", sizeof(said.why));
     written = write(to, &said, sizeof(said));
     _exit(written == (ssize_t)sizeof(said) ? 0 : 1);

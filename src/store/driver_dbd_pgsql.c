@@ -102,9 +102,8 @@ static apr_status_t set_up(idem_dbd_conn *conn, idem_call *call)
     return idem_dbd_say(conn, call,
                         apr_psprintf(conn->scratch,
                                      "SET statement_timeout = %ld; SET lock_timeout = %ld; "
-                                     "SET idle_in_transaction_session_timeout = %ld; "
                                      "SET default_transaction_isolation = 'read committed'",
-                                     ms, ms, ms));
+                                     ms, ms));
 }
 
 static int is_on(idem_dbd_conn *conn, const idem_dbd_row *row, int column)

@@ -107,8 +107,10 @@ apr_status_t idem_dbd_run(idem_dbd *store, idem_call *call, idem_dbd_order *orde
 {
     idem_dbd_desk *desk;
     int left;
-    apr_status_t rv = take(store->desks, &desk);
+    apr_status_t rv = apr_time_now() < call->deadline ? take(store->desks, &desk) : APR_TIMEUP;
 
+    if (rv == APR_TIMEUP)
+        return rv;
     if (rv != APR_SUCCESS) {
         call->why = rv == APR_EBUSY
                         ? apr_psprintf(call->pool, "too many connections to %s hang", store->config.engine->title)

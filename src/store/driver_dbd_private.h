@@ -207,6 +207,8 @@ typedef struct idem_dbd_row {
     int number; /* of the row, from 1 */
 } idem_dbd_row;
 
+/* Would the database take each statement? Not all of them look at rights then. */
+apr_status_t idem_dbd_prepare_all(idem_dbd_conn *conn, idem_call *call);
 apr_status_t idem_dbd_say(idem_dbd_conn *conn, idem_call *call, const char *sql);
 apr_status_t idem_dbd_ask_text(idem_dbd_conn *conn, idem_call *call, const char *sql, idem_dbd_row *row);
 apr_status_t idem_dbd_change(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which,

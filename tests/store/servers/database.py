@@ -45,7 +45,7 @@ def template(kind):
     folder = own_folder("template")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = kind.__new__(kind)
-    server.place(folder)
+    server.place(folder, address=None)  # its socket will do
     server.is_template = True
     server.initialise()
     with server:

@@ -33,8 +33,8 @@ class MariaDB(Database):
                  f"GRANT SELECT, INSERT, UPDATE, DELETE ON {DATABASE}.idempotency TO {USER}@'%'")
 
     def command(self):
-        return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--socket={self.folder}/socket", f"--port={self.port}",
-                f"--bind-address={self.address}", f"--pid-file={self.folder}/pid", "--innodb-flush-log-at-trx-commit=2",
+        place = [f"--port={self.port}", f"--bind-address={self.address}"] if self.address else ["--skip-networking"]
+        return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--socket={self.folder}/socket", *place, f"--pid-file={self.folder}/pid", "--innodb-flush-log-at-trx-commit=2",
                 "--max-connections=300", "--skip-name-resolve", *SMALL, *self.options]
 
     def answers(self):

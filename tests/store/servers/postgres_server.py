@@ -40,7 +40,7 @@ class Postgres(Database):
         self.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO {USER}")
 
     def command(self):
-        settings = [f"port={self.port}", f"listen_addresses={self.address}", f"unix_socket_directories={self.folder}",
+        settings = [f"port={self.port}", f"listen_addresses={self.address or ''}", f"unix_socket_directories={self.folder}",
                     "fsync=off", "max_connections=300", "shared_buffers=32MB", "log_statement=none", *self.options]
         return [program("postgres"), "-D", self.data, *(word for setting in settings for word in ("-c", setting))]
 

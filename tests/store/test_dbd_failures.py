@@ -1,0 +1,324 @@
+"""A database that stops, hangs, restarts, ends connections or is locked by others; and what time does to leases."""
+import contextlib
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+
+from mariadb_server import MariaDB
+from postgres_server import Postgres
+from redis_server import until
+from sqlite_file import Sqlite
+
+LEASE, RECORD, UNKNOWN = 1, 2, 4
+SLACK = 700  # milliseconds beyond a deadline: slowness of the machine
+CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1), ("fetch", 50),
+         ("forget", 50), ("status",), ("each",)]
+ANSWERS = ("SUCCESS", "EEXIST", "NOTFOUND", "ELOST", "EALIVE")
+
+
+@pytest.fixture(params=[Postgres, MariaDB])
+def server(request):
+    with request.param() as server:
+        yield server
+
+
+@pytest.fixture(params=[Postgres, MariaDB, Sqlite])
+def store(request, tmp_path):
+    """Each kind, also the one without a server."""
+    if request.param is Sqlite:
+        yield Sqlite(tmp_path)
+        return
+    with request.param() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def paused(server):
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+@contextlib.contextmanager
+def locked(store):
+    """Somebody else has the table, and lets go of it at the end."""
+    if isinstance(store, Sqlite):
+        with store.locked():
+            yield
+        return
+    words = ["psql", "-X", "-q", "-h", str(store.folder), "-p", str(store.port), "-U", "postgres", "idempotency"]
+    lock = "BEGIN; LOCK TABLE idempotency; SELECT 'locked';\n"
+    if isinstance(store, MariaDB):
+        words = ["mariadb", "--no-defaults", "-n", "-u", "root", f"--socket={store.folder}/socket", "idempotency"]
+        lock = "LOCK TABLES idempotency WRITE; SELECT 'locked';\n"
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other.stdin.write(lock)
+    other.stdin.flush()
+    until(lambda: "locked" in other.stdout.readline(), "it is locked")
+    try:
+        yield
+    finally:
+        other.communicate()  # its end undoes it
+
+
+def sockets(driven):
+    folder = pathlib.Path(f"/proc/{driven.process.pid}/fd")
+    return [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
+
+
+def answered(driven, *words):
+    """The operation's answer, once there is one."""
+    def answer():
+        said = driven.ask(*words)
+        return said if said.status in ANSWERS else None
+    return until(answer, words)
+
+
+# ---- a server that does not answer
+
+
+def test_paused_server_is_not_waited_for(server, drive):
+    """On a connection that waits for its next call, and on a new one, which the kernel still accepts."""
+    driven = drive(server.url(), timeout_ms=300).attached()
+    driven.ask("within", 200)
+    with paused(server):
+        for words in CALLS:
+            answer = driven.ask(*words)
+            assert answer.status == "TIMEUP" and "did not answer in time" in answer.why, (words, answer)
+            assert 195 <= answer.milliseconds < 200 + SLACK, (words, answer)
+        other = drive(server.url(), timeout_ms=300)
+        for operation in ("open", "attach"):
+            answer = other.ask(operation)
+            assert answer.status == "TIMEUP" and answer.milliseconds < 300 + SLACK
+    driven.ask("within", 5000)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    assert other.status("attach") == "SUCCESS"
+    until(lambda: len(sockets(driven)) == len(sockets(other)) == 1, "what was left has been closed")
+
+
+def test_nothing_is_done_after_its_deadline(server, drive):
+    """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
+    driven = drive(server.url()).attached()
+    driven.ask("life", 3600000, 1)
+    assert driven.status("claim", 3, 1) == "SUCCESS"  # its lease lapses at once
+    assert driven.status("settle", 4, 1, UNKNOWN) == "SUCCESS"
+    driven.ask("life", 3600000, 60000)
+    assert driven.status("claim", 5, 1) == driven.status("claim", 6, 1) == "SUCCESS"
+    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD), ("release", 6, 1)]
+    others = [drive(server.url()).attached() for _ in sent]
+    for other, words in zip(others, sent):  # the statement is known to the server
+        other.ask(words[0], 90, *words[2:])
+    with paused(server):
+        for other, words in zip(others, sent):
+            other.ask("within", 100)
+            assert other.status(*words) == "TIMEUP"
+    until(lambda: server.connections() == 1, "it has come to all of them, and has seen that nobody waits")
+    assert driven.status("fetch", 1) == "NOTFOUND" and driven.status("fetch", 2) == "NOTFOUND"
+    assert "state=1 token=1" in driven.ask("fetch", 3).details
+    assert "state=4 token=1" in driven.ask("fetch", 4).details
+    for number in (5, 6):
+        assert "state=1 token=1" in driven.ask("fetch", number).details
+
+
+def test_commit_that_hangs(drive):
+    """A standby that does not confirm: nobody sees the claim yet, but it will come. Giving it back must not miss it."""
+    with Postgres() as server:
+        driven = drive(server.url()).attached()
+        assert driven.status("claim", 2, 1) == "SUCCESS"
+        server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+        driven.ask("within", 400)
+        assert driven.status("fetch", 1) == "NOTFOUND"
+        until(lambda: server.sql("SHOW synchronous_standby_names") == "nobody", "commits wait")
+        assert driven.status("claim", 1, 1) == "TIMEUP"
+        assert driven.status("fetch", 1) == "NOTFOUND"
+        for _ in range(2):
+            assert driven.status("release", 1, 1) == "TIMEUP"
+        server.sql("SET synchronous_commit = local", "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        driven.ask("within", 5000)
+        assert driven.status("release", 1, 1) in ("SUCCESS", "NOTFOUND")
+        until(lambda: server.connections() == 1, "what hung has come to its end")
+        assert driven.status("fetch", 1) == "NOTFOUND"
+        assert driven.status("claim", 1, 2) == "SUCCESS"
+
+
+def test_table_that_somebody_has_locked(store, drive):
+    """Waiting for a lock ends by the deadline; the call succeeds if the lock is gone before."""
+    driven = drive(store.url(), timeout_ms=300).attached()
+    driven.ask("within", 400)
+    with locked(store):
+        for words in (("claim", 1, 1), ("settle", 2, 1, RECORD), ("release", 3, 1)):
+            answer = driven.ask(*words)
+            assert answer.status == "TIMEUP" and 390 <= answer.milliseconds < 400 + SLACK, (words, answer)
+    driven.ask("within", 10000)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    assert driven.status("fetch", 2) == "NOTFOUND"
+    with locked(store):
+        driven.say("claim", 4, 1)
+        time.sleep(0.7)  # twice what the database itself lets a statement wait
+    assert driven.hear().status == "SUCCESS"
+
+
+def test_many_that_wait_are_left_and_forgotten(server, drive):
+    """Each call that is left leaves a thread, which ends when its connection does."""
+    driven = drive(server.url(), timeout_ms=300).attached()
+    driven.ask("within", 20)
+    with paused(server):
+        for number in range(30):
+            assert driven.status("claim", number, 1) == "TIMEUP"
+    tasks = pathlib.Path(f"/proc/{driven.process.pid}/task")
+    until(lambda: len(os.listdir(tasks)) <= 2, "the threads have ended")
+    driven.ask("within", 5000)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    driven.ask("detach")
+    until(lambda: len(os.listdir(tasks)) == 1, "the last thread has ended")
+    assert not sockets(driven)
+
+
+# ---- a server that comes back
+
+
+def test_restarted_server_is_used_at_once(server, drive):
+    driven = drive(server.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    server.restart()
+    answer = driven.ask("claim", 1, 2)
+    assert answer.status == "EEXIST" and "state=1 token=1" in answer.details
+    server.stop()
+    answer = driven.ask("claim", 2, 1)
+    assert answer.status not in ANSWERS and "cannot be reached" in answer.why
+    server.start()
+    assert driven.status("claim", 2, 1) == driven.status("release", 1, 1) == "SUCCESS"
+
+
+def test_killed_server_keeps_what_it_acknowledged(server, drive):
+    driven = drive(server.url()).attached()
+    for number in range(20):
+        assert driven.status("settle" if number % 2 else "claim", number, 1, RECORD) == "SUCCESS"
+    server.kill()
+    assert driven.status("fetch", 1) not in ANSWERS
+    server.start()
+    for number in range(20):
+        assert f"state={2 if number % 2 else 1} token=1" in answered(driven, "fetch", number).details
+
+
+def test_ended_connections_are_noticed(server, drive):
+    """Nobody is told of them: also what would not be repeated is not lost."""
+    driven = drive(server.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    for words, status in ((("renew", 1, 1), "SUCCESS"), (("claim", 1, 2), "EEXIST"), (("release", 1, 1), "SUCCESS")):
+        server.terminate_backends()
+        until(lambda: server.connections() == 0, "they are gone")
+        answer = driven.ask(*words)
+        assert answer.status == status, answer
+    assert driven.status("fetch", 1) == "NOTFOUND"
+
+
+def test_connection_that_ends_in_a_call(server, drive):
+    """A claim is harmless twice and repeated; giving back is not, and its caller is told that nobody knows."""
+    driven = drive(server.url()).attached()
+    assert driven.status("claim", 1, 1) == driven.status("release", 9, 1).replace("NOTFOUND", "SUCCESS") == "SUCCESS"
+    with locked(server):
+        driven.say("claim", 2, 1)
+        until(lambda: waiting(server), "it waits for the lock")
+        server.terminate_backends()
+        until(lambda: waiting(server), "it has been repeated")
+    assert driven.hear().status == "SUCCESS"
+    with locked(server):
+        driven.say("release", 2, 1)
+        until(lambda: waiting(server), "it waits for the lock")
+        server.terminate_backends()
+        answer = driven.hear()
+    assert answer.status not in ANSWERS and "is lost" in answer.why
+    assert driven.status("release", 2, 1) == "SUCCESS"
+
+
+def waiting(server):
+    """Does a statement of the store's wait for a lock?"""
+    if isinstance(server, Postgres):
+        return server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "1"
+    return server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND state LIKE 'Waiting for%lock'") == "1"
+
+
+def test_connections_are_used_again_and_not_inherited(server, drive):
+    driven = drive(server.url()).attached()
+    for number in range(20):
+        assert driven.status("claim", number, 1) == "SUCCESS"
+    assert server.connections() == 1
+    [only] = sockets(driven)
+    flags = int(pathlib.Path(f"/proc/{driven.process.pid}/fdinfo/{only}").read_text().split("flags:")[1].split()[0], 8)
+    assert flags & os.O_CLOEXEC
+    driven.ask("detach")
+    assert not sockets(driven)
+    until(lambda: server.connections() == 0, "the server has seen it")
+
+
+def test_row_that_is_none_of_ours(store, drive):
+    driven = drive(store.url()).attached()
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    store.sql("UPDATE idempotency SET value = 'rubbish'")
+    assert driven.ask("fetch", 1).details == driven.ask("claim", 1, 2).details == "damaged"
+    assert driven.ask("each").details == "visits=1"
+    assert driven.status("release", 1, 2) == "ELOST" and driven.status("forget", 1) == "SUCCESS"
+
+
+# ---- time and races
+
+
+def test_lease_outlives_its_time_to_live_while_it_is_renewed(store, drive):
+    driven = drive(store.url()).attached()
+    driven.ask("life", 100, 400)
+    assert driven.status("claim", 1, 1) == "SUCCESS"
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        answer = driven.ask("fetch", 1)
+        assert answer.status == "SUCCESS" and "dead=0" in answer.details
+        assert driven.status("renew", 1, 1) == "SUCCESS"
+        time.sleep(0.1)  # a quarter of the lease: how often it is renewed
+    until(lambda: driven.status("fetch", 1) == "NOTFOUND", "nobody renews it, and its time is over")
+
+
+def test_lapsed_lease_is_taken_over_by_one(store, drive):
+    drivers = [drive(store.url()).attached() for _ in range(4)]
+    drivers[0].ask("life", 3600000, 50)
+    for slot in range(20):
+        assert drivers[0].status("claim", slot, 1) == "SUCCESS"
+        until(lambda: "dead=1" in drivers[0].ask("fetch", slot).details, "it lapses")
+        for number, driven in enumerate(drivers):
+            driven.ask("life", 3600000, 60000)
+            driven.say("takeover", slot, 1, 2 + number)
+        statuses = sorted(driven.hear().status for driven in drivers)
+        assert statuses == ["ELOST", "ELOST", "ELOST", "SUCCESS"]
+        drivers[0].ask("life", 3600000, 50)
+        assert drivers[0].status("renew", slot, 1) == drivers[0].status("settle", slot, 1, RECORD) == "ELOST"
+
+
+def test_what_is_given_back_is_free_for_one(store, drive):
+    """Giving back races with claims; the slot is never two's, and never nobody's for good."""
+    drivers = [drive(store.url()).attached() for _ in range(3)]
+    held = 1
+    assert drivers[0].status("claim", 1, held) == "SUCCESS"
+    for turn in range(40):
+        drivers[0].say("release", 1, held)
+        for number in (1, 2):
+            drivers[number].say("claim", 1, 10 + 2 * turn + number)
+        assert drivers[0].hear().status == "SUCCESS"
+        won = [10 + 2 * turn + number for number in (1, 2) if drivers[number].hear().status == "SUCCESS"]
+        assert len(won) <= 1
+        held = won[0] if won else 9
+        if not won:
+            assert drivers[0].status("claim", 1, held) == "SUCCESS"
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path, drive):
+    sqlite = Sqlite(tmp_path)
+    driven = drive(sqlite.url()).attached()
+    assert driven.status("settle", 1, 1, RECORD) == "SUCCESS"
+    driven.ask("within", 300)
+    with sqlite.locked():
+        assert driven.status("fetch", 1) == "SUCCESS" and driven.ask("each").details == "visits=1"
+        assert driven.status("claim", 2, 1) == "TIMEUP"
