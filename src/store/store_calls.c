@@ -117,17 +117,26 @@ static apr_status_t encode_lease(const idem_front *front, const idem_head *lease
     return idem_record_encode(front->ring, &head, NULL, pool, value);
 }
 
-static void decode_found(passage *p, const unsigned char *slot, idem_seen *seen)
+static apr_status_t decode_found(passage *p, idem_seen *seen)
 {
     const char *fault =
-        idem_record_decode(p->front->ring, p->found.value, slot, p->call.pool, &seen->head, &seen->response);
+        idem_record_decode(p->front->ring, p->found.value, p->slot, p->call.pool, &seen->head, &seen->response);
 
-    if (fault) {
-        seen->corrupt = 1;
+    if (fault)
         p->call.why = fault;
-        return;
-    }
-    seen->owner_dead = seen->head.state == IDEM_LEASE && p->found.owner_dead;
+    if (fault == idem_record_not_looked_at)
+        return APR_ENOMEM;
+    seen->corrupt = fault != NULL;
+    seen->owner_dead = !fault && seen->head.state == IDEM_LEASE && p->found.owner_dead;
+    return APR_SUCCESS;
+}
+
+/* Of a call that has found what stands in the slot. That nobody could look at it is not the store's failure. */
+static apr_status_t end_found(passage *p, apr_status_t rv, idem_seen *seen, const char **why)
+{
+    apr_status_t looked = decode_found(p, seen), ended = end(p, rv, why);
+
+    return looked == APR_SUCCESS ? ended : looked;
 }
 
 apr_status_t idem_front_lease(idem_front *front, idem_head *head)
@@ -204,9 +213,7 @@ apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_poo
     memset(seen, 0, sizeof(*seen));
     if (rv == APR_SUCCESS)
         rv = try_lease(&p, lease);
-    if (rv == APR_EEXIST)
-        decode_found(&p, lease->slot, seen);
-    return end(&p, rv, why);
+    return rv == APR_EEXIST ? end_found(&p, rv, seen, why) : end(&p, rv, why);
 }
 
 apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,
@@ -251,9 +258,7 @@ apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_
     memset(seen, 0, sizeof(*seen));
     if (rv == APR_SUCCESS)
         rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
-    if (rv == APR_SUCCESS)
-        decode_found(&p, slot, seen);
-    return end(&p, rv, why);
+    return rv == APR_SUCCESS ? end_found(&p, rv, seen, why) : end(&p, rv, why);
 }
 
 apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const idem_response *response,

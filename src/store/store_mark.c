@@ -63,9 +63,10 @@ apr_status_t idem_front_mark_again(idem_front *front, int part, idem_call *call)
 static const char *fault_of_mark(const idem_front *front, idem_blob value, const unsigned char *slot, apr_pool_t *pool)
 {
     idem_head head;
+    const char *fault = idem_record_decode(NULL, value, slot, pool, &head, NULL);
 
-    if (idem_record_decode(NULL, value, slot, pool, &head, NULL))
-        return "has a mark that cannot be read";
+    if (fault)
+        return fault == idem_record_not_looked_at ? fault : "has a mark that cannot be read";
     if (idem_equal_ct(head.print.rest, mark_of(front), IDEM_DIGEST_LEN))
         return NULL;
     if (!front->ring)
@@ -96,6 +97,10 @@ static apr_status_t check_part(idem_front *front, int part, apr_pool_t *pool, co
         rv = write_mark(front, slot, &call);
         if (rv == APR_SUCCESS || rv == IDEM_EFULL) /* a full store still replays; the next process tries again */
             return APR_SUCCESS;
+    }
+    if (fault == idem_record_not_looked_at) { /* it may be right: the next attempt looks */
+        *why = fault;
+        return APR_ENOMEM;
     }
     *why = fault ? apr_psprintf(pool, "the store %s %s", front->url, fault) : call.why;
     return fault ? IDEM_EDAMAGED : rv;
