@@ -258,7 +258,7 @@ int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count)
         return rc;
     rc = finish(base, txn, ops, count);
     for (int i = 0; rc != 0 && i < count; i++) {
-        if (no_room(rc))
+        if (no_room(rc) || rc == EINTR) /* LMDB passes on a flush that was interrupted */
             carry_out_alone(base, ops[i]);
         else
             answer_failed(base, ops[i], rc);

@@ -147,6 +147,18 @@ static void fail_once(worker *w, atomic_int *what, int error, unsigned long numb
     EXPECT_STANDS(w, &slot, kit_small(w, IDEM_RECORD, &slot, &token));
 }
 
+/* A call that was interrupted is made again, and nobody notices. */
+static void interrupt_once(worker *w, atomic_int *what, unsigned long number)
+{
+    kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
+
+    EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
+    atomic_store(&durability_find()->error, EINTR);
+    atomic_store(what, 1);
+    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    CHECK_NUMBER(w->k, atomic_load(what), 0);
+}
+
 static void error_job(worker *w)
 {
     durability *d = durability_find();
@@ -155,11 +167,14 @@ static void error_job(worker *w)
     fail_once(w, &d->fail_flush, EIO, 11);
     fail_once(w, &d->fail_meta, EIO, 12); /* the one that makes LMDB give up its environment */
     fail_once(w, &d->fail_meta, EIO, 13);
+    interrupt_once(w, &d->fail_write, 14);
+    interrupt_once(w, &d->fail_flush, 15);
+    interrupt_once(w, &d->fail_meta, 16);
 }
 
 static void after_errors_job(worker *w)
 {
-    for (unsigned long number = 10; number < 14; number++) {
+    for (unsigned long number = 10; number < 17; number++) {
         kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
         EXPECT(w, kit_fetch(w, &slot), APR_SUCCESS);
         CHECK_NUMBER(w->k, idem_value_state(w->found.value), IDEM_RECORD);
