@@ -7,6 +7,7 @@
  * child finds here is its parent's, and is neither used nor closed.
  */
 #include "driver_lmdb.h"
+#include "pools.h"
 
 #include <apr_strings.h>
 #include <errno.h>
@@ -117,7 +118,7 @@ static lmdb_base *make(const lmdb_store *store, const char *dir)
     apr_pool_t *pool;
     lmdb_base *mine;
 
-    if (apr_pool_create(&pool, NULL) != APR_SUCCESS)
+    if (idem_pool_alone(&pool) != APR_SUCCESS)
         return NULL;
     mine = apr_pcalloc(pool, sizeof(*mine));
     mine->pool = pool;
