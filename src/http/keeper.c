@@ -18,6 +18,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "outage.h"
+#include "pools.h"
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
@@ -32,8 +33,6 @@
 #include <apr_ring.h>
 #include <apr_signal.h>
 #include <apr_strings.h>
-#include <apr_thread_cond.h>
-#include <apr_thread_mutex.h>
 
 #define MOST_BYTES (64 * 1024 * 1024) /* of kept records; then tombstones */
 #define MOST_JOBS 100000
@@ -51,7 +50,7 @@ typedef struct kept_job {
     idem_blob value; /* to settle; data NULL: see head */
     idem_head head;  /* to be encoded and settled; state 0: a claim to withdraw */
     unsigned char slot[IDEM_SLOT_LEN], token[IDEM_TOKEN_LEN];
-    apr_time_t next;
+    apr_interval_time_t next; /* monotonic, as all times here: nobody waits longer because a clock was set back */
     apr_interval_time_t pause;
 } kept_job;
 
@@ -59,14 +58,14 @@ APR_RING_HEAD(job_ring, kept_job);
 
 static struct {
     apr_pool_t *root;
-    apr_thread_mutex_t *lock; /* guards ring, bytes, jobs, running */
-    apr_thread_cond_t *wake;
+    pthread_mutex_t lock; /* guards ring, bytes, jobs, running */
+    pthread_cond_t wake;
     struct job_ring ring;
     apr_size_t bytes;
     int jobs;
     int running;  /* there is a thread */
     int threaded; /* the MPM has threads of its own */
-    apr_time_t next_sweep;
+    apr_interval_time_t next_sweep;
     server_rec *server;
 } keeper;
 
@@ -87,16 +86,16 @@ static void note_size(const kept_job *job, int sign)
 static void enqueue(kept_job *job)
 {
     job->pause = FIRST_PAUSE;
-    job->next = apr_time_now();
-    apr_thread_mutex_lock(keeper.lock);
+    job->next = idem_monotonic();
+    pthread_mutex_lock(&keeper.lock);
     APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
     keeper.bytes += job->value.len;
     keeper.jobs++;
     note_size(job, 1);
     if (!keeper.running)
         start_thread();
-    apr_thread_cond_signal(keeper.wake);
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_cond_signal(&keeper.wake);
+    pthread_mutex_unlock(&keeper.lock);
 }
 
 static kept_job *new_job(idem_front *front)
@@ -107,10 +106,10 @@ static kept_job *new_job(idem_front *front)
 
     if (!keeper.root || atomic_load(&stop))
         return NULL;
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     full = keeper.jobs >= MOST_JOBS;
-    apr_thread_mutex_unlock(keeper.lock);
-    if (full || apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
+    pthread_mutex_unlock(&keeper.lock);
+    if (full || idem_pool_alone(&pool) != APR_SUCCESS) {
         idem_metrics_job(IDEM_JOB_DROPPED);
         IDEM_SLOG(keeper.server, APLOG_ERR, 70,
                   "too many settlements wait for the store: one was dropped, its key stays "
@@ -130,10 +129,10 @@ void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback)
 
     if (!job)
         return;
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     if (keeper.bytes + value.len > MOST_BYTES && fallback.data)
         keep = fallback;
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_mutex_unlock(&keeper.lock);
     job->value.data = apr_pmemdup(job->pool, keep.data, keep.len);
     job->value.len = keep.len;
     enqueue(job);
@@ -165,7 +164,7 @@ void idem_keeper_hurry(const idem_front *front)
 {
     if (!keeper.root || atomic_load(&stop))
         return;
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     for (kept_job *job = APR_RING_FIRST(&keeper.ring); job != APR_RING_SENTINEL(&keeper.ring, kept_job, link);
          job = APR_RING_NEXT(job, link)) {
         if (job->front == front) {
@@ -173,8 +172,8 @@ void idem_keeper_hurry(const idem_front *front)
             job->next = 0;
         }
     }
-    apr_thread_cond_signal(keeper.wake);
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_cond_signal(&keeper.wake);
+    pthread_mutex_unlock(&keeper.lock);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------------- */
@@ -231,11 +230,11 @@ static int run_job(kept_job *job)
     return 1;
 }
 
-static kept_job *take_due(apr_time_t now)
+static kept_job *take_due(apr_interval_time_t now)
 {
     kept_job *found = NULL;
 
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     for (kept_job *job = APR_RING_FIRST(&keeper.ring); job != APR_RING_SENTINEL(&keeper.ring, kept_job, link);
          job = APR_RING_NEXT(job, link)) {
         if (job->next <= now) {
@@ -244,32 +243,32 @@ static kept_job *take_due(apr_time_t now)
             break;
         }
     }
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_mutex_unlock(&keeper.lock);
     return found;
 }
 
 static void put_back(kept_job *job)
 {
     job->pause = 2 * job->pause < LONGEST_PAUSE ? 2 * job->pause : LONGEST_PAUSE;
-    job->next = apr_time_now() + job->pause;
-    apr_thread_mutex_lock(keeper.lock);
+    job->next = idem_monotonic() + job->pause;
+    pthread_mutex_lock(&keeper.lock);
     APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_mutex_unlock(&keeper.lock);
 }
 
 static void drop(kept_job *job)
 {
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     keeper.bytes -= job->value.len;
     keeper.jobs--;
     note_size(job, -1);
-    apr_thread_mutex_unlock(keeper.lock);
+    pthread_mutex_unlock(&keeper.lock);
     apr_pool_destroy(job->pool);
 }
 
 static void run_due(void)
 {
-    apr_time_t now = apr_time_now();
+    apr_interval_time_t now = idem_monotonic();
     kept_job *job;
 
     while (!atomic_load(&stop) && (job = take_due(now))) {
@@ -301,8 +300,8 @@ static void sweep(int steps)
     const apr_array_header_t *fronts = idem_stores_all();
     apr_pool_t *pool;
 
-    keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+    keeper.next_sweep = idem_monotonic() + SWEEP_EVERY;
+    if (idem_pool_alone(&pool) != APR_SUCCESS)
         return;
     for (int i = 0; i < fronts->nelts; i++) {
         int left = steps;
@@ -317,16 +316,16 @@ static void sweep(int steps)
 /* Only where there are no threads: nobody else looks at running meanwhile. */
 void idem_keeper_request_ended(void)
 {
-    if (!keeper.threaded && !keeper.running && !atomic_load(&stop) && apr_time_now() >= keeper.next_sweep)
+    if (!keeper.threaded && !keeper.running && !atomic_load(&stop) && idem_monotonic() >= keeper.next_sweep)
         sweep(1);
 }
 
 static void wait_a_little(void)
 {
-    apr_thread_mutex_lock(keeper.lock);
+    pthread_mutex_lock(&keeper.lock);
     if (!atomic_load(&stop))
-        apr_thread_cond_timedwait(keeper.wake, keeper.lock, keeper.jobs ? FIRST_PAUSE : SWEEP_EVERY);
-    apr_thread_mutex_unlock(keeper.lock);
+        idem_cond_wait(&keeper.wake, &keeper.lock, idem_monotonic() + (keeper.jobs ? FIRST_PAUSE : SWEEP_EVERY));
+    pthread_mutex_unlock(&keeper.lock);
 }
 
 static void *keep(void *unused)
@@ -335,7 +334,7 @@ static void *keep(void *unused)
     while (!atomic_load(&stop)) {
         wait_a_little();
         run_due();
-        if (!atomic_load(&stop) && apr_time_now() >= keeper.next_sweep)
+        if (!atomic_load(&stop) && idem_monotonic() >= keeper.next_sweep)
             sweep(INT_MAX);
     }
     return NULL;
@@ -367,14 +366,14 @@ static void told_to_die(int signal)
  */
 static void last_tries(void)
 {
-    apr_time_t give_up = apr_time_now() + LAST_TRIES;
+    apr_interval_time_t give_up = idem_monotonic() + LAST_TRIES;
 
     apr_signal(SIGTERM, told_to_die);
     while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
         kept_job *job = APR_RING_FIRST(&keeper.ring);
 
         while (!run_job(job)) {
-            if (atomic_load(&stopping) || apr_time_now() >= give_up) {
+            if (atomic_load(&stopping) || idem_monotonic() >= give_up) {
                 idem_metrics_job(IDEM_JOB_DROPPED);
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
                           "store %s: a settlement is lost with this process, its outcome is unknown",
@@ -428,29 +427,30 @@ static void forked(void)
 /* Under lock, or before there are others. */
 static void start_thread(void)
 {
+    static int guarded;
     int failed;
 
-    if (!keeper.threaded)
+    if (!keeper.threaded && !guarded++)
         pthread_atfork(NULL, NULL, forked);
     failed = idem_thread_start(keep, NULL);
-    keeper.running = 1; /* or never will be: tried once */
+    keeper.running = !failed; /* the next job tries again */
     if (failed)
-        IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail are not repeated",
+        IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail wait for one",
                   failed);
 }
 
 void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
 {
     keeper.server = s;
-    keeper.next_sweep = apr_time_now() + SWEEP_EVERY;
+    keeper.next_sweep = idem_monotonic() + SWEEP_EVERY;
     keeper.threaded = idem_threads_usual();
     APR_RING_INIT(&keeper.ring, kept_job, link);
-    if (apr_pool_create_unmanaged_ex(&keeper.root, NULL, NULL) != APR_SUCCESS ||
-        apr_thread_mutex_create(&keeper.lock, APR_THREAD_MUTEX_DEFAULT, keeper.root) != APR_SUCCESS ||
-        apr_thread_cond_create(&keeper.wake, keeper.root) != APR_SUCCESS) {
+    if (idem_pool_alone(&keeper.root) != APR_SUCCESS) {
         keeper.root = NULL;
         return;
     }
+    pthread_mutex_init(&keeper.lock, NULL);
+    idem_cond_init(&keeper.wake);
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
     if (keeper.threaded)
         start_thread();

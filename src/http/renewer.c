@@ -9,6 +9,7 @@
 #include "renewer.h"
 
 #include "log.h"
+#include "pools.h"
 #include "stores.h"
 #include "threads.h"
 
@@ -47,12 +48,6 @@ static renewer_thread *renewers;
 static int renewer_count;
 static atomic_int stop;
 
-static void at(apr_interval_time_t when, struct timespec *ts)
-{
-    ts->tv_sec = (time_t)apr_time_sec(when);
-    ts->tv_nsec = (long)apr_time_usec(when) * 1000;
-}
-
 /* A third of the lease: two renewals may fail before it lapses. */
 static apr_interval_time_t period(const idem_held *held)
 {
@@ -82,7 +77,7 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
     idem_seen seen;
     apr_status_t rv;
 
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+    if (idem_pool_alone(&pool) != APR_SUCCESS)
         return APR_ENOMEM;
     rv = idem_front_renew(renewer->front, &held->lease, pool, &why);
     if (rv == APR_NOTFOUND) /* the store lost it: nobody else has it yet, or claim says who */
@@ -129,12 +124,10 @@ static void *run(void *data)
     while (!atomic_load(&stop)) {
         apr_interval_time_t now = idem_monotonic(), wake = now + apr_time_from_sec(1);
         idem_held *held = next_due(renewer, now, &wake);
-        struct timespec ts;
         apr_status_t rv;
 
         if (!held) {
-            at(wake, &ts);
-            pthread_cond_timedwait(&renewer->changed, &renewer->lock, &ts);
+            idem_cond_wait(&renewer->changed, &renewer->lock, wake);
             continue;
         }
         APR_RING_REMOVE(held, link);
@@ -148,18 +141,16 @@ static void *run(void *data)
     return NULL;
 }
 
-/* The lock is held. */
-static void start_if_needed(renewer_thread *renewer)
+/* The lock is held. 0, or why there is none; the next lease tries again. */
+static int start_if_needed(renewer_thread *renewer)
 {
-    int failed;
+    int failed = renewer->started ? 0 : idem_thread_start(run, renewer);
 
-    if (renewer->started)
-        return;
-    renewer->started = 1;
-    failed = idem_thread_start(run, renewer);
+    renewer->started = !failed;
     if (failed)
         IDEM_SLOG(renewer->server, APLOG_ERR, 92, "no thread to renew leases on %s (%d)",
                   idem_front_url(renewer->front), failed);
+    return failed;
 }
 
 static renewer_thread *renewer_of(const idem_front *front)
@@ -170,37 +161,44 @@ static renewer_thread *renewer_of(const idem_front *front)
     return NULL;
 }
 
-idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease)
+apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_held **out)
 {
     renewer_thread *renewer = renewer_of(front);
     idem_held *held;
+    int failed;
 
+    *out = NULL;
     if (!renewer)
-        return NULL;
+        return APR_SUCCESS;
     held = calloc(1, sizeof(*held));
     if (!held)
-        abort(); /* as a pool does that cannot grow: an owner that is not renewed would be taken for dead */
+        return APR_ENOMEM;
     held->renewer = renewer;
     held->lease = *lease;
     held->due = idem_monotonic() + period(held);
     pthread_mutex_lock(&renewer->lock);
-    start_if_needed(renewer);
-    APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
-    pthread_cond_broadcast(&renewer->changed);
+    failed = start_if_needed(renewer);
+    if (!failed) {
+        APR_RING_INSERT_TAIL(&renewer->ring, held, idem_held, link);
+        pthread_cond_broadcast(&renewer->changed);
+        *out = held;
+    }
     pthread_mutex_unlock(&renewer->lock);
-    return held;
+    if (failed)
+        free(held);
+    return APR_FROM_OS_ERROR(failed);
 }
 
 void idem_renewer_drop(idem_held *held)
 {
     renewer_thread *renewer = held ? held->renewer : NULL;
-    struct timespec limit;
+    apr_interval_time_t limit;
 
     if (!held)
         return;
-    at(idem_monotonic() + idem_front_timeout(renewer->front), &limit);
+    limit = idem_monotonic() + idem_front_timeout(renewer->front);
     pthread_mutex_lock(&renewer->lock);
-    while (held->renewing && pthread_cond_timedwait(&renewer->changed, &renewer->lock, &limit) == 0)
+    while (held->renewing && idem_cond_wait(&renewer->changed, &renewer->lock, limit) == 0)
         ;
     if (held->renewing)
         held->abandoned = 1;

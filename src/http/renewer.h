@@ -16,8 +16,11 @@ typedef struct idem_held idem_held;
 /* child_init: a thread for each front whose store is not host-local. */
 void idem_renewer_start(apr_pool_t *pchild, server_rec *s);
 
-/* Renews lease from now on. NULL where the store needs no renewal. Any thread. */
-idem_held *idem_renewer_hold(idem_front *front, const idem_head *lease);
+/*
+ * Renews lease from now on; *held is NULL where the store needs no renewal. Fails where nobody could renew it: an owner that is not
+ * heard of would be taken for dead, so nothing may run then. Any thread.
+ */
+apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_held **held);
 
 /*
  * No more renewals, held may be NULL. Waits for one under way, as long as a store call may take; one that comes later still finds

@@ -189,21 +189,20 @@ idem_event idem_txn_take_over(idem_txn *txn)
 idem_event idem_txn_start(idem_txn *txn)
 {
     const char *why = NULL;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
     if (idem_front_store(txn->front)->flags & IDEM_HOST_LOCAL)
         return IDEM_EV_STARTED;
-    if (idem_monotonic() - txn->claimed_at > txn->head.lease / 2) {
+    if (idem_monotonic() - txn->claimed_at > txn->head.lease / 2)
         rv = idem_front_renew(txn->front, &txn->head, txn->r->pool, &why);
-        if (rv == IDEM_ELOST || rv == APR_NOTFOUND)
-            return IDEM_EV_LOST;
-        if (rv != APR_SUCCESS) {
-            take_back(txn); /* it was won, and nothing has run */
-            return store_trouble(txn, "renewal", rv, why);
-        }
-    }
-    txn->held = idem_renewer_hold(txn->front, &txn->head);
-    return IDEM_EV_STARTED;
+    if (rv == IDEM_ELOST || rv == APR_NOTFOUND)
+        return IDEM_EV_LOST;
+    if (rv == APR_SUCCESS)
+        rv = idem_renewer_hold(txn->front, &txn->head, &txn->held);
+    if (rv == APR_SUCCESS)
+        return IDEM_EV_STARTED;
+    take_back(txn); /* it was won, and nothing has run */
+    return store_trouble(txn, "renewal", rv, why);
 }
 
 /* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
