@@ -12,6 +12,7 @@
 #include <ap_mpm.h>
 #include <signal.h>
 #include <time.h>
+#include <time.h>
 
 static sigset_t mask_at_fork; /* only a process's main thread forks where these are used */
 
@@ -41,6 +42,23 @@ int idem_threads_usual(void)
     int threaded = AP_MPMQ_NOT_SUPPORTED;
 
     return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS && threaded != AP_MPMQ_NOT_SUPPORTED;
+}
+
+void idem_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+int idem_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_interval_time_t until)
+{
+    struct timespec at = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
+
+    return pthread_cond_timedwait(cond, lock, &at);
 }
 
 int idem_thread_start(void *(*run)(void *), void *data)

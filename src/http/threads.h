@@ -4,6 +4,9 @@
 #ifndef IDEM_THREADS_H
 #define IDEM_THREADS_H
 
+#include <apr_time.h>
+#include <pthread.h>
+
 #include <pthread.h>
 
 #include <apr_time.h>
@@ -22,5 +25,11 @@ void idem_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, apr_i
 
 /* The MPM runs several threads in a child anyway. Where it does not, a child stays alone until there is a need. */
 int idem_threads_usual(void);
+
+/* A condition by the clock that nobody sets. */
+void idem_cond_init(pthread_cond_t *cond);
+
+/* As pthread_cond_timedwait(), until that moment of idem_monotonic(). */
+int idem_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_interval_time_t until);
 
 #endif
