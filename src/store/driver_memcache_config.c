@@ -38,7 +38,7 @@ static apr_status_t read_server(reading *r, const char *text, idem_mc_server *se
     apr_port_t port;
     apr_status_t rv = apr_parse_addr_port(&host, &scope, &port, text, r->pool);
 
-    if (rv != APR_SUCCESS || !host || scope || strpbrk(host, "/@ "))
+    if (rv != APR_SUCCESS || !host || scope || strpbrk(host, "/@ ") || (strchr(host, ':') && *text != '['))
         return wrong(r, "\"%s\" is no HOST[:PORT]: write memcache:HOST or memcache:HOST:PORT,HOST:PORT", text);
     if (strchr(host, ':'))
         return wrong(r, "\"%s\" is an IPv6 address, and apr_memcache speaks IPv4 only", text);
@@ -67,13 +67,15 @@ static apr_status_t read_servers(reading *r, char *list)
             return wrong(r, "more than %d servers are named", IDEM_MC_SERVERS_MOST);
         rv = read_server(r, one, &store->servers[store->server_count++]);
     }
-    if (rv == APR_SUCCESS && store->server_count == 0)
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (store->server_count == 0)
         return wrong(r, "no server is named: write memcache:HOST or memcache:HOST:PORT,HOST:PORT");
     qsort(store->servers, (size_t)store->server_count, sizeof(*store->servers), by_name);
-    for (int i = 1; rv == APR_SUCCESS && i < store->server_count; i++)
+    for (int i = 1; i < store->server_count; i++)
         if (by_name(&store->servers[i - 1], &store->servers[i]) == 0)
             return wrong(r, "the server %s is named twice", store->servers[i].name);
-    return rv;
+    return APR_SUCCESS;
 }
 
 apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char *rest, const char *const *options,

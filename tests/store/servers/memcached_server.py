@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import urllib.parse
 
 from redis_server import PATIENCE, die_with_parent, free_port, until
 
@@ -63,7 +64,7 @@ class Memcached:
         with socket.create_connection((self.address, self.port), PATIENCE) as connection:
             connection.sendall(" ".join(words).encode() + b"\r\n")
             stream, lines = connection.makefile("rb"), []
-            while not lines or (words[0] in ("stats", "get", "lru_crawler") and lines[-1] not in ("END", "OK", "RESET")):
+            while not lines or (words[0] in ("stats", "get", "lru_crawler") and not ends_list(lines[-1])):
                 line = stream.readline()
                 assert line, (words, lines)
                 lines.append(line.decode("latin-1").rstrip("\r\n"))
@@ -72,10 +73,12 @@ class Memcached:
     def stats(self, *words):
         return dict(line.split(" ", 2)[1:] for line in self.say("stats", *words))
 
-    def keys(self):
-        """All keys that have not expired, "C:…", "H:…" and "R:…"."""
-        lines = self.say("lru_crawler", "metadump", "all")
-        return [line.split()[0].removeprefix("key=") for line in lines]
+    def items(self):
+        """Each key that has not expired, and when it will: seconds since 1970."""
+        lines = until(lambda: [line for line in self.say("lru_crawler", "metadump", "all") if not line.startswith("BUSY")] or
+                      self.stats()["curr_items"] == "0", "the server lists its keys")
+        rows = [dict(field.split("=", 1) for field in line.split()) for line in lines] if lines is not True else []
+        return {urllib.parse.unquote(row["key"]): int(row["exp"]) for row in rows}
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -105,6 +108,10 @@ class Memcached:
         if self.process and self.process.poll() is None:
             self.kill()
         self.output.close()
+
+
+def ends_list(line):
+    return line in ("END", "OK", "RESET") or line.split(" ")[0] in ("BUSY", "ERROR", "CLIENT_ERROR", "SERVER_ERROR")
 
 
 def unprivileged():
