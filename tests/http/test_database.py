@@ -1,0 +1,152 @@
+"""A database as the store: two servers share it, what they are configured with stays secret, and a database that goes away."""
+import os
+import shutil
+import sys
+
+import pytest
+
+import env
+from checks import timed, tolerate
+from client import Api
+
+sys.path.append(str(env.REPO / "tests/store/servers"))
+from database import PASSWORD  # noqa: E402 (found by the line above)
+from mariadb_server import MariaDB  # noqa: E402
+from postgres_server import Postgres  # noqa: E402
+from sqlite_file import Sqlite  # noqa: E402
+
+TIMEOUT = 0.4
+CONFIG = """
+IdempotencyStoreTimeout 400ms
+<Location /cgi/bypass>
+    IdempotencyStoreFailure bypass
+</Location>
+"""
+SLACK = 1.0  # seconds: slowness of the machine
+TROUBLE = ["IDEM010", "IDEM022", "IDEM050", "IDEM064", "IDEM065", "IDEM090", "IDEM091"]
+KINDS = ["/pay?size=5000&seed=b", "/pay?size=300000&seed=c&parts=7", "/pay?status=204&body=", "/pay?status=500&body=sorry",
+         "/pay?body=x&header=X-One:+b&header=X-One:+a"]
+
+
+class OwnSqlite(Sqlite):
+    """Where the server's user may write."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        if env.ROOT:
+            for path in (folder, self.path):
+                shutil.chown(path, env.USER)
+
+
+@pytest.fixture(params=["pgsql", "mysql", "sqlite3"])
+def place(request, stage):
+    """Its address as the directive has it."""
+    if request.param == "sqlite3":
+        folder = stage.root / "database"
+        yield OwnSqlite(folder).url()
+        shutil.rmtree(folder)
+        return
+    with (Postgres if request.param == "pgsql" else MariaDB)() as server:
+        yield f'"{server.url()}"'
+
+
+@pytest.fixture(params=[Postgres, MariaDB])
+def database(request):
+    with request.param() as server:
+        yield server
+
+
+@pytest.fixture
+def server(database, new_httpd):
+    return new_httpd(CONFIG, f'"{database.url()}"').start()
+
+
+@pytest.fixture
+def api(server, host):
+    return Api(server.address, host)
+
+
+def used_again(api):
+    return env.until(lambda: api.post("/pay", key="back").problem == (201, None), "the store is used again")
+
+
+def test_one_server_executes_and_the_other_replays(place, new_httpd, host, origin):
+    apis = [Api(new_httpd(CONFIG, place).start().address, host) for _ in range(2)]
+    for number, path in enumerate(KINDS):
+        before = origin.executions("/pay")
+        first = apis[number % 2].post(path, key=f"k{number}", json={"amount": 1})
+        second = apis[1 - number % 2].post(path, key=f"k{number}", json={"amount": 1})
+        assert first["Idempotent-Replayed"] is None and second.replayed, (path, first, second)
+        assert second.recorded == first.recorded
+        assert origin.executions("/pay") == before + 1
+        assert apis[number % 2].post(path, key=f"k{number}", json={"amount": 2}).problem == (422, "key-reused")
+
+
+@pytest.mark.mpm_independent
+@pytest.mark.parametrize("how", ["stopped", "paused"])
+def test_database_that_goes_away(database, server, api, origin, how):
+    assert api.post("/pay", key="k1").problem == (201, None)
+    database.stop() if how == "stopped" else database.pause()
+    for number in range(3):
+        answer, seconds = timed(lambda: api.post("/pay", key=f"new{number}"))
+        assert answer.problem == (503, "store-unavailable") and seconds < 2 * TIMEOUT + SLACK
+    assert api.post("/bypass", key="k1").problem == (201, None)
+    assert api.post("/pay").problem == (201, None)
+    database.start() if how == "stopped" else database.resume()
+    _, seconds = timed(lambda: used_again(api))
+    assert seconds < 2 + SLACK
+    env.until(lambda: api.post("/pay", key="k1").replayed, "the child that serves this one uses it again, too")
+    assert origin.executions("/pay") == 3
+    assert server.log.count(PASSWORD) == 0
+    tolerate(server, *TROUBLE)
+
+
+@pytest.mark.mpm_independent
+def test_database_that_is_gone_at_the_end_of_a_request(database, server, api, origin):
+    """The client gets its answer, and the record is there once the database is."""
+    with origin.hold("/pay") as held:
+        first = api.post_async("/pay", key="k1")
+        held.wait_until_entered()
+        database.pause()
+    assert first.result().problem == (201, None)
+    database.resume()
+    env.until(lambda: api.post("/pay", key="k1").replayed, "the record is there")
+    assert origin.executions("/pay") == 1
+    tolerate(server, *TROUBLE)
+
+
+@pytest.mark.mpm_independent
+def test_server_starts_without_its_database(database, new_httpd, host, origin):
+    database.stop()
+    server = new_httpd(CONFIG, f'"{database.url()}"').start()
+    api = Api(server.address, host)
+    assert any("IDEM064" in line and "cannot be reached" in line for line in server.startup)
+    assert not any(PASSWORD in line for line in server.startup)
+    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
+    database.start()
+    _, seconds = timed(lambda: used_again(api))
+    assert seconds < 2 + SLACK
+    assert server.log.count(PASSWORD) == 0
+    tolerate(server, *TROUBLE)
+
+
+@pytest.mark.mpm_independent
+def test_setup_is_said_at_start(new_httpd):
+    with Postgres("synchronous_commit=off") as database:
+        server = new_httpd(CONFIG, f'"{database.url()}"').start()
+        server.stop()
+        said = [line for line in server.startup if "IDEM062" in line]
+        assert said and "fsync is off" in said[0] and "synchronous_commit is off" in said[0] and PASSWORD not in said[0]
+
+
+@pytest.mark.mpm_independent
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a server that changes its user")
+def test_database_knows_who_comes_without_a_password(new_httpd, host, origin):
+    """Peer authentication: who looks at start is who comes later, the server's user and not root."""
+    with Postgres() as database:
+        (database.data / "pg_hba.conf").write_text("local all postgres trust\nlocal all all peer\n")
+        database.sql("SELECT pg_reload_conf()", f'CREATE ROLE "{env.USER}" LOGIN',
+                     f'GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO "{env.USER}"')
+        server = new_httpd(CONFIG, f'"{database.unix_url(user=env.USER, password=None)}"').start()
+        assert not any("IDEM064" in line for line in server.startup)
+        assert Api(server.address, host).post("/pay", key="k1").problem == (201, None)
