@@ -11,6 +11,7 @@
 #include "log.h"
 #include "secret.h"
 
+#include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,49 +169,37 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 
 /* ---- another secret's store ----------------------------------------------------------------------------------------- */
 
-#define PROBE_SECONDS 10
-#define PROBE_TEXT 480
+#define LOOK_SECONDS 10
 
-/* In the child of probe(): as the server's user, attach, and say what is wrong. */
-static void probe_in_child(idem_front *front, apr_pool_t *pool, int out)
+/* In a process of its own, as the server's user: attach, and say what is wrong. */
+static void look_in_child(const opened *store, apr_pool_t *pool)
 {
     const char *why = NULL;
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
 
-    alarm(PROBE_SECONDS);
+    alarm(LOOK_SECONDS);
     if (geteuid() == 0 && (setgid(ap_unixd_config.group_id) != 0 || setuid(ap_unixd_config.user_id) != 0))
         _exit(0);
-    rv = idem_front_attach(front, pool, &why);
-    if (rv == IDEM_EDAMAGED && why && write(out, why, strlen(why)) < 0)
-        _exit(2);
+    rv = idem_front_attach(store->front, pool, &why);
+    if (rv == IDEM_EDAMAGED)
+        IDEM_SLOG(store->server, APLOG_EMERG, 61, "%s", why ? why : "unknown reason");
     _exit(rv == IDEM_EDAMAGED);
 }
 
 /*
- * Was the store made with this secret? It can be read only by a process that attaches, and the parent of the children must not:
- * a process of its own looks. A store that does not answer is looked at again by each child.
+ * Was the store made with another secret? It can be read only by a process that attaches, and the parent of the children must not.
+ * A store that does not answer is looked at again by each child.
  */
-static const char *probe(idem_front *front, apr_pool_t *pool)
+static int is_of_another_secret(const opened *store, apr_pool_t *pool)
 {
-    char *text = apr_pcalloc(pool, PROBE_TEXT);
-    int ends[2], status = 0;
-    pid_t child;
+    int status = 0;
+    pid_t child = fork();
 
-    if (pipe(ends) != 0)
-        return NULL;
-    child = fork();
-    if (child == 0) {
-        close(ends[0]);
-        probe_in_child(front, pool, ends[1]);
-    }
-    close(ends[1]);
-    if (child > 0) {
-        if (read(ends[0], text, PROBE_TEXT - 1) < 0)
-            text[0] = 0;
-        waitpid(child, &status, 0);
-    }
-    close(ends[0]);
-    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1 ? text : NULL;
+    if (child == 0)
+        look_in_child(store, pool);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
@@ -238,10 +227,7 @@ static int open_one(apr_pool_t *pconf, opened *store)
     if (rv == APR_SUCCESS) {
         if (facts->warning)
             IDEM_SLOG(store->server, APLOG_WARNING, 62, "store %s: %s", idem_front_url(store->front), facts->warning);
-        why = probe(store->front, pconf);
-        if (why)
-            IDEM_SLOG(store->server, APLOG_EMERG, 61, "%s", why);
-        return why ? HTTP_INTERNAL_SERVER_ERROR : OK;
+        return is_of_another_secret(store, pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
     }
     if (store->named && (facts->flags & IDEM_HOST_LOCAL)) {
         IDEM_SLOG(store->server, APLOG_EMERG, 63, "store %s cannot be opened: %s", idem_front_url(store->front),
