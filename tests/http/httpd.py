@@ -75,16 +75,21 @@ class Control:
         for order in self.folder.glob("*-*"):
             order.unlink(missing_ok=True)
 
-    def attached(self):
-        """How many processes have looked for the mark of a slot secret: the last thing that attaching does."""
+    def lines(self):
         log = self.folder / "calls"
-        return sum(line.endswith(MARK) for line in log.read_text().splitlines()) if log.exists() else 0
+        return log.read_text().splitlines() if log.exists() else []
+
+    def looks(self):
+        """[operation, result, process] of each call for the mark of a slot secret."""
+        return [line.split()[:3] for line in self.lines() if line.endswith(MARK)]
+
+    def attached(self):
+        """The processes that have found the mark, the last thing that attaching does; the parent's probe has made it."""
+        return {process for *call, process in self.looks() if call == ["fetch", "ok"]}
 
     def calls(self):
         """[operation, result] of each call for a request's sake, in order."""
-        log = self.folder / "calls"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [line.split()[:2] for line in lines if not line.startswith("sweep") and not line.endswith(MARK)]
+        return [line.split()[:2] for line in self.lines() if not line.startswith("sweep") and not line.endswith(MARK)]
 
 
 class Here:
@@ -107,7 +112,7 @@ class Httpd:
         self.config = config.replace("{stage}", str(stage.root)).replace("{root}", str(self.root))
         self.log = Log(self.root / "error.log")
         self.process = None
-        self.control = Control(self.root / "control") if store.startswith("wrap:{root}/control,") else None
+        self.control = Control(self.root / "control") if store.lstrip('"').startswith("wrap:{root}/control,") else None
         host, port = (env.FOREIGN or f"{place.address}:0").rsplit(":", 1)
         with socket.socket() as probe:  # the kernel's choice stays free for a while after this
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,7 +184,7 @@ class Httpd:
 
     def wait_until_attached(self):
         """With a store that fails on command: what it is told from now on fails requests, and no child that is about to attach."""
-        env.until(lambda: self.control.attached() > CHILDREN, "the parent's probe and each child have attached")
+        env.until(lambda: len(self.control.attached()) >= CHILDREN, "each child has attached")
 
     def serves(self):
         """Has it answered a request? With -X httpd does not log that it is ready."""

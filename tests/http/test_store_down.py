@@ -54,8 +54,8 @@ def test_settlement_that_fails_for_long(server, api, origin, expect_log):
     first = api.post("/pay", key="k1")
     env.until(lambda: server.log.count("IDEM022"), "the store is given up")
     settlements = lambda: [call for call in server.control.calls() if call[0] == "settle"]
-    tried, asked = len(settlements()), server.control.attached()
-    env.until(lambda: server.control.attached() >= asked + 3, "three looks whether it is back")
+    tried, asked = len(settlements()), len(server.control.looks())
+    env.until(lambda: len(server.control.looks()) >= asked + 3, "three looks whether it is back")
     assert len(settlements()) == tried
     assert api.post("/pay", key="k1").problem == (409, "in-progress")
     server.control.behave()
