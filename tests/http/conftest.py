@@ -101,6 +101,16 @@ def hosts(request, far_store):
 
 
 @pytest.fixture
+def tolerate(hosts, expect_log):
+    """Warnings that the two may have logged, as often as they met trouble; no others."""
+    allowed = set()
+    yield lambda *numbers: allowed.update(f"IDEM{number:03d}" for number in numbers)
+    for one in hosts:
+        assert [line for line in one.server.log.faults() if not any(number in line for number in allowed)] == []
+        one.server.log.mark()
+
+
+@pytest.fixture
 def apis(hosts, host):
     """A client of each."""
     return [Api(one.server.address, host, "/far") for one in hosts]

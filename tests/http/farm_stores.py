@@ -16,6 +16,8 @@ import env
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
 import memcached_server  # noqa: E402 (found by the line above)
+from mariadb_server import MariaDB  # noqa: E402
+from postgres_server import Postgres  # noqa: E402
 from redis_server import Redis  # noqa: E402
 
 
@@ -25,6 +27,8 @@ class Row:
     make: typing.Callable  # (folder, address) -> servers, not started
     url: typing.Callable  # servers -> what IdempotencyStore is given
     keeps: bool = True  # what it acknowledged is there again when its servers were killed and started
+    bounds: bool = True  # a call that is inside when its server hangs ends in time; False: when the server goes on
+    revives: bool = True  # a lease that has lapsed, and that nobody took over, can be renewed
     clock_of_day: bool = True  # it measures by a clock that can be set; False: by one that cannot
     grain: float = 0.0  # seconds: how much later than told a lease or an entry may end
 
@@ -44,7 +48,10 @@ def memcache(folder, address):
 
 ROWS = [
     Row("redis", redis, lambda servers: servers[0].url()),
-    Row("memcache", memcache, lambda servers: memcached_server.url(*servers), keeps=False, clock_of_day=False, grain=1.0),
+    Row("memcache", memcache, lambda servers: memcached_server.url(*servers), keeps=False, bounds=False,
+        revives=False, clock_of_day=False, grain=1.0),
+    Row("pgsql", lambda folder, address: [Postgres(address=address)], lambda servers: f'"{servers[0].url()}"'),
+    Row("mariadb", lambda folder, address: [MariaDB(address=address)], lambda servers: servers[0].url()),
 ]
 
 

@@ -16,7 +16,9 @@ IdempotencyStoreTimeout 400ms
 """
 SLACK = 1.0  # seconds: slowness of the machine
 CROWD = 8
-LOST, NOT_RENEWED, FENCED, REFUSED_LATE = 90, 91, 14, 71
+# What a host that is cut off may say: calls failed, the store is not called, leases were not renewed, and one was lost.
+CUT_OFF = (10, 22, 90, 91)
+FENCED, REFUSED_LATE, FORGETFUL = 14, 71, 62
 
 
 def first_other_answer(api, path):
@@ -59,7 +61,7 @@ def begin(apis, origin):
     return begin
 
 
-def test_killed_host_leaves_an_unknown_outcome(far_store, hosts, apis, origin, begin, record_property):
+def test_killed_host_leaves_an_unknown_outcome(far_store, hosts, apis, origin, begin, tolerate, record_property):
     with origin.hold("/pay") as held:
         conn, began = begin("/pay", held)
         hosts[0].kill()
@@ -68,6 +70,7 @@ def test_killed_host_leaves_an_unknown_outcome(far_store, hosts, apis, origin, b
     assert answer.problem == (409, "outcome-unknown")
     check_time(ended - began, far_store.row.grain)
     record_property("seconds_until_unknown", ended - began)
+    tolerate(FORGETFUL)  # some stores have that to say when a server starts
     hosts[0].start_again()
     for api in apis:
         assert api.post("/pay", key="k1").problem == (409, "outcome-unknown")
@@ -96,9 +99,9 @@ def needs_cutting(far_store):
         pytest.skip(far_store.farm.reason)
 
 
-def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, begin, needs_cutting, expect_log):
+def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
     """It runs on, learns when the line is back that it has lost its slot, and answers what its successor answered."""
-    expect_log(NOT_RENEWED, LOST, FENCED)
+    tolerate(*CUT_OFF, FENCED)
     with origin.hold("/retry") as held:
         conn, began = begin("/retry", held)
         held.let_others_pass()
@@ -112,12 +115,13 @@ def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, be
     assert late.replayed and late.recorded == executed.recorded
     rows = hosts[0].server.outcomes(apis[0], 1)
     assert rows[0][2:4] == ["executed", "lost"]
+    assert hosts[0].server.log.count("IDEM014") == 1
     assert origin.executions("/retry") == 2
 
 
-def test_host_cut_off_until_it_is_done(far_store, hosts, apis, origin, begin, needs_cutting, expect_log):
+def test_host_cut_off_until_it_is_done(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
     """Its client gets the real answer; its record comes too late, and the successor's stands."""
-    expect_log(NOT_RENEWED, REFUSED_LATE, 10)
+    tolerate(*CUT_OFF, REFUSED_LATE)
     with origin.hold("/retry") as held:
         conn, _ = begin("/retry", held)
         held.let_others_pass()
@@ -133,9 +137,9 @@ def test_host_cut_off_until_it_is_done(far_store, hosts, apis, origin, begin, ne
     assert origin.executions("/retry") == 2
 
 
-def test_host_cut_off_for_a_while(far_store, hosts, apis, origin, begin, needs_cutting, expect_log):
+def test_host_cut_off_for_a_while(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
     """Where nobody takes over, the owner goes on when the line is back, and its record counts."""
-    expect_log(NOT_RENEWED)
+    tolerate(*CUT_OFF)
     with origin.hold("/pay") as held:
         conn, began = begin("/pay", held)
         hosts[0].cut_off()
@@ -143,7 +147,8 @@ def test_host_cut_off_for_a_while(far_store, hosts, apis, origin, begin, needs_c
         assert answer.problem == (409, "outcome-unknown")
         check_time(ended - began, far_store.row.grain)
         hosts[0].mend()
-        env.until(lambda: apis[1].post("/pay", key="k1").problem == (409, "in-progress"), "the owner renews again")
+        if far_store.row.revives:
+            env.until(lambda: apis[1].post("/pay", key="k1").problem == (409, "in-progress"), "the owner renews again")
     first = conn.last_result()
     assert first.problem == (201, None) and not first.replayed
     assert apis[1].post("/pay", key="k1").recorded == first.recorded
