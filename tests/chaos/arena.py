@@ -19,6 +19,7 @@ import stores
 from httpd import Httpd
 from origin import Stage
 from promises import LEASE, PROMISES
+from setups import sqlite_file
 
 HERE = pathlib.Path(__file__).resolve().parent
 DISK = 64 << 20  # bytes
@@ -96,17 +97,20 @@ class Arena:
         return isinstance(self.hub, network.Namespace)
 
     def make_store(self, name, undo):
-        """A disk and no servers, or servers and no disk."""
+        """A disk and no servers, or servers and no disk. The address may have blanks in it."""
         self.disk = self.servers = None
         if name in stores.STORES:
             self.servers = stores.STORES[name](self.root / "servers", network.STORE if self.apart else network.LOOPBACK)
             undo.callback(self.servers.close)
             self.starter.submit(self.servers.start).result()
-            self.url = self.servers.url
+            self.url, self.options = self.servers.url, self.servers.options
+            return
+        self.disk = Disk(self.root)
+        undo.callback(self.disk.close)
+        if name == "lmdb":
+            self.url, self.options = f"lmdb:{'{root}' if self.disk.missing else self.disk.root}/store", "size=256M"
         else:
-            self.disk = Disk(self.root)
-            undo.callback(self.disk.close)
-            self.url = f"lmdb:{'{root}' if self.disk.missing else self.disk.root}/store size=256M"
+            self.url, self.options = f"dbd:sqlite3:{sqlite_file(self.disk.root / 'sqlite', env.USER)}", ""
 
     def make_hosts(self, undo):
         self.far = far.start(self.root / "ledger")
@@ -126,7 +130,7 @@ class Arena:
                                number=number, backend=place.backend, lease=LEASE, brief=BRIEF, sizes=SIZES[env.MPM],
                                more=self.more)
         wrap = "wrap:{root}/control," if env.TEST_MODULE.exists() else ""
-        return Httpd(self.stage, config, wrap + self.url, place=place)
+        return Httpd(self.stage, config, f'"{wrap}{self.url}" {self.options}', place=place)
 
     def start(self, number):
         with self.places[number].network:

@@ -56,7 +56,7 @@ class Round:
             arena.close()
 
     def plan(self, without=()):
-        return schedule.make(self.seed, self.seconds, PROMISES[self.store].shared, without)
+        return schedule.make(self.seed, self.seconds, PROMISES[self.store].served, without)
 
     def fight(self, arena, plan):
         hosts = range(len(arena.httpds))
@@ -104,6 +104,7 @@ class Round:
             return
         folder = env.REPO / "build" / "chaos" / self.name.replace(" ", "-")
         arena.keep_evidence(folder)
+        (folder / "deeds").write_text("".join(f"{deed.at:.6f} {deed.what} {history.whom(deed)}\n" for deed in case.deeds))
         for rule, found in breaches.items():
             for number, (key, sentence) in enumerate(found[:SHOWN]):
                 self.say(f"FAILED {rule}: {sentence}")

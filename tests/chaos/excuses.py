@@ -77,6 +77,13 @@ def outages(case, host, process, server):
     return merged
 
 
+def stuck(case, host, process, at):
+    """May a call of this process have been inside a server that hung, or that it was cut off from, when the process was
+    told to stop?"""
+    stop = max((deed.at for deed in case.deeds if (deed.what, deed.host) == ("stop", host) and deed.at <= at), default=at)
+    return case.promise.hangs and any(begin <= stop <= end + RECOVERY for begin, end in outages(case, host, process, None))
+
+
 def out_of_reach(case, key, answer, until):
     """Was the process that this request came to out of reach for so long, between sending and then, that it may have lost
     its lease?"""

@@ -15,8 +15,9 @@ class History:
     def __init__(self, policy="refuse", size=10, brief=False, store="lmdb"):
         self.promise, self.mpm, self.policy, self.acknowledged, self.count = PROMISES[store], "prefork", policy, {"0000000a"}, 0
         self.operations = [Operation("k", "/act/lasting", b"", size, brief), Operation("other", "/act/lasting", b"", 10, False)]
+        self.slots = {"k": "0000000a"}
         self.answers, self.executions, self.deeds, self.log, self.waiting = [], [], [Deed(1, "SIGKILL", 99)], [], set()
-        if self.promise.shared:
+        if self.promise.served:
             self.damage("store killed", 4, "store back", 4.2, server=0)
         self.run("n", 10)
         self.answer(10, "real", "n")
@@ -38,6 +39,11 @@ class History:
         if what in ("store killed", "store stopped"):
             self.deeds.append(Deed(begin, "store gone", **whom))
 
+    def rename(self, key, name):
+        for rows in (self.operations, self.answers, self.executions):
+            rows[:] = [row._replace(key=name) if row.key == key else row for row in rows]
+        self.slots = {name: self.slots.pop(key)}
+
     def forget_answers(self):
         self.answers = [answer for answer in self.answers if answer.key == "other"]
 
@@ -47,7 +53,7 @@ class History:
 
     def broken(self):
         case = Case(self.promise, self.mpm, self.policy, self.operations, self.answers, self.executions, self.deeds, self.log)
-        case.slots, case.acknowledged, case.waiting = {"k": "0000000a"}, self.acknowledged, self.waiting
+        case.slots, case.acknowledged, case.waiting = self.slots, self.acknowledged, self.waiting
         case.served = {answer.request: 7 for answer in self.answers}
         return {rule for rule, found in judge(case).items() if found}
 

@@ -11,7 +11,7 @@ import re
 
 from arena import BRIEF, MOST_KEPT
 from clients import LAST_WORDS
-from excuses import STORE_ENDS, lapsed, lost
+from excuses import STORE_ENDS, lapsed, lost, stuck
 
 NO_ANSWER = ("lost", "timeout", "refused")  # the client cannot know what its request did
 PASSING = (*NO_ANSWER, "store-unavailable")  # may come at any time while the monkey is about, and says nothing about the slot
@@ -264,11 +264,11 @@ def nothing_terrible_logged(case):
 def stops_in_time(case):
     """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children with a
     script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or to end it,
-    for longer than httpd waits. And a child that ends gracefully, waits for the store to take a settlement, and is then
-    told to die."""
+    for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end that. And a child
+    that ends gracefully, waits for the store to take a settlement, and is then told to die."""
     for line in case.log:
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
-        if forced and int(forced[1]) not in case.waiting:
+        if forced and int(forced[1]) not in case.waiting and not stuck(case, line.host, int(forced[1]), line.at):
             yield None, f"logged: {line.text}"
         if "IDEM074:" in line.text and not case.while_stopping(line):
             yield None, f"logged: {line.text}"
@@ -294,7 +294,7 @@ def something_happened(case):
     replayed = sum(answer.replayed for answers in case.answers.values() for answer in answers)
     killed = sum(deed.what in ("SIGKILL", "SIGSEGV") for deed in case.deeds)
     counts = {"executions": len(case.executions), "responses": kinds["real"], "replays": replayed, "kills": killed}
-    if case.promise.shared:
+    if case.promise.served:
         counts["damage to the store"] = sum(deed.what in STORE_ENDS for deed in case.deeds)
     for what, count in counts.items():
         if not count:

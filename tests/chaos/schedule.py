@@ -9,27 +9,27 @@ import random
 # How often each comes, relative to the others. The first word of a store failure is its control file (tests/store/mod_idem_test.c).
 # Actions are the monkey's methods.
 WEIGHTS = {"kill": 8, "segv": 3, "pause": 6, "graceful": 3, "restart": 1, "fill": 3, "store": 8}
-SHARED_WEIGHTS = {"kill": 6, "segv": 2, "pause": 4, "graceful": 2, "restart": 1, "store": 4, "fell": 3, "bounce": 1, "hang": 3,
+SERVED_WEIGHTS = {"kill": 6, "segv": 2, "pause": 4, "graceful": 2, "restart": 1, "store": 4, "fell": 3, "bounce": 1, "hang": 3,
                   "cut": 4}
 FAILURES = ("fail-claim down", "fail-claim ambiguous", "fail-claim ambiguous once", "fail-claim full", "fail-claim timeout",
             "fail-settle down", "fail-settle ambiguous", "fail-settle full", "fail-settle timeout", "fail-takeover ambiguous",
             "fail-release down", "fail-fetch down", "fail-all down", "fail-all ambiguous", "fail-attach down",
             "block-claim timed", "block-settle timed", "block-takeover timed", "delay-all 100")
-MEAN_PAUSE, SHARED_MEAN_PAUSE = 0.45, 0.8  # seconds between two actions; a store that is down takes both hosts' time
+MEAN_PAUSE, SERVED_MEAN_PAUSE = 0.45, 0.8  # seconds between two actions; a store that is down takes both hosts' time
 # Seconds that an action may last; a stop is longer than a client waits, and than a lease.
 LONGEST = {"pause": 5.0, "fill": 2.5, "store": 2.0, "fell": 4.0, "hang": 5.0, "cut": 6.0}
 
 
-def make(seed, seconds, shared=False, without=()):
+def make(seed, seconds, served=False, without=()):
     """Every action comes once at first, in an order of the seed's, so that none is missing in a short run."""
     rng = random.Random(f"monkey {seed}")
-    weights = {action: weight for action, weight in (SHARED_WEIGHTS if shared else WEIGHTS).items() if action not in without}
+    weights = {action: weight for action, weight in (SERVED_WEIGHTS if served else WEIGHTS).items() if action not in without}
     first = rng.sample(sorted(weights), len(weights))
     schedule, at = [], 0.3
     while at < seconds:
         action = first.pop() if first else rng.choices(list(weights), list(weights.values()))[0]
         schedule.append((round(at, 3), action, round(rng.random(), 6)))
-        at += rng.expovariate(1 / (SHARED_MEAN_PAUSE if shared else MEAN_PAUSE))
+        at += rng.expovariate(1 / (SERVED_MEAN_PAUSE if served else MEAN_PAUSE))
     return schedule
 
 

@@ -10,16 +10,22 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "store/servers
 
 import memcached_server
 import redis_server
+from mariadb_server import MariaDB
 from memcached_server import Memcached
+from postgres_server import Postgres
 from redis_server import Redis
 
 
 class Place:
-    """servers: each has start, stop, kill, pause, resume. Started by one thread that lives as long as the round, since
-    servers die with the thread that started them."""
+    """servers: each has start, stop, kill, pause, resume; url and options: IdempotencyStore's. Started by one thread that
+    lives as long as the round, since servers die with the thread that started them."""
 
-    def __init__(self):
-        self.servers = []
+    options = ""
+
+    def __init__(self, *servers):
+        self.servers = list(servers)
+        if servers:
+            self.url = servers[0].url()
 
     def start(self):
         for server in self.servers:
@@ -36,24 +42,17 @@ class Place:
             server.__exit__()
 
 
-class OneRedis(Place):
-    def __init__(self, folder, address, *options):
-        super().__init__()
-        self.servers = [Redis(folder / "redis", *options, address=address)]
-        self.url = self.servers[0].url()
-
-
 class RedisGroup(Place):
     """A primary, a replica and a sentinel. Who is killed comes back as a replica of whoever is the primary then."""
 
-    def __init__(self, folder, address, *options):
+    def __init__(self, folder, address, options):
         super().__init__()
         self.folder, self.address, self.options, self.watchers = folder, address, options, []
 
     def start(self):
         self.servers, self.watchers = redis_server.start_group(self.folder, options=KEEPS_ALL, address=self.address,
                                                                 down_after_ms=DOWN_AFTER)
-        self.url = " ".join([self.watchers[0].url(), *self.options])
+        self.url = self.watchers[0].url()
 
     def revive(self, number):
         other, server = self.servers[1 - number], self.servers[number]
@@ -97,11 +96,14 @@ DOWN_AFTER = 1500  # milliseconds: longer than a sentinel needs to meet servers 
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 KEEPS_MOST = ("--appendonly", "yes", "--appendfsync", "everysec")
 
-# name -> what makes it of a folder and an address. Not here: lmdb, which is no server.
+# name -> what makes it of a folder and an address. Not here: lmdb and sqlite, which are no servers.
 STORES = {
-    "redis": lambda *where: OneRedis(*where, *KEEPS_ALL),
-    "redis-everysec": lambda *where: OneRedis(*where, *KEEPS_MOST),
-    "redis-memory": lambda *where: OneRedis(*where),
-    "redis-wait": lambda *where: RedisGroup(*where, "wait=1,300"),
-    "memcache": lambda *where: TwoMemcached(*where, "-M"),
+    "redis": lambda folder, address: Place(Redis(folder / "redis", *KEEPS_ALL, address=address)),
+    "redis-everysec": lambda folder, address: Place(Redis(folder / "redis", *KEEPS_MOST, address=address)),
+    "redis-memory": lambda folder, address: Place(Redis(folder / "redis", address=address)),
+    "redis-wait": lambda folder, address: RedisGroup(folder, address, "wait=1,300"),
+    "memcache": lambda folder, address: TwoMemcached(folder, address, "-M"),
+    "pgsql": lambda _, address: Place(Postgres(address=address)),
+    "pgsql-async": lambda _, address: Place(Postgres("synchronous_commit=off", address=address)),
+    "mariadb": lambda _, address: Place(MariaDB(address=address)),
 }

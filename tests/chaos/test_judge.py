@@ -245,7 +245,7 @@ def test_nothing_happened(history):
 def test_a_schedule_is_its_seeds():
     assert schedule.make(5, 60) == schedule.make(5, 60) != schedule.make(6, 60)
     assert {action for _, action, _ in schedule.make(5, 10)} == set(schedule.WEIGHTS)
-    assert {action for _, action, _ in schedule.make(5, 10, shared=True)} == set(schedule.SHARED_WEIGHTS)
+    assert {action for _, action, _ in schedule.make(5, 10, served=True)} == set(schedule.SERVED_WEIGHTS)
     assert "fill" not in {action for _, action, _ in schedule.make(5, 60, without=["fill"])}
     assert {"-".join(schedule.failure_of(n / 1000)) for n in range(1000)} == {row.replace(" ", "-", 1) for row in schedule.FAILURES}
 

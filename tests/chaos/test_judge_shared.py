@@ -10,6 +10,7 @@ import pytest
 sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(pathlib.Path(__file__).resolve().parent)]
 
 from invented import History, under_way
+from monkey import Deed
 from promises import LEASE, PROMISES
 
 SHARED = [name for name, promise in PROMISES.items() if promise.shared]
@@ -36,7 +37,9 @@ def test_a_store_to_which_nothing_happened():
 LOSSES = [("redis", "killed", 12, False), ("redis", "stopped", 12, False), ("redis-wait", "killed", 10.5, False),
           ("redis-memory", "killed", 12, True), ("redis-memory", "stopped", 12, True), ("redis-memory", "paused", 12, False),
           ("redis-memory", "killed", 9.5, False), ("redis-memory", "killed", 16, False),
-          ("redis-everysec", "killed", 11, True), ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False)]
+          ("redis-everysec", "killed", 11, True), ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False),
+          ("pgsql", "killed", 10.5, False), ("pgsql-async", "killed", 10.5, True), ("pgsql-async", "killed", 11, False),
+          ("pgsql-async", "stopped", 10.5, False), ("mariadb", "killed", 10.5, False)]
 
 
 def executed_again(policy, store, what, when):
@@ -87,6 +90,33 @@ def test_a_slot_is_given_to_another(store, excused):
     history.say("[pid 9:tid 9] IDEM071: store x: a late settlement was refused, the slot 0000000a is another's")
     broken = {"nothing_terrible_logged", "late_settlements_are_due"}
     assert history.broken() == (set() if excused else broken)
+
+
+def two_keys_of(store):
+    """Of which each server has one."""
+    names = [f"key {number}" for number in range(20)]
+    return [next(name for name in names if PROMISES[store].server_of(name) == server) for server in (0, 1)]
+
+
+@pytest.mark.parametrize("server", [0, 1])
+def test_a_server_loses_only_what_it_had(server):
+    ours, other = two_keys_of("memcache")
+    for key, excused in ((ours, server == 0), (other, server == 1)):
+        history = executed_again("refuse", "memcache", "paused", 12)
+        history.rename("k", key)
+        history.damage("store killed", 12.5, "store back", 12.6, server=server)
+        assert (history.broken() == set()) == excused
+
+
+@pytest.mark.parametrize("store, damage, broken", [("memcache", PAUSED, set()), ("memcache", CUT, set()), ("redis", PAUSED, {"stops_in_time"}),
+                                                   ("memcache", FAILING, {"stops_in_time"})])
+def test_a_child_that_does_not_stop(store, damage, broken):
+    what, over, whom = damage
+    history = History(store=store)
+    history.damage(what, 19, over, 21, **(whom if damage != FAILING else {"host": 1}))
+    history.deeds += [Deed(20, "stop"), Deed(30, "stopped")]
+    history.say("AH00046: child process 7 still did not exit", 29)
+    assert history.broken() == broken
 
 
 # ---- whose lease lapsed -------------------------------------------------------------------------------------------------------
