@@ -7,6 +7,7 @@ import pytest
 
 import env
 from crowd import Crowd, summary
+from farm import CHILDREN
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 TIMEOUT = 0.4
@@ -19,8 +20,8 @@ IdempotencyLease 5s
     IdempotencyStoreFailure bypass
 </Location>
 """
-# Calls that failed; that the store is not called; a request that was let through; a child that could not attach; leases not renewed.
-TROUBLE = ("IDEM010", "IDEM022", "IDEM050", "IDEM065", "IDEM091")
+# A call failed; the store is not called; a request was let through; a child could not attach; leases were not renewed, or lost.
+TROUBLE = (10, 22, 50, 65, 90, 91)
 REFUSED, EXECUTED = (503, "store-unavailable"), (201, None)
 ROUNDS, GUARDED = 15, 12  # of requests on each host while the store is away: more than it has workers
 UNGUARDED = 40  # on each host before that
@@ -58,12 +59,8 @@ def fault(request, far_store, hosts):
 
 
 @pytest.fixture(autouse=True)
-def quiet_but_for_the_store(hosts, expect_log):
-    """The logs have warnings of a store in trouble and no others, however often; then the log is as it was."""
-    yield
-    for host in hosts:
-        assert [line for line in host.server.log.faults() if not any(number in line for number in TROUBLE)] == []
-        host.server.log.mark()
+def store_in_trouble(tolerate):
+    tolerate(*TROUBLE)
 
 
 def fresh():
@@ -88,11 +85,15 @@ def guarded(crowd, apis, count):
 
 
 def under_load(apis, rounds):
-    """Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded)."""
+    """
+    Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded). A round is
+    over when it is answered, or should be.
+    """
     crowd, free = Crowd(), []
     for _ in range(rounds):
+        inside, ends = crowd.under_way(), time.monotonic() + 2 * TIMEOUT + SLACK
         guarded(crowd, apis, GUARDED)
-        while crowd.under_way():
+        while crowd.under_way() > inside and time.monotonic() < ends:
             unguarded(crowd, apis, free)
     return crowd, free
 
@@ -109,23 +110,33 @@ def await_use(apis, since):
     return last - since
 
 
+def check_refused(crowd, store, inside):
+    """All in time; or, where a call inside a server that hangs cannot be ended, all but so many, which wait for its return."""
+    assert crowd.under_way() <= (0 if store.row.bounds else inside)
+    assert crowd.problems("/pay") <= {REFUSED} and crowd.problems("/bypass") <= {EXECUTED}
+    assert max(crowd.seconds(), default=0) < 2 * TIMEOUT + SLACK
+
+
 def test_store_away_when_requests_come(far_store, hosts, apis, fault, record_property):
-    before = []
+    before, kept = [], apis[0].post("/pay", key="kept")
     for _ in range(UNGUARDED):
         unguarded(Crowd(), apis, before)
-    kept = apis[0].post("/pay", key="kept")
     fault.begin()
-    crowd, during = under_load(apis, ROUNDS)
-    back = await_use(apis, fault.end())
-    assert crowd.problems("/pay") == {REFUSED} and crowd.problems("/bypass") == {EXECUTED}
-    assert max(crowd.seconds()) < 2 * TIMEOUT + SLACK
+    noticing, during = under_load(apis, 1)
+    check_refused(noticing, far_store, inside=len(hosts) * (GUARDED + 1))
+    crowd, meanwhile = under_load(apis, ROUNDS)
+    check_refused(crowd, far_store, inside=len(hosts) * CHILDREN * len(far_store.servers))  # whom nobody had asked before
+    inside, refused, during = noticing.under_way() + crowd.under_way(), summary(crowd.seconds()), during + meanwhile
     assert statistics.median(crowd.seconds()) < TIMEOUT / 2  # most did not wait for the store at all
     assert statistics.median(during) < 2 * statistics.median(before) + 0.01
+    back = await_use(apis, fault.end())
     assert back < BACK + SLACK
+    for one in (noticing, crowd):
+        one.await_all()
     if far_store.row.keeps or fault.how != "killed":
         assert all(api.post("/pay", key="kept").recorded == kept.recorded for api in apis)
-    figures = f"refused: {summary(crowd.seconds())}; unguarded: before {summary(before)}, meanwhile {summary(during)}; " \
-              f"used again after {back * 1000:.0f} ms"
+    figures = f"refused: {refused}, {inside} inside until its return; unguarded: before {summary(before)}, " \
+              f"meanwhile {summary(during)}; used again after {back * 1000:.0f} ms"
     print(f"\n{far_store.row} {fault.how}: {figures}")
     record_property("figures", figures)
 
@@ -136,13 +147,20 @@ def test_store_away_when_a_request_is_done(far_store, hosts, apis, origin, fault
         held.wait_until_entered(len(runs))
         fault.begin()
     began = time.monotonic()
-    firsts = [run.last_result() for run in runs]
-    answered = time.monotonic() - began
+    if far_store.row.bounds or fault.how == "killed":
+        firsts = [run.last_result() for run in runs]
+        answered = time.monotonic() - began
+        assert answered < 2 * TIMEOUT + SLACK
+        began = fault.end()
+    else:
+        began = fault.end()
+        firsts = [run.last_result() for run in runs]
+        answered = time.monotonic() - began
+        assert answered < BACK + SLACK
     assert [first.problem for first in firsts] == [EXECUTED] * 2
-    assert answered < 2 * TIMEOUT + SLACK
-    began = fault.end()
-    for host in hosts:
-        env.until(lambda: host.server.log.count("IDEM072"), "the record is there")
+    if far_store.row.bounds or fault.how == "killed":
+        for host in hosts:
+            env.until(lambda: host.server.log.count("IDEM072"), "the record is there")
     recorded = time.monotonic() - began
     for number, first in enumerate(firsts):
         assert [api.post("/pay", key=f"/pay{number}").recorded == first.recorded for api in apis] == [True, True]
@@ -158,15 +176,21 @@ def test_one_host_is_cut_off(far_store, hosts, apis, origin, answers_only):
     """It says so to its clients; the other one does not notice."""
     if not far_store.farm.apart:
         pytest.skip(far_store.farm.reason)
-    first = apis[0].post("/pay", key="k1")
+    first, crowd, paths = apis[0].post("/pay", key="k1"), Crowd(), [f"/new{number}" for number in range(8)]
     hosts[0].cut_off(answers_only)
-    for number in range(5):
-        assert apis[0].post("/pay", key=f"new{number}").problem == REFUSED
+    for path in paths:
+        crowd.send(apis[0], path, key=path)
         assert apis[1].post("/pay", key=fresh()).problem == EXECUTED
+    ends = time.monotonic() + 2 * TIMEOUT + SLACK
+    while crowd.under_way() and time.monotonic() < ends:
+        crowd.look(0.1)
+    check_refused(crowd, far_store, inside=len(paths))
     assert apis[1].post("/pay", key="k1").recorded == first.recorded
     hosts[0].mend()
     assert await_use(apis[:1], time.monotonic()) < BACK + SLACK
-    # What was asked for meanwhile, and perhaps claimed, was not executed: it is free.
-    for number in range(5):
-        env.until(lambda: apis[1].post("/pay", key=f"new{number}").status == 201, "the claim is withdrawn")
-    assert len(hosts[1].server.log.faults()) == 0
+    crowd.await_all()
+    # What was perhaps claimed was not executed: it is given back. Only a call that had to wait may have gone on to execute.
+    for path in paths:
+        env.until(lambda: apis[1].post(path, key=path).status == 201, "the claim is withdrawn")
+        assert origin.executions(path) == 1
+    assert hosts[1].server.log.faults() == []
