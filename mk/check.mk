@@ -106,15 +106,18 @@ hosts: all $(TEST_MODULES)
 	@$(PYTEST) tests/http/test_two_hosts*.py -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
-# Kills, restarts, full disks and failing stores, on event and prefork; a failure is repeated by the seed that it prints.
+# Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork; a
+# failure is repeated by the seed that it prints.
 .PHONY: chaos chaos-short
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED    ?=
-chaos-short: CHAOS_SECONDS = 60
+CHAOS_STORE   ?=
+chaos-short: CHAOS_SECONDS = 120
 chaos chaos-short: all $(TEST_MODULES)
 	@$(PYTEST) tests/chaos
-	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/chaos/chaos.py --seconds $(CHAOS_SECONDS) $(CHAOS_SEED:%=--seed %)
-## make chaos         clients that retry, a monkey that breaks things, a judge: an hour (CHAOS_SECONDS=600 CHAOS_SEED=7); chaos-short: a minute
+	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/chaos/chaos.py --seconds $(CHAOS_SECONDS) \
+	    $(CHAOS_SEED:%=--seed %) $(CHAOS_STORE:%=--store %)
+## make chaos         clients that retry, a monkey that breaks things, a judge: an hour (CHAOS_SECONDS=600 CHAOS_SEED=7 CHAOS_STORE=redis); chaos-short: two minutes
 
 # ---- lint -----------------------------------------------------------------------------------------------------------------
 
