@@ -8,6 +8,7 @@ module=$1 apxs=$2 destdir=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
+schema=$($apxs -q DATADIR)/idempotency/schema
 
 if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
     layout=debian
@@ -42,6 +43,12 @@ put_config() { # FILE NAME
     fi
 }
 
+put_schemas() {
+    mkdir -p "$destdir$schema"
+    install -m 644 "$here"/schema/*.sql "$destdir$schema"
+    echo "installed  $destdir$schema (tables for IdempotencyStore dbd:)"
+}
+
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
@@ -49,6 +56,7 @@ grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
 put_module
 put_config "$scratch/idempotency.load" idempotency.load
 put_config "$here/idempotency.conf" idempotency.conf
+put_schemas
 
 echo
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then

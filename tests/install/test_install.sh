@@ -19,8 +19,8 @@ check() { # WHAT COMMAND…
     shift
     "$@" || fail "$what"
 }
-apxs_of() { # LIBEXECDIR SYSCONFDIR: writes an apxs that answers these
-    printf '#!/bin/sh\ncase $2 in LIBEXECDIR) echo %s ;; SYSCONFDIR) echo %s ;; *) exit 1 ;; esac\n' "$1" "$2" >"$scratch/apxs"
+apxs_of() { # LIBEXECDIR SYSCONFDIR DATADIR: writes an apxs that answers these
+    printf '#!/bin/sh\ncase $2 in LIBEXECDIR) echo %s ;; SYSCONFDIR) echo %s ;; DATADIR) echo %s ;; *) exit 1 ;; esac\n' "$@" >"$scratch/apxs"
     chmod +x "$scratch/apxs"
 }
 install_to() { "$root/conf/install.sh" "$module" "$scratch/apxs" "${1:-}" >"$scratch/said"; }
@@ -38,7 +38,7 @@ loads() { # FOLDER: does httpd accept what stands there?
 
 # Debian, for a package: everything below DESTDIR, paths in the files as they will be.
 debian=$scratch/debian
-apxs_of /usr/lib/apache2/modules /etc/apache2
+apxs_of /usr/lib/apache2/modules /etc/apache2 /usr/share/apache2
 mkdir -p "$debian/etc/apache2/mods-available"
 if [ -e /etc/debian_version ]; then
     install_to "$debian"
@@ -47,6 +47,7 @@ if [ -e /etc/debian_version ]; then
     check "modules are not executable" test "$(mode "$debian/usr/lib/apache2/modules/mod_idempotency.so")" = 644
     check ".load names the final path" grep -qx 'LoadModule idempotency_module /usr/lib/apache2/modules/mod_idempotency.so' "$available/idempotency.load"
     check ".conf is ours" cmp -s "$root/conf/idempotency.conf" "$available/idempotency.conf"
+    check "schemas are where other files of httpd's are" cmp -s "$root/conf/schema/postgresql.sql" "$debian/usr/share/apache2/idempotency/schema/postgresql.sql"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi
@@ -54,7 +55,7 @@ fi
 # Debian's layout at a place where httpd can load it: what a2enmod does is two links.
 live=$scratch/live
 mkdir -p "$live/etc/mods-available" "$live/etc/mods-enabled"
-apxs_of "$live/lib" "$live/etc"
+apxs_of "$live/lib" "$live/etc" "$live/share"
 install_to
 check ".load names this place" grep -qx "LoadModule idempotency_module $live/lib/mod_idempotency.so" "$live/etc/mods-available/idempotency.load"
 ln -s ../mods-available/idempotency.load ../mods-available/idempotency.conf "$live/etc/mods-enabled"
@@ -82,9 +83,12 @@ exec 9<&-
 
 # Elsewhere.
 other=$scratch/other
-apxs_of "$other/modules" "$other/conf"
+apxs_of "$other/modules" "$other/conf" "$other/share"
 install_to
 check "SYSCONFDIR/extra is used elsewhere" test -e "$other/conf/extra/idempotency.conf"
+for engine in mysql postgresql sqlite3; do
+    check "and DATADIR for the schema of $engine" cmp -s "$root/conf/schema/$engine.sql" "$other/share/idempotency/schema/$engine.sql"
+done
 check "Include lines are the next step" says "Include $other/conf/extra/idempotency.load"
 check "httpd accepts them" loads "$other/conf/extra"
 
