@@ -12,15 +12,10 @@ import signal
 import subprocess
 import tempfile
 
-from redis_server import PATIENCE, die_with_parent, free_port, until
+from private_server import PATIENCE, die_with_parent, free_port, unprivileged, until
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[3] / "conf" / "schema"
 DATABASE, USER, PASSWORD = "idempotency", "idem", "s3cret-of-tests"
-
-
-def unprivileged():
-    """These servers refuse to run as root; the wish to die with their starter has to outlive the change of user."""
-    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"] if os.geteuid() == 0 else []
 
 
 def own_folder(name):

@@ -3,18 +3,13 @@ Private memcached servers, from the installed memcached: own port, own process, 
 
     with Memcached(folder) as one, Memcached(folder / "b", "-M", "-m", "8", "-I", "2m") as two: url(one, two)
     Memcached(folder, address="10.0.0.2", port=11211, prefix=("ip", "netns", "exec", "store"))
-
-Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
 """
-import os
 import pathlib
 import shutil
-import signal
 import socket
-import subprocess
 import urllib.parse
 
-from redis_server import PATIENCE, die_with_parent, free_port, until
+from private_server import PATIENCE, Server, free_port, unprivileged, until
 
 LISTENING = "0A"  # in /proc/net/tcp
 
@@ -24,7 +19,7 @@ def url(*servers):
     return "memcache:" + ",".join(server.place() for server in servers)
 
 
-class Memcached:
+class Memcached(Server):
     """options are memcached's own: "-M" (refuses when it is full), "-m", "64" (megabytes), "-I", "2m" (largest item)."""
 
     def __init__(self, folder, *options, address="127.0.0.1", port=None, prefix=()):
@@ -37,14 +32,7 @@ class Memcached:
         return [*self.prefix, *unprivileged(), "memcached", "-p", str(self.port), "-U", "0", "-l", self.address,
                 *self.options]
 
-    def start(self):
-        self.output = open(self.folder / "output", "a")
-        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
-        until(lambda: self.process.poll() is not None or self.listens(), "the server listens")
-        assert self.process.poll() is None, (self.folder / "output").read_text()
-        return self
-
-    def listens(self):
+    def answers(self):
         """As seen from where it runs, which may be a network namespace of its own."""
         tables = pathlib.Path(f"/proc/{self.process.pid}/net").glob("tcp*")
         try:
@@ -80,45 +68,9 @@ class Memcached:
         rows = [dict(field.split("=", 1) for field in line.split()) for line in lines] if lines is not True else []
         return {urllib.parse.unquote(row["key"]): int(row["exp"]) for row in rows}
 
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-        until(lambda: ") T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.resume()
-            self.process.terminate()
-            self.process.wait(PATIENCE)
-
-    def restart(self):
-        self.stop()
-        return self.start()
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            self.kill()
-        self.output.close()
-
 
 def ends_list(line):
     return line in ("END", "OK", "RESET") or line.split(" ")[0] in ("BUSY", "ERROR", "CLIENT_ERROR", "SERVER_ERROR")
-
-
-def unprivileged():
-    """memcached refuses to run as root; the wish to die with its starter has to outlive the change of user."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"]
 
 
 def is_installed():

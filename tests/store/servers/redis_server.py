@@ -4,41 +4,14 @@ that is given), own process.
 
     with Redis(folder) as redis: redis.url()
     with Redis(folder / "a") as a, Redis(folder / "b", replica_of=a) as b, Sentinel(folder / "s", a) as s: s.url()
-
-Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
 """
-import ctypes
-import os
 import pathlib
-import signal
-import socket
 import subprocess
-import time
 
-PATIENCE = 15  # seconds until a server has started, ended, or found its primary
-PR_SET_PDEATHSIG = 1
+from private_server import PATIENCE, Server, free_port, until
 
 
-def free_port():
-    with socket.socket() as probe:  # the kernel's choice stays free for a while after this
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(condition, what, seconds=PATIENCE):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.01)  # the pause between two looks; nothing depends on its length
-    return value
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Redis:
+class Redis(Server):
     """options are redis-server's own: "--appendonly", "yes". Without any, nothing is kept on disk."""
 
     def __init__(self, folder, *options, replica_of=None, password=None, address="127.0.0.1"):
@@ -59,13 +32,6 @@ class Redis:
     def following(self):
         """Its primary can be changed before it is started again, as whoever mends a failover does."""
         return ["--replicaof", self.primary.address, str(self.primary.port)] if self.primary else []
-
-    def start(self):
-        self.output = open(self.folder / "output", "a")
-        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
-        until(lambda: self.process.poll() is not None or self.answers(), "the server answers")
-        assert self.process.poll() is None, (self.folder / "output").read_text()
-        return self
 
     def answers(self):
         said = self.cli("PING", check=False)
@@ -97,35 +63,6 @@ class Redis:
         with open("/proc/net/tcp") as table:
             rows = [line.split() for line in table]
         return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
-
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-        until(lambda: " T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.resume()
-            self.process.terminate()
-            self.process.wait(PATIENCE)
-
-    def restart(self):
-        self.stop()
-        return self.start()
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            self.kill()
-        self.output.close()
 
 
 class Sentinel(Redis):

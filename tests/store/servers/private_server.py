@@ -1,0 +1,77 @@
+"""
+What private servers have in common: a process of their own in a folder of their own, which nothing outlives.
+
+A subclass has folder, process (None), command() and answers(). A server gets a signal when the thread that started it ends.
+"""
+import ctypes
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+PATIENCE = 15  # seconds until a server has started, ended, or found its primary
+PR_SET_PDEATHSIG = 1
+
+
+def free_port():
+    with socket.socket() as probe:  # the kernel's choice stays free for a while after this
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, what, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)  # the pause between two looks; nothing depends on its length
+    return value
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def unprivileged():
+    """What servers that refuse to run as root are started with; the wish to die with their starter has to outlive the change of user."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"] if os.geteuid() == 0 else []
+
+
+class Server:
+    def start(self):
+        self.output = open(self.folder / "output", "a")
+        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
+        until(lambda: self.process.poll() is not None or self.answers(), "the server answers")
+        assert self.process.poll() is None, (self.folder / "output").read_text()
+        return self
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+        until(lambda: ") T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.resume()
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        self.output.close()
