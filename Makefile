@@ -64,7 +64,7 @@ endif
 HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)
 STEST_SRC := $(wildcard tests/store/*.c)
-CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c tests/fuzz/*.c)
+CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
 
 CORE_INC  := -Iinclude -Isrc/core
 STORE_INC := $(CORE_INC) -Isrc/store
@@ -122,7 +122,7 @@ $(BUILD)/.toolchain:
 
 # ---- the rest -------------------------------------------------------------------------------------------------------------
 
-include mk/check.mk mk/run.mk
+include mk/check.mk mk/faults.mk mk/run.mk
 
 .PHONY: clean help
 clean:
@@ -130,4 +130,4 @@ clean:
 ## make clean         remove build/ (stop a running demo first: make demo-stop)
 
 help:
-	@sed -n 's/^## //p' Makefile mk/run.mk mk/check.mk
+	@sed -n 's/^## //p' Makefile mk/run.mk mk/check.mk mk/faults.mk
