@@ -49,7 +49,7 @@ def memcache(folder, address):
 ROWS = [
     Row("redis", redis, lambda servers: servers[0].url()),
     Row("memcache", memcache, lambda servers: memcached_server.url(*servers), keeps=False, bounds=False,
-        revives=False, clock_of_day=False, grain=1.0),
+        revives=False, clock_of_day=False, grain=2.0),
     Row("pgsql", lambda folder, address: [Postgres(address=address)], lambda servers: f'"{servers[0].url()}"'),
     Row("mariadb", lambda folder, address: [MariaDB(address=address)], lambda servers: servers[0].url()),
 ]
