@@ -232,11 +232,13 @@ static void ask_stores(rooms *all, const idem_metrics *metrics, apr_pool_t *pool
 static void put_room(page *p, const idem_metrics *metrics, const char *name, const char *help, const int *told,
                      const apr_uint64_t *numbers)
 {
+    const idem_store_counts *store;
+
     family(p, name, "gauge", help);
-    for (int i = 0; i < IDEM_METRICS_STORES; i++)
-        if (told[i])
+    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+        if (told[i - 1])
             apr_brigade_printf(p->bb, NULL, NULL, "%s{store=\"%s\"} %" APR_UINT64_T_FMT "\n", name,
-                               label(metrics->stores[i].url, p->pool), numbers[i]);
+                               label(store->url, p->pool), numbers[i - 1]);
 }
 
 static void put_rooms(page *p, const idem_metrics *metrics)
