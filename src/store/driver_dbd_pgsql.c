@@ -62,9 +62,10 @@
 
 #define FORGET "DELETE FROM {t} o WHERE slot = :slot AND {now} < :last AND NOT " GONE("o")
 
-#define SWEEP                                                                                      \
-    "WITH did AS (DELETE FROM {t} WHERE slot IN (SELECT slot FROM {t} WHERE expires <= " BEGINNING \
-    " AND due <= " BEGINNING " ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING 1) " \
+/* An array, since a list could be asked for once a row, and then has no limit. */
+#define SWEEP                                                                                               \
+    "WITH did AS (DELETE FROM {t} WHERE slot = ANY (ARRAY(SELECT slot FROM {t} WHERE expires <= " BEGINNING \
+    " AND due <= " BEGINNING " ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1) "         \
     "SELECT {now}, count(*) FROM did"
 
 #define EACH                                                                                                             \
