@@ -152,6 +152,8 @@ class Host:
 
     def mend(self):
         hub = self.farm.hub
+        if not self.farm.apart:
+            return
         for ends in (("from", STORE, "to", self.address), ("from", self.address, "to", STORE)):
             with contextlib.suppress(AssertionError):  # there was no such rule
                 hub.ip("rule", "del", *ends, "type", "blackhole")

@@ -99,13 +99,14 @@ def needs_cutting(far_store):
         pytest.skip(far_store.farm.reason)
 
 
-def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
+@pytest.mark.parametrize("cut", ["cut_off", "unplug"])
+def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, begin, needs_cutting, tolerate, cut):
     """It runs on, learns when the line is back that it has lost its slot, and answers what its successor answered."""
     tolerate(*CUT_OFF, FENCED)
     with origin.hold("/retry") as held:
         conn, began = begin("/retry", held)
         held.let_others_pass()
-        hosts[0].cut_off()
+        getattr(hosts[0], cut)()
         answers, ended = crowd_until_executed(apis[1], "/retry")
         hosts[0].mend()
         env.until(lambda: hosts[0].server.log.count("IDEM090"), "the owner learns that it lost its slot")
