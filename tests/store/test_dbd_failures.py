@@ -255,6 +255,7 @@ def test_connections_are_used_again_and_not_inherited(server, drive):
     driven.ask("detach")
     assert not sockets(driven)
     until(lambda: server.connections() == 0, "the server has seen it")
+    assert driven.attached().status("claim", 1, 2) == "EEXIST"
 
 
 def test_row_that_is_none_of_ours(store, drive):

@@ -4,10 +4,11 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
-from database import PASSWORD
+from database import PASSWORD, SCHEMAS
 from driven import Driven
 from mariadb_server import MariaDB
 from postgres_server import Postgres
@@ -133,7 +134,7 @@ def test_table_that_is_missing(kind, drive):
         assert f"load conf/schema/{schema}" in refused(drive, server.url(), "table=other")
         server.sql("DROP TABLE idempotency")
         assert f"the database has no table idempotency that can be seen: load conf/schema/{schema}" in refused(drive, server.url())
-        server.load((pathlib.Path(__file__).parents[2] / "conf" / "schema" / schema).read_text())
+        server.load((SCHEMAS / schema).read_text())
         server.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO idem" + ("" if kind is Postgres else "@'%'"))
         driven = drive(server.url()).attached()
         assert driven.status("claim", 1, 1) == "SUCCESS"
@@ -220,23 +221,60 @@ def test_driver_that_is_not_installed(engine, tmp_path, drive):
     driven.end()
 
 
-def test_full_disk(tmp_path, drive):
-    """What has a lease may still be given back; what was there is there."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk], capture_output=True).returncode:
+# ---- no room
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with room for 16 megabytes."""
+    disk = pathlib.Path(tempfile.mkdtemp(prefix="idem-disk-", dir="/tmp"))
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=777", "none", disk], capture_output=True).returncode:
+        disk.rmdir()
         pytest.skip("a small disk cannot be mounted here")
-    try:
-        driven = drive(Sqlite(disk).url()).attached()
-        assert driven.status("claim", 99, 1) == "SUCCESS"
-        kept = 0
-        while (answer := driven.ask("settle-large", kept, 1, 2)).status == "SUCCESS":
-            kept += 1
-        assert answer.status == "EFULL" and "full" in answer.why and kept < 4
-        assert "state=1 token=1" in driven.ask("fetch", 99).details
-        assert driven.status("fetch", kept) == "NOTFOUND"
-        assert kept == 0 or "length=1000000" in driven.ask("fetch", 0).details
-        driven.end()
-    finally:
-        until(lambda: subprocess.run(["umount", disk]).returncode == 0, "nobody uses the disk")
-        shutil.rmtree(disk)
+    yield disk
+    until(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0, "nobody uses the disk")
+    disk.rmdir()
+
+
+def fill(driven):
+    """Settles large records until there is no room; the number of the one that found none."""
+    number = 0
+    driven.ask("within", 20000)
+    while (answer := driven.ask("settle-large", number, 1, 2)).status == "SUCCESS":
+        number += 1
+        assert number < 20
+    assert answer.status == "EFULL" and ("full" in answer.why or "No space left" in answer.why), answer
+    return number
+
+
+def check_full(driven):
+    """What stands, stands; what found no room left no trace; there is room again when something goes."""
+    assert driven.status("claim", 99, 1) == "SUCCESS"
+    failed = fill(driven)
+    assert failed > 0 and "length=1000000" in driven.ask("fetch", failed - 1).details
+    assert driven.status("fetch", failed) == "NOTFOUND"
+    assert "state=1 token=1" in driven.ask("fetch", 99).details
+    assert driven.status("settle-large", 99, 1, 2) == "EFULL"
+    assert "state=1 token=1" in driven.ask("fetch", 99).details
+
+
+def test_full_sqlite(small_disk, drive):
+    driven = drive(Sqlite(small_disk).url()).attached()
+    check_full(driven)
+    driven.end()
+
+
+def test_full_postgres(small_disk, postgres, drive):
+    shutil.chown(small_disk, "nobody")
+    postgres.sql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
+    postgres.sql("ALTER TABLE idempotency SET TABLESPACE small")
+    check_full(drive(postgres.url()).attached())
+    postgres.kill()
+
+
+def test_full_mariadb(drive):
+    """Its own bound: on a disk without room it ends itself."""
+    with MariaDB("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:24M") as server:
+        server.sql("DROP TABLE idempotency")
+        server.load((SCHEMAS / "mysql.sql").read_text())
+        check_full(drive(server.url()).attached())
