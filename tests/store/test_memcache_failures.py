@@ -8,7 +8,7 @@ import pytest
 
 from fake_memcached import FakeMemcached
 from memcached_server import Memcached, url
-from redis_server import until
+from private_server import until
 
 LEASE, RECORD, TOMBSTONE, UNKNOWN = 1, 2, 3, 4
 SLACK = 700  # milliseconds beyond a deadline: slowness of the machine

@@ -5,7 +5,7 @@ import pytest
 
 from fake_memcached import FakeMemcached, stats
 from memcached_server import Memcached, url
-from redis_server import free_port
+from private_server import free_port
 
 FORGETS = "memcached keeps everything in memory: after a restart of a server its operations can run again"
 

@@ -62,11 +62,14 @@ class Memcached(Server):
         return dict(line.split(" ", 2)[1:] for line in self.say("stats", *words))
 
     def items(self):
-        """Each key that has not expired, and when it will: seconds since 1970."""
-        lines = until(lambda: [line for line in self.say("lru_crawler", "metadump", "all") if not line.startswith("BUSY")] or
-                      self.stats()["curr_items"] == "0", "the server lists its keys")
-        rows = [dict(field.split("=", 1) for field in line.split()) for line in lines] if lines is not True else []
-        return {urllib.parse.unquote(row["key"]): int(row["exp"]) for row in rows}
+        """Each key, and when it will expire: seconds since 1970. For a server in which nothing has expired yet."""
+        def listed():
+            """A walk of memcached's misses what is moved meanwhile, and none is begun while one is under way."""
+            count = int(self.stats()["curr_items"])
+            lines = self.say("lru_crawler", "metadump", "all") if count else []
+            rows = [dict(field.split("=", 1) for field in line.split()) for line in lines if line.startswith("key=")]
+            return (rows,) if len(rows) == count else None
+        return {urllib.parse.unquote(row["key"]): int(row["exp"]) for row in until(listed, "all keys are listed")[0]}
 
 
 def ends_list(line):
