@@ -6,7 +6,6 @@ the paths of api begin with), STORES (where its behaviour depends on durability)
 """
 import itertools
 import signal
-import tempfile
 
 import pytest
 
@@ -17,6 +16,7 @@ from farm import Farm
 from farm_stores import ROWS, Store
 from httpd import Httpd
 from origin import Origin, Stage
+from private_server import run_folder  # where farm_stores looks for servers
 from peer import Peer
 
 HOST_NUMBERS = itertools.count(1)
@@ -37,7 +37,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def stage():
-    stage = Stage(tempfile.mkdtemp(prefix="idem-http-", dir="/tmp"))
+    stage = Stage(run_folder("http"))
     passwords(stage.root, "alice", "bob")
     yield stage
     stage.close()

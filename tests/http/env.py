@@ -5,9 +5,11 @@ IDEM_MPM chooses event (default), worker or prefork; IDEM_MODULE another build o
 aims the tests at a server that somebody else starts (README.md). IDEM_PRELOAD names libraries that httpd is started
 with: the run-time libraries of sanitizers, which a program that was built without them must have first.
 """
+import ctypes
 import os
 import pathlib
 import pwd
+import signal
 import subprocess
 import time
 
@@ -20,6 +22,7 @@ PRELOAD = {"LD_PRELOAD": os.environ["IDEM_PRELOAD"]} if "IDEM_PRELOAD" in os.env
 ROOT = os.geteuid() == 0
 USER = "www-data" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
 KINDS = ["cgi", "fpm", "proxy"] + (["php"] if MPM == "prefork" else [])
+PR_SET_PDEATHSIG = 1
 CLIENT_TIMEOUT = 30  # seconds: longer than anything here takes, shorter than a person's patience
 
 
@@ -34,6 +37,11 @@ def program(*names):
             if os.access(f"{folder}/{name}", os.X_OK):
                 return f"{folder}/{name}"
     raise FileNotFoundError(f"none of {', '.join(names)} is installed: run make deps")
+
+
+def end_with_parent():
+    """Called in a new process: it is told to end when the thread that started it does, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def until(condition, what, seconds=10):

@@ -147,7 +147,8 @@ class Stage:
         user = f"user = {env.USER}\ngroup = {env.USER}\n" if env.ROOT else ""
         conf.write_text(f"[global]\nerror_log = {self.root}/{name}.log\ndaemonize = no\n[www]\n{user}listen = {sock}\n"
                         f"listen.mode = 0666\npm = static\npm.max_children = 8\n{options}")
-        fpm = subprocess.Popen([env.program("php-fpm8.2", "php-fpm8.4", "php-fpm"), "-F", *flags, "-y", conf])
+        fpm = subprocess.Popen([env.program("php-fpm8.2", "php-fpm8.4", "php-fpm"), "-F", *flags, "-y", conf],
+                               preexec_fn=env.end_with_parent)
         probe = socket.socket(socket.AF_UNIX)
         env.until(lambda: probe.connect_ex(str(sock)) == 0, "PHP-FPM listens")
         probe.close()

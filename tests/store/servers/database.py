@@ -10,9 +10,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 
-from private_server import PATIENCE, die_with_parent, free_port, unprivileged, until
+from private_server import PATIENCE, die_with_parent, free_port, run_folder, unprivileged, until
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[3] / "conf" / "schema"
 DATABASE, USER, PASSWORD = "idempotency", "idem", "s3cret-of-tests"
@@ -20,8 +19,7 @@ DATABASE, USER, PASSWORD = "idempotency", "idem", "s3cret-of-tests"
 
 def own_folder(name):
     """A folder that the server's user can reach and write to; others can reach its socket. The caller removes it."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"idem-{name}-", dir="/tmp"))  # short: a socket's path has 107 bytes
-    folder.chmod(0o755)
+    folder = run_folder(name)
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)

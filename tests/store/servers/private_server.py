@@ -6,9 +6,11 @@ A subclass has folder, process (None), command() and answers(). A server gets a 
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 PATIENCE = 15  # seconds until a server has started, ended, or found its primary
@@ -19,6 +21,17 @@ def free_port():
     with socket.socket() as probe:  # the kernel's choice stays free for a while after this
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def run_folder(name):
+    """A folder of this process's, below /tmp, which others may enter; those of processes that were killed are removed."""
+    for left in pathlib.Path("/tmp").glob(f"idem-{name}-*-*"):
+        owner = left.name.split("-")[-2]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"idem-{name}-{os.getpid()}-", dir="/tmp"))  # short: a socket's path has 107 bytes
+    folder.chmod(0o755)
+    return folder
 
 
 def until(condition, what, seconds=PATIENCE):
