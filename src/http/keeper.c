@@ -372,6 +372,7 @@ static void last_tries(void)
     while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
         kept_job *job = APR_RING_FIRST(&keeper.ring);
 
+        idem_front_let_probe(job->front, 0); /* nobody else looks any more whether it is back */
         while (!run_job(job)) {
             if (atomic_load(&stopping) || idem_monotonic() >= give_up) {
                 idem_metrics_job(IDEM_JOB_DROPPED);

@@ -1,4 +1,5 @@
 """A store that hangs: it costs the requests that find out, and after that nobody any time; and it is used again by itself."""
+import os
 import statistics
 import sys
 import time
@@ -116,6 +117,28 @@ def test_each_outage_is_said_and_its_end(server, host, redis, expect_log):
         redis.resume()
         used_again(api, f"back{outage}")
         assert server.log.count("IDEM022") == server.log.count("IDEM023") == outage
+
+
+@needs_threads
+def test_child_that_ends_writes_what_it_has_kept(server, host, redis, origin, expect_log):
+    """It has given the store up, and its threads have ended: nobody but itself can find out that the store is back."""
+    expect_log(10, 22, 64, 65)
+    api = api_of(server, host)
+    with origin.hold("/pay") as held:
+        running = api.post_async("/pay", key="k1")
+        held.wait_until_entered()
+        child = server.child_of(running)
+        redis.pause()
+    first = running.result()
+    give_up(server, api)
+    server.graceful()
+    env.until(lambda: len(os.listdir(f"/proc/{child}/task")) == 1, "its threads have ended")
+    env.until(lambda: server.log.count("IDEM065"), "its successor has tried")
+    redis.resume()
+    env.until(lambda: child not in server.children(), "it has ended")
+    assert server.log.count("IDEM074") == 0
+    replay = env.until(lambda: (lambda answer: answer.replayed and answer)(api.post("/pay", key="k1")), "the record")
+    assert replay.recorded == first.recorded
 
 
 def test_settlements_are_kept_and_written_when_it_is_back(new_httpd, redis, host, origin):
