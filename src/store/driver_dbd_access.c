@@ -13,6 +13,8 @@
 #include <dlfcn.h>
 #include <time.h>
 
+#define KEPT_FREE ((apr_size_t)256 << 10) /* bytes that a pool keeps for later; values may be far larger */
+
 apr_int64_t idem_dbd_monotonic(void)
 {
     struct timespec t;
@@ -117,6 +119,15 @@ static apr_status_t load(idem_dbd_access *access, idem_call *call)
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
+apr_pool_t *idem_dbd_own_pool(void)
+{
+    apr_pool_t *pool = NULL;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) == APR_SUCCESS)
+        apr_allocator_max_free_set(apr_pool_allocator_get(pool), KEPT_FREE);
+    return pool;
+}
+
 static void copy_config(idem_dbd_access *access, const idem_dbd *store)
 {
     idem_dbd_config *config = &access->config;
@@ -126,16 +137,17 @@ static void copy_config(idem_dbd_access *access, const idem_dbd *store)
     config->password = apr_pstrdup(access->pool, store->config.password);
     config->table = apr_pstrdup(access->pool, store->config.table);
     config->path = apr_pstrdup(access->pool, store->config.path);
+    config->connections = store->config.connections;
 }
 
 apr_status_t idem_dbd_access_make(const idem_dbd *store, idem_call *call, idem_dbd_access **out)
 {
-    apr_pool_t *pool;
+    apr_pool_t *pool = idem_dbd_own_pool();
     idem_dbd_access *access;
-    apr_status_t rv = apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
+    apr_status_t rv;
 
-    if (rv != APR_SUCCESS)
-        return rv;
+    if (!pool)
+        return APR_ENOMEM;
     access = apr_pcalloc(pool, sizeof(*access));
     access->pool = pool;
     access->timeout = idem_dbd_timeout(store);

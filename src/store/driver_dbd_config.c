@@ -4,7 +4,7 @@
  *   dbd:pgsql:KEYWORD=VALUE …        as libpq has them
  *   dbd:mysql:NAME=VALUE,…           host port sock user pass dbname group
  *   dbd:sqlite3:PATH                 relative to the server's state folder
- *   options: table=NAME   password=file:PATH
+ *   options: table=NAME   password=file:PATH   connections=NUMBER
  *
  * Called by the front when a configuration is read; nothing but the password's file is opened. What always holds: no
  * sentence for the administrator contains a value of a parameter; parameters that the client library would not
@@ -15,8 +15,10 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <stdlib.h>
 
 #define NAME_MOST 128
+#define CONNECTIONS_MOST 10000
 #define USUAL_TABLE "idempotency"
 
 /* A configuration being read. */
@@ -194,13 +196,29 @@ static int is_table(const char *name)
     return !at_start && dots <= 1 && strlen(name) <= NAME_MOST;
 }
 
+static apr_status_t read_connections(reading *r, const char *value)
+{
+    char *end;
+    long number = strtol(value, &end, 10);
+
+    if (!apr_isdigit(*value) || *end || number < 1 || number > CONNECTIONS_MOST)
+        return wrong(r, "option connections=NUMBER takes 1 to %d, not \"%s\"", CONNECTIONS_MOST, value);
+    r->store->config.connections = (int)number;
+    return APR_SUCCESS;
+}
+
 static apr_status_t read_option(reading *r, const char *option)
 {
     if (strncmp(option, "password=", 9) == 0)
         return add_password(r, option + 9);
+    if (strncmp(option, "connections=", 12) == 0)
+        return read_connections(r, option + 12);
     if (strncmp(option, "table=", 6) != 0)
-        return wrong(r, "a store in a database has the options table=NAME and password=file:PATH, and no \"%s\"",
-                     option);
+        return wrong(
+            r,
+            "a store in a database has the options table=NAME, password=file:PATH and connections=NUMBER, and no "
+            "\"%s\"",
+            option);
     if (!is_table(option + 6))
         return wrong(r,
                      "option table=NAME takes letters, digits and \"_\", with SCHEMA. before it or not, and no \"%s\"",

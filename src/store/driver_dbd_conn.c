@@ -301,9 +301,9 @@ void idem_dbd_close(idem_dbd_conn *conn)
 static idem_dbd_conn *conn_make(idem_dbd_access *access)
 {
     idem_dbd_conn *conn;
-    apr_pool_t *pool;
+    apr_pool_t *pool = idem_dbd_own_pool();
 
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+    if (!pool)
         return NULL;
     conn = apr_pcalloc(pool, sizeof(*conn));
     conn->access = access;

@@ -14,7 +14,6 @@
 
 #include <apr_strings.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -176,15 +175,26 @@ static void *run(void *data)
 
 /* ---- making one ------------------------------------------------------------------------------------------------------ */
 
-static void init_lock(idem_dbd_desk *desk)
+void idem_dbd_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
 
-    pthread_mutex_init(&desk->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&desk->changed, &attr);
+    pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until)
+{
+    struct timespec moment = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
+    return pthread_cond_timedwait(cond, lock, &moment) == ETIMEDOUT ? APR_TIMEUP : APR_SUCCESS;
+}
+
+static void init_lock(idem_dbd_desk *desk)
+{
+    pthread_mutex_init(&desk->lock, NULL);
+    idem_dbd_cond_init(&desk->changed);
 }
 
 /*
@@ -242,7 +252,7 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
     if (atomic_load(&access->hanging) >= HANGING_MOST)
         return APR_EBUSY;
     desk = calloc(1, sizeof(*desk));
-    if (!desk || apr_pool_create_unmanaged_ex(&desk->pool, NULL, NULL) != APR_SUCCESS) {
+    if (!desk || (desk->pool = idem_dbd_own_pool()) == NULL) {
         free(desk);
         return APR_ENOMEM;
     }
@@ -262,9 +272,7 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
 /* The lock is held. Waits for another phase than this until the moment, monotonic milliseconds. */
 static void await_change(idem_dbd_desk *desk, int phase, apr_int64_t until)
 {
-    struct timespec moment = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
-
-    while (desk->phase == phase && pthread_cond_timedwait(&desk->changed, &desk->lock, &moment) != ETIMEDOUT)
+    while (desk->phase == phase && idem_dbd_cond_wait(&desk->changed, &desk->lock, until) == APR_SUCCESS)
         ;
 }
 

@@ -19,6 +19,7 @@
 #include "drivers.h"
 
 #include <apr_dbd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Above this the front keeps a tombstone. PostgreSQL sends values as digits, and all three hold them whole in memory. */
@@ -95,6 +96,7 @@ typedef struct idem_dbd_config {
     const char *password; /* or NULL; what no sentence may contain */
     const char *table;
     const char *path; /* of a database that is a file; else NULL */
+    int connections;  /* of a process, at most; 0: as many as threads need */
 } idem_dbd_config;
 
 /* What every thread of a process shares. Lives until the last of them has ended, which may be after detach(). */
@@ -179,6 +181,9 @@ idem_dbd_task idem_dbd_do_status;
 apr_status_t idem_dbd_access_make(const idem_dbd *store, idem_call *call, idem_dbd_access **access);
 void idem_dbd_access_done(idem_dbd_access *access); /* one user less */
 
+/* A pool that is nobody's child, for one thread at a time; what is freed in it goes back to the system. NULL: no memory. */
+apr_pool_t *idem_dbd_own_pool(void);
+
 /* A function of the client library, or NULL. */
 void *idem_dbd_function(const idem_dbd_access *access, const char *name);
 
@@ -232,6 +237,10 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **desk);
 /* Has the order carried out; by the deadline the desk is gone (*left) or has answered. The caller's memory is copied. */
 apr_status_t idem_dbd_desk_ask(idem_dbd_desk *desk, idem_call *call, idem_dbd_order *order, int *left);
 void idem_dbd_desk_close(idem_dbd_desk *desk, int wait);
+
+/* Waits until a moment of the monotonic clock, milliseconds: APR_TIMEUP. */
+void idem_dbd_cond_init(pthread_cond_t *cond);
+apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until);
 
 apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **pool);
 void idem_dbd_pool_stop(idem_dbd_pool *pool);

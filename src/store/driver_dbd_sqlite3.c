@@ -80,11 +80,12 @@ static void set_waiting(idem_dbd_conn *conn)
 
 int idem_dbd_is_file(const char *path)
 {
-    apr_pool_t *pool;
+    apr_pool_t *pool = idem_dbd_own_pool();
     apr_finfo_t info;
     int is_file;
 
-    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
+    if (!pool)
+        return 0;
     is_file = apr_stat(&info, path, APR_FINFO_TYPE, pool) == APR_SUCCESS && info.filetype == APR_REG;
     apr_pool_destroy(pool);
     return is_file;

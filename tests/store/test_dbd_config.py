@@ -28,6 +28,10 @@ WRONG = {
 WRONG_OPTIONS = {
     "table": 'no "table"',
     "timeout=5": 'no "timeout=5"',
+    "connections=": "takes 1 to 10000",
+    "connections=0": "takes 1 to 10000",
+    "connections=10001": "takes 1 to 10000",
+    "connections=5x": "takes 1 to 10000",
     "table=": "takes letters, digits",
     "table=1a": "takes letters, digits",
     "table=a b": "takes letters, digits",

@@ -33,6 +33,14 @@ def test_file(tmp_path, conformance):
     assert sqlite.rows() > 0
 
 
+def test_fewer_connections_than_threads(conformance):
+    """Two processes with eight threads each, and a server that has seven connections for them."""
+    with Postgres("max_connections=10") as server:
+        conformance("-s", "many threads", server.url(), "connections=2")
+    with Postgres("max_connections=10") as server, pytest.raises(AssertionError, match="too many clients|remaining connection slots"):
+        conformance("-s", "many threads", server.url())
+
+
 @pytest.mark.parametrize("kind", [Postgres, MariaDB])
 def test_password_in_a_file_and_another_table(kind, tmp_path, conformance):
     secret = tmp_path / "password"
