@@ -248,6 +248,6 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s)
         renewer->server = s;
         APR_RING_INIT(&renewer->ring, idem_held, link);
         pthread_mutex_init(&renewer->lock, NULL);
-        idem_condition_init(&renewer->changed);
+        idem_cond_init(&renewer->changed);
     }
 }

@@ -79,25 +79,3 @@ int idem_thread_start(void *(*run)(void *), void *data)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
-
-void idem_condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-void idem_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, apr_interval_time_t most)
-{
-    struct timespec until;
-    apr_time_t usec;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    usec = until.tv_nsec / 1000 + (most > 0 ? most : 0);
-    until.tv_sec += (time_t)apr_time_sec(usec);
-    until.tv_nsec = (long)apr_time_usec(usec) * 1000;
-    pthread_cond_timedwait(condition, lock, &until);
-}

@@ -17,16 +17,10 @@
  */
 int idem_thread_start(void *(*run)(void *), void *data);
 
-/* A condition to be waited for by CLOCK_MONOTONIC: whoever sets the wall clock neither prolongs a wait nor ends it. */
-void idem_condition_init(pthread_cond_t *condition);
-
-/* The lock is held. Returns when the condition is signalled or so much time has passed, or for no reason. */
-void idem_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, apr_interval_time_t most);
-
 /* The MPM runs several threads in a child anyway. Where it does not, a child stays alone until there is a need. */
 int idem_threads_usual(void);
 
-/* A condition by the clock that nobody sets. */
+/* A condition by the clock that nobody sets: a wait is neither prolonged nor ended by who sets the other. */
 void idem_cond_init(pthread_cond_t *cond);
 
 /* As pthread_cond_timedwait(), until that moment of idem_monotonic(). */

@@ -67,7 +67,7 @@ void idem_waiters_attach(void)
 {
     for (int i = 0; i < BELLS; i++) {
         pthread_mutex_init(&bells[i].lock, NULL);
-        idem_condition_init(&bells[i].rung);
+        idem_cond_init(&bells[i].rung);
     }
 }
 
@@ -140,7 +140,7 @@ static void sleep_at(wake_bell *bell, apr_uint32_t rings, apr_interval_time_t pa
 {
     pthread_mutex_lock(&bell->lock);
     if (bell->rings == rings)
-        idem_condition_wait(&bell->rung, &bell->lock, pause);
+        idem_cond_wait(&bell->rung, &bell->lock, idem_monotonic() + pause);
     pthread_mutex_unlock(&bell->lock);
 }
 
