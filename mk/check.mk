@@ -7,12 +7,12 @@ check: all unit conformance durability model warnings lint install-check fuzz-re
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
 # Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
-TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short
+TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short faults-short
 test: deps
 	+@failed=; for part in $(TESTS); do \
 	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
-## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests and chaos-short: everything that continuous integration runs
+## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests, chaos-short and faults-short: everything that continuous integration runs
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 

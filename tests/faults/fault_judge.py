@@ -121,7 +121,7 @@ def refuses_for_a_reason(case):
     ran = case.runs_of_first > 0
     if name in ("outcome-unknown", "response-not-kept") and not ran and not case.died:
         return f"{name}, and nothing was executed"
-    if name == "outcome-unknown" and case.policy == "retry" and not case.died:
+    if name == "outcome-unknown" and case.policy == "retry" and not case.died and not case.forgotten:
         return "outcome-unknown, although a retry may take over"
 
 
