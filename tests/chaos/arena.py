@@ -19,7 +19,7 @@ import stores
 from httpd import Httpd
 from origin import Stage
 from promises import LEASE, PROMISES
-from setups import sqlite_file
+from sqlite_file import Sqlite
 
 HERE = pathlib.Path(__file__).resolve().parent
 DISK = 64 << 20  # bytes
@@ -110,7 +110,10 @@ class Arena:
         if name == "lmdb":
             self.url, self.options = f"lmdb:{'{root}' if self.disk.missing else self.disk.root}/store", "size=256M"
         else:
-            self.url, self.options = f"dbd:sqlite3:{sqlite_file(self.disk.root / 'sqlite', env.USER)}", ""
+            database = Sqlite(self.disk.root / "sqlite")
+            for path in (database.path, database.path.parent):
+                shutil.chown(path, env.USER, env.USER)
+            self.url, self.options = database.url(), ""
 
     def make_hosts(self, undo):
         self.far = far.start(self.root / "ledger")

@@ -26,13 +26,19 @@ def gone(case, deed):
                 FOR_EVER)
 
 
+def age(case, deed, written):
+    """Of what was written then, when this was done to its server: as long as the server itself has run since."""
+    stopped = ((other.at, ends(case, other)) for other in case.deeds if (other.what, other.server) == ("store paused", deed.server))
+    return deed.at - written - sum(max(0, min(end, deed.at) - max(begin, written)) for begin, end in stopped)
+
+
 def lost(case, key, since, until, written):
     """May the store have lost, within this time, what it had acknowledged for the key? written: when it acknowledged it, at
     the latest."""
     for deed in case.deeds:
         window = case.promise.loses.get(deed.what.removeprefix("store "))
         if window and concerns(deed, server_of(case, key)) and deed.at <= until and since <= gone(case, deed):
-            if written >= deed.at - window:
+            if age(case, deed, written) <= window:
                 return True
     return False
 

@@ -38,7 +38,7 @@ LOSSES = [("redis", "killed", 12, False), ("redis", "stopped", 12, False), ("red
           ("redis-memory", "killed", 12, True), ("redis-memory", "stopped", 12, True), ("redis-memory", "paused", 12, False),
           ("redis-memory", "killed", 9.5, False), ("redis-memory", "killed", 16, False),
           ("redis-everysec", "killed", 11, True), ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False),
-          ("pgsql", "killed", 10.5, False), ("pgsql-async", "killed", 10.5, True), ("pgsql-async", "killed", 11, False),
+          ("pgsql", "killed", 10.5, False), ("pgsql-async", "killed", 10.8, True), ("pgsql-async", "killed", 11.3, False),
           ("pgsql-async", "stopped", 10.5, False), ("mariadb", "killed", 10.5, False)]
 
 
@@ -90,6 +90,13 @@ def test_a_slot_is_given_to_another(store, excused):
     history.say("[pid 9:tid 9] IDEM071: store x: a late settlement was refused, the slot 0000000a is another's")
     broken = {"nothing_terrible_logged", "late_settlements_are_due"}
     assert history.broken() == (set() if excused else broken)
+
+
+@pytest.mark.parametrize("stopped, excused", [(11, False), (10.5, True)])
+def test_a_server_that_is_stopped_writes_nothing(stopped, excused):
+    history = executed_again("refuse", "redis-everysec", "killed", 13)
+    history.damage("store paused", stopped, "store back", 11.8, server=0)
+    assert (history.broken() == set()) == excused
 
 
 def two_keys_of(store):
