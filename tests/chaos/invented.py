@@ -52,7 +52,8 @@ class History:
         self.log.append(LogLine(at, slot, text))
 
     def broken(self):
-        case = Case(self.promise, self.mpm, self.policy, self.operations, self.answers, self.executions, self.deeds, self.log)
+        case = Case(self.promise, self.mpm, self.policy, self.operations, self.answers, self.executions,
+                    sorted(self.deeds, key=lambda deed: deed.at), self.log)
         case.slots, case.acknowledged, case.waiting = self.slots, self.acknowledged, self.waiting
         case.served = {answer.request: 7 for answer in self.answers}
         return {rule for rule, found in judge(case).items() if found}
