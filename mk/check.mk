@@ -79,6 +79,7 @@ $(BUILD)/shifted_clock.so: $(BUILD)/tests/http/shifted_clock.o
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^
 TEST_MODULES += $(BUILD)/shifted_clock.so
+CFILES       += tests/http/shifted_clock.c
 
 # ---- the protocol ---------------------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ chaos chaos-short: all $(TEST_MODULES)
 
 .PHONY: lint warnings format lint-options lint-exports lint-format lint-diagram diagram lognos
 LINTS := layers sizes words lognos scripts
-lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-exports
+lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-guarantees lint-exports
 ## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
 
 $(LINTS:%=lint-%): lint-%:

@@ -13,7 +13,7 @@ from client import Api
 from test_redis_failover import Load, executions
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
-from redis_server import until  # noqa: E402 (found by the line above)
+from private_server import until  # noqa: E402 (found by the line above)
 from setups import Setup  # noqa: E402
 
 pytestmark = pytest.mark.mpm_independent

@@ -178,7 +178,7 @@ def test_power_fails_and_the_last_snapshot_is_there(power, powered, origin):
 # ---- the node
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if "sentinel" not in row and "standby" not in row], indirect=True)
+@pytest.mark.parametrize("row", [row for row in ROWS if not re.search("sentinel|standby|replica", row)], indirect=True)
 def test_its_node_is_lost(row, setup, server, api, origin):
     """With its disk: there is no other copy, and another one begins empty."""
     record(api)
@@ -219,7 +219,7 @@ def fill_and_ask_again(server, api, origin, size):
     assert more < taken
     answers = [api.post(f"/fill{number}?size={size}", key=f"fill{number}") for number in range(taken)]
     assert origin.executions() == taken + more
-    assert sum(answer.replayed for answer in answers) > 50  # memcached has room for claims long after the last for a response
+    assert sum(answer.replayed for answer in answers) > 30  # memcached has room for claims long after the last for a response
     return [answer for answer in answers if not answer.replayed]
 
 
@@ -247,7 +247,7 @@ def fills(setup, folder):
 @pytest.mark.skipif(not env.ROOT, reason="only root may mount a file system")
 @pytest.mark.parametrize("row", ["redis, AOF always", "memcache, -M", "dbd:pgsql"], indirect=True)
 def test_full_store_refuses_and_keeps_what_it_has(setup, server, api, origin):
-    with tmpfs(server.root / "disk", "size=4m,mode=777"):
+    with tmpfs(server.root / "disk", "size=8m,mode=777"):
         fills(setup, server.root / "disk")
         rest = fill_and_ask_again(server, api.at("/fpm"), origin, 30000)
         # There was room for a claim only, and for the last one not even for the word that its response is not kept.
@@ -292,3 +292,18 @@ def test_lmdb_is_flushed(new_httpd, power, host):
     server.start()
     record(Api(server.address, host, "/proxy"))
     assert power.flushes(server.root / "store" / "data.mdb") >= 2 * KEYS
+
+
+@pytest.mark.parametrize("row", ["dbd:pgsql", "dbd:mysql", "dbd:sqlite3"], indirect=True)
+def test_database_flushes_before_it_acknowledges(row, power, tmp_path, new_httpd, host):
+    """As lmdb does: what a database makes of a loss of power is its own business, as long as it was told to wait for its disk."""
+    with Setup(row, tmp_path / "store", power.environment) as setup:
+        server = new_httpd(CONFIG, setup.url)
+        setup.prepare(server.root, env.USER)
+        if not setup.servers:
+            server.place = type("Place", (Here,), {"environment": power.environment})
+        server.start()
+        before = power.flushes()
+        record(Api(server.address, host, "/proxy"))
+        assert power.flushes() >= before + 2 * KEYS
+        server.stop()

@@ -7,7 +7,7 @@
  *   life TTL LEASE               milliseconds, of the values that follow (3600000 60000)
  *   open | attach | detach | status | each
  *   claim SLOT TOKEN | takeover SLOT SEEN TOKEN | settle SLOT TOKEN STATE
- *   settle-large SLOT TOKEN STATE (a megabyte)
+ *   settle-large SLOT TOKEN STATE (a megabyte) | settle-sized SLOT TOKEN STATE BYTES
  *   renew SLOT TOKEN | release SLOT TOKEN | fetch SLOT | forget SLOT
  *
  * Slots and tokens are numbers; a state is one of idem_state's. An answer is "STATUS MICROSECONDS | DETAILS | WHY". For
@@ -31,7 +31,7 @@ typedef struct probe {
     apr_interval_time_t within;
     unsigned long ttl, lease; /* milliseconds */
     idem_call call;
-    unsigned long number[3]; /* of the line's words behind the first */
+    unsigned long number[4]; /* of the line's words behind the first */
     const char *details;
 } probe;
 
@@ -158,6 +158,11 @@ static apr_status_t do_settle_large(probe *p)
     return settle(p, 1000000);
 }
 
+static apr_status_t do_settle_sized(probe *p)
+{
+    return settle(p, p->number[3]);
+}
+
 static apr_status_t do_renew(probe *p)
 {
     kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
@@ -201,6 +206,7 @@ static const struct {
     {"takeover", do_takeover},
     {"settle", do_settle},
     {"settle-large", do_settle_large},
+    {"settle-sized", do_settle_sized},
     {"renew", do_renew},
     {"release", do_release},
     {"fetch", do_fetch},
@@ -214,7 +220,7 @@ static apr_status_t run_line(probe *p, char *line)
     char *rest, *name = apr_strtok(line, " \n", &rest), *word;
 
     memset(p->number, 0, sizeof(p->number));
-    for (int i = 0; i < 3 && (word = apr_strtok(NULL, " \n", &rest)) != NULL; i++)
+    for (int i = 0; i < 4 && (word = apr_strtok(NULL, " \n", &rest)) != NULL; i++)
         p->number[i] = strtoul(word, NULL, 10);
     for (size_t i = 0; name && i < sizeof(operations) / sizeof(operations[0]); i++)
         if (strcmp(operations[i].name, name) == 0)

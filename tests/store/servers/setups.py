@@ -11,13 +11,18 @@ import shutil
 import typing
 import unittest.mock
 
-from database import SCHEMAS, Database, run, template, unprivileged
+from database import Database, run, template
 from mariadb_server import MariaDB
 from memcached_server import Memcached
 from postgres_server import Postgres, program
-from redis_server import Redis, start_group, until
+from private_server import unprivileged, until
+from redis_server import Redis, start_group
+from sqlite_file import Sqlite
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+SEMI_SYNCHRONOUS = ("--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--log-bin=binlog", "--binlog-format=ROW",
+                    "--rpl-semi-sync-master-enabled=ON", "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
+                    "--rpl-semi-sync-master-timeout=4294967295")
 SYNCHRONOUS = ("fsync=on", "synchronous_commit=on", "synchronous_standby_names=*")
 
 
@@ -46,14 +51,17 @@ def pair_url(servers):
                                     "target_session_attrs=read-write")
 
 
-def sqlite_file(folder, owner=None):
-    """A database with the table in it, in a folder that belongs to the user of the server."""
-    folder.mkdir(mode=0o755)
-    run(["sqlite3", folder / "db"], input=(SCHEMAS / "sqlite3.sql").read_text())
-    for path in (folder, folder / "db"):
-        if owner:
-            shutil.chown(path, owner, owner)
-    return folder / "db"
+def start_mariadb_pair(*options):
+    """A primary, by its options with semi-synchronous replication, and its replica; both run, and have the same table."""
+    primary, replica = MariaDB(*options).start(), MariaDB("--server-id=2", "--rpl-semi-sync-slave-enabled=ON").start()
+    # Until there is a replica, nothing that is written would end.
+    primary.sql("SET GLOBAL rpl_semi_sync_master_enabled = OFF", "CREATE USER replica@'%' IDENTIFIED BY 'secret'",
+                "GRANT REPLICATION SLAVE ON *.* TO replica@'%'", "SET GLOBAL rpl_semi_sync_master_enabled = ON")
+    file, position = primary.sql("SHOW MASTER STATUS").split("\t")[:2]
+    replica.sql(f"CHANGE MASTER TO MASTER_HOST='{primary.address}', MASTER_PORT={primary.port}, MASTER_USER='replica', "
+                f"MASTER_PASSWORD='secret', MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}, MASTER_CONNECT_RETRY=1", "START SLAVE")
+    until(lambda: primary.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'").split()[-1] == "1", "the replica follows")
+    return [primary, replica]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +106,8 @@ ROWS = {
     "dbd:pgsql": database(Postgres, "fsync=on"),
     "dbd:pgsql, synchronous standby": Row(lambda folder: start_pair(), lambda servers: f'"{pair_url(servers)}"'),
     "dbd:mysql": database(MariaDB, "--innodb-flush-log-at-trx-commit=1"),
-    "dbd:sqlite3": local("dbd:sqlite3:{root}/sqlite/db"),
+    "dbd:mysql, semi-synchronous replica": Row(lambda folder: start_mariadb_pair(*SEMI_SYNCHRONOUS), lambda servers: servers[0].url()),
+    "dbd:sqlite3": local("dbd:sqlite3:{root}/sqlite/idempotency.db"),
 }
 
 
@@ -114,7 +123,9 @@ class Setup:
     def prepare(self, root, owner):
         """What has to be in the folder of an httpd before it starts."""
         if self.name == "dbd:sqlite3":
-            sqlite_file(root / "sqlite", owner)
+            path = Sqlite(root / "sqlite").path
+            for one in (path.parent, path):
+                shutil.chown(one, owner, owner)
 
     def kill(self):
         for one in self.servers:
