@@ -102,6 +102,17 @@ class Case:
         stops, ends = ([deed.at for deed in self.deeds if (deed.what, deed.host) == (what, line.host)] for what in ("stop", "stopped"))
         return any(stop <= line.at <= stopped for stop, stopped in zip(stops, [*ends, float("inf")]))
 
+    def kills(self):
+        """(host, begin, end): a process of the host was killed between these."""
+        stops = {}
+        for deed in self.deeds:
+            if deed.what in ("SIGKILL", "SIGSEGV"):
+                yield deed.host, deed.at, deed.at
+            elif deed.what == "stop":
+                stops[deed.host] = deed.at
+            elif deed.what == "stopped":
+                yield deed.host, stops[deed.host], deed.at
+
     def sent_at(self, execution):
         """When the request that it executes was sent."""
         return next((answer.sent for answer in self.answers[execution.key] if answer.request == execution.request), execution.begin)

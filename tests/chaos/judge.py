@@ -119,7 +119,7 @@ def unknown_has_a_reason(case):
     """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child was
     killed while it had a request with this key, or its lease lapsed, or the store lost it. A client that left or grew
     impatient is no reason."""
-    kills = [deed for deed in case.deeds if deed.what in ("SIGKILL", "SIGSEGV", "stopped")]
+    kills = list(case.kills())
     for operation in lasting(case):
         answers = case.answers[operation.key]
         told = next((answer for answer in answers if answer.kind == "outcome-unknown"), None)
@@ -128,7 +128,8 @@ def unknown_has_a_reason(case):
         before = [answer for answer in answers if answer.sent < told.got]
         trouble = any(answer.kind == "store-unavailable" for answer in before)
         orphans = [answer for answer in before if answer.kind in NO_ANSWER]
-        killed = any(answer.sent <= kill.at <= told.got and answer.host == kill.host for answer in orphans for kill in kills)
+        killed = any(answer.sent <= end and begin <= told.got and answer.host == host
+                     for answer in orphans for host, begin, end in kills)
         gone = lapsed(case, operation.key, told.got) or lost(case, operation.key, answers[0].sent, told.got, told.got)
         if not trouble and not killed and not gone:
             yield operation.key, "outcome-unknown without a reason"

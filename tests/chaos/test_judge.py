@@ -109,6 +109,16 @@ def test_unknown_without_a_kill():
     assert history.broken() == {"unknown_has_a_reason"}
 
 
+@pytest.mark.parametrize("stop, stopped, broken", [(9.5, 20, set()), (9.95, 10.1, set()), (8, 9.5, {"unknown_has_a_reason"}),
+                                                   (13, 20, {"unknown_has_a_reason"})])
+def test_unknown_while_its_server_was_stopped(stop, stopped, broken):
+    """Children end when they are told to; the server has stopped when the last of them has."""
+    history = interrupted()
+    history.answer(12, "outcome-unknown")
+    history.deeds = [Deed(1, "SIGKILL", 99), Deed(stop, "stop", 0), Deed(stopped, "stopped", 0)]
+    assert history.broken() == broken
+
+
 def test_executed_after_unknown():
     history = interrupted()
     history.answer(12, "outcome-unknown")
