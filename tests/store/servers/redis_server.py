@@ -5,6 +5,7 @@ that is given), own process.
     with Redis(folder) as redis: redis.url()
     with Redis(folder / "a") as a, Redis(folder / "b", replica_of=a) as b, Sentinel(folder / "s", a) as s: s.url()
 """
+import os
 import pathlib
 import subprocess
 
