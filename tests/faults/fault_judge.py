@@ -12,7 +12,7 @@ import signal
 
 import env
 
-REFUSALS = {None, "store-unavailable"}
+BAD_REQUESTS = {(status, None) for status in (400, 408, 411, 413)}
 PATIENCE = 10  # seconds until a key has its last word: the keeper's longest pause and a store opened again are a few
 MUST_NOT = re.compile(r"IDEM(002|014|017|070|071|074)|[Aa]ssert(ion)?[ (]|double free|corrupted")
 # Connections that a process may keep for later calls: one for each thread that was in the store, or at the backend, at once.
@@ -140,6 +140,12 @@ def tells_no_untruth(case):
         return f"an answer of nobody's: {brief(case.first)}"
 
 
+def blames_no_client(case):
+    """What the server has too little of is no bad request; a connection that cannot be read from may be."""
+    if case.first is not None and case.first.problem in BAD_REQUESTS and case.order.kind not in ("read", "wait"):
+        return f"the server's trouble was answered {brief(case.first)}"
+
+
 def is_steady(case):
     again = case.again and case.again["Idempotency-Error"]
     if case.last is None or case.last.status != 201 or case.is_replay_of(case.again, case.last):
@@ -161,7 +167,7 @@ def sees_no_interruption(case):
 
 
 RULES = [dies_for_httpds_reasons_only, leaves_nothing_open, logs_nothing_that_must_not_be, executes_at_most_once, has_a_last_word,
-         what_was_told_is_told_again, refuses_for_a_reason, tells_no_untruth, is_steady, compares_bodies,
+         what_was_told_is_told_again, refuses_for_a_reason, tells_no_untruth, blames_no_client, is_steady, compares_bodies,
          sees_no_interruption]
 
 

@@ -249,7 +249,8 @@ def fight(options, page, stage, store, policy, tally):
             if options.short and not in_short((scene, kind, error, times, everywhere), store, policy):
                 continue
             began = time.monotonic()
-            count = sweep(field, scene, kind, error, tally, 3 if options.short or everywhere else 1, times, everywhere)
+            coarse = everywhere or (options.short and kind in ("memory", "write"))
+            count = sweep(field, scene, kind, error, tally, 3 if coarse else 1, times, everywhere)
             lasting = "" if times == 1 else ", each and all after it" if times == FOR_EVER else f", {times} in all threads"
             print(f"{store:14}{policy:7} {scene:11}{kind:8} {fault_page.NAMES[error]:13}{count:4} struck{lasting}"
                   f" ({time.monotonic() - began:.1f} s)", flush=True)
