@@ -69,9 +69,10 @@ static apr_status_t look(idem_front *front, int part, idem_call *call, const uns
     memset(&found, 0, sizeof(found));
     if (slot)
         rv = front->store->driver->fetch(front->store, call, slot, &found);
-    if (rv == APR_SUCCESS || rv == APR_NOTFOUND)
-        rv = idem_front_mark_again(front, part, call);
-    return rv;
+    if (rv != APR_SUCCESS && rv != APR_NOTFOUND)
+        return rv;
+    call->deadline = apr_time_now() + front->timeout; /* the first may have had to connect */
+    return idem_front_mark_again(front, part, call);
 }
 
 static void probe(idem_front *front, int part, apr_pool_t *pool)

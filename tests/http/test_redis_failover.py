@@ -65,7 +65,8 @@ class Load:
         while not self.stopping.is_set():
             number = next(self.numbers)
             for turn in (number, number + 1):
-                self.send(number, self.apis[turn % len(self.apis)])
+                if self.send(number, self.apis[turn % len(self.apis)]).status == 503:
+                    time.sleep(0.05)  # it is refused at once; nobody who comes back at once leaves a machine time to recover
 
     def done(self):
         return sum(any(status == 201 for status, _, _ in answers) for answers in list(self.answers.values()))
