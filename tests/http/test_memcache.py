@@ -88,6 +88,19 @@ def test_response_larger_than_an_item(api, origin, server):
     assert origin.executions("/pay") == 1
 
 
+def test_restart_costs_no_request(pair, api, server, origin):
+    """Every connection that waits is stale then, and one try on a fresh one is enough."""
+    with origin.hold("/pay") as held:
+        running = [api.post_async("/pay", key=f"k{number}") for number in range(12)]
+        held.wait_until_entered(12)
+    assert {one.result().problem for one in running} == {(201, None)}
+    for one in pair:
+        one.restart()
+    running = [api.post_async("/pay", key=f"new{number}") for number in range(24)]
+    assert {one.result().problem for one in running} == {(201, None)}
+    assert origin.executions("/pay") == 36
+
+
 def test_what_was_under_way_when_the_server_restarted_is_recorded(pair, api, server, origin):
     """Its lease is lost with everything else; its owner makes the slot again."""
     with origin.hold("/pay") as held:

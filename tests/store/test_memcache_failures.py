@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import socket
 import time
 
 import pytest
@@ -187,6 +188,59 @@ def test_no_key_is_made_after_the_deadline(server, drive):
     assert server.items() == {}
 
 
+def kind_of(words):
+    """Of a command's key: C, R or H."""
+    return words[1].split(":")[3]
+
+
+def test_lease_that_is_acknowledged_too_late_is_none(drive):
+    with FakeMemcached() as fake:
+        def tarry(connection):
+            time.sleep(0.5 if kind_of(fake.asked[-1]) == "C" else 0)  # the lateness that is tested
+            connection.sendall(b"STORED\r\n")
+        fake.answers["add"] = tarry
+        driven = drive(fake.url()).attached()
+        driven.ask("within", 200)
+        answer = driven.ask("claim", 1, 1)
+        assert answer.status == "TIMEUP" and "answered too late" in answer.why
+
+
+def test_server_that_has_gone_silent_is_left_alone_for_a_while(drive):
+    """It takes connections, as a host does whose server has stopped; who finds out spares the others."""
+    with FakeMemcached() as fake:
+        driven = drive(fake.url(), timeout_ms=400).attached()
+        driven.ask("within", 400)
+        assert driven.status("claim", 2, 1) == "SUCCESS"
+        fake.answers["stats settings"] = lambda connection: None
+        fake.hang_up()
+        answers = [driven.ask("claim", 1, 1) for _ in range(5)]
+        assert answers[0].status == "TIMEUP" and 350 < answers[0].milliseconds < 400 + SLACK
+        assert all(answer.why == answers[0].why and answer.milliseconds < 50 for answer in answers[1:]), answers
+        fake.answers["stats settings"] = b"ERROR\r\n"
+        until(lambda: driven.status("claim", 1, 1) == "SUCCESS", "it is asked again", 1 + SLACK / 1000)
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("words, kind", [(("claim", 1, 1), "H"), (("claim", 1, 1), "C"), (("settle", 1, 1, RECORD), "R"),
+                                         (("settle", 1, 1, RECORD), "C")])
+def test_connection_that_breaks_before_an_answer(drive, words, kind, done):
+    """Whether what was sent had been done or not is looked at; it is done once."""
+    with FakeMemcached() as fake:
+        def break_off(connection):
+            if kind_of(fake.asked[-1]) != kind:
+                connection.sendall(b"STORED\r\n")
+                return
+            if not done:
+                fake.kept.pop(fake.asked[-1][1])
+            del fake.answers["add"]
+            connection.shutdown(socket.SHUT_RDWR)
+        fake.answers["add"] = break_off
+        driven = drive(fake.url()).attached()
+        assert driven.status(*words) == "SUCCESS"
+        assert sorted(map(kind_of, [("", name) for name in fake.kept])) == (["C", "H"] if words[0] == "claim" else ["C", "R"])
+        assert driven.ask("fetch", 1).details.startswith("state=1 token=1 " if words[0] == "claim" else "state=2 token=1 ")
+
+
 # ---- room
 
 
@@ -233,8 +287,7 @@ def test_refused_is_not_stored(drive, refusal):
     with FakeMemcached({"add": refusal}) as fake:
         driven = drive(fake.url()).attached()
         assert driven.status("claim", 1, 1) == "EFULL"
-        kinds = {words[1].split(":")[3] for words in fake.asked if words[0] == "add"}
-        assert kinds == {"H"}  # without a heart there is no claim
+        assert {kind_of(words) for words in fake.asked if words[0] == "add"} == {"H"}  # without a heart there is no claim
 
 
 def test_nonsense_is_no_answer(drive):
