@@ -71,6 +71,10 @@ def sockets(driven):
     return [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
 
 
+def threads(driven):
+    return os.listdir(f"/proc/{driven.process.pid}/task")
+
+
 def answered(driven, *words):
     """The operation's answer, once there is one."""
     def answer():
@@ -97,7 +101,8 @@ def test_paused_server_is_not_waited_for(server, drive):
             assert answer.status == "TIMEUP" and answer.milliseconds < 300 + SLACK
     driven.ask("within", 5000)
     assert driven.status("claim", 1, 1) == "SUCCESS"
-    assert other.status("attach") == "SUCCESS"
+    until(lambda: len(threads(other)) == 1, "nothing remains of the attempt")
+    assert other.status("attach") == other.status("claim", 2, 1) == "SUCCESS"
     until(lambda: len(sockets(driven)) == len(sockets(other)) == 1, "what was left has been closed")
 
 
@@ -170,12 +175,11 @@ def test_many_that_wait_are_left_and_forgotten(server, drive):
     with paused(server):
         for number in range(30):
             assert driven.status("claim", number, 1) == "TIMEUP"
-    tasks = pathlib.Path(f"/proc/{driven.process.pid}/task")
-    until(lambda: len(os.listdir(tasks)) <= 2, "the threads have ended")
+    until(lambda: len(threads(driven)) <= 2, "the threads have ended")
     driven.ask("within", 5000)
     assert driven.status("claim", 1, 1) == "SUCCESS"
     driven.ask("detach")
-    until(lambda: len(os.listdir(tasks)) == 1, "the last thread has ended")
+    until(lambda: len(threads(driven)) == 1, "the last thread has ended")
     assert not sockets(driven)
 
 
