@@ -13,9 +13,16 @@ IdempotencyStoreTimeout 400ms
 <Location /far/retry>
     IdempotencyInterrupted retry
 </Location>
+<Location /far/wait>
+    IdempotencyConcurrent wait 20s
+</Location>
+<Location /far/wait/retry>
+    IdempotencyInterrupted retry
+</Location>
+LogLevel idempotency:trace1
 """
 SLACK = 1.0  # seconds: slowness of the machine
-CROWD = 8
+CROWD, WAITERS = 8, 4
 # What a host that is cut off may say: calls failed, the store is not called, leases were not renewed, and one was lost.
 CUT_OFF = (10, 22, 90, 91)
 FENCED, REFUSED_LATE, FORGETFUL = 14, 71, 62
@@ -93,13 +100,34 @@ def test_killed_host_is_succeeded_by_one(far_store, hosts, apis, origin, begin, 
     assert origin.executions("/retry") == 2
 
 
+@pytest.mark.parametrize("path", ["/wait", "/wait/retry"])
+def test_those_who_wait_for_a_host_that_is_killed(far_store, hosts, apis, origin, begin, path):
+    """They learn of it when its lease has ended; one of them is executed, where that is allowed, and answers the others."""
+    with origin.hold(path) as held:
+        conn, began = begin(path, held)
+        held.let_others_pass()
+        waiting = [apis[1].post_async(path, key="k1") for _ in range(WAITERS)]
+        log = hosts[1].server.log
+        env.until(lambda: sum("-> WAITING, wait" in line for line in log.lines()) >= WAITERS, "they wait")
+        hosts[0].kill()
+        answers, ended = [one.last_result() for one in waiting], time.monotonic()
+        conn.reset()
+    check_time(ended - began, far_store.row.grain)
+    if path == "/wait":
+        assert {answer.problem for answer in answers} == {(409, "outcome-unknown")}
+    else:
+        executed = only_executed(answers)
+        assert [answer.recorded for answer in answers] == [executed.recorded] * WAITERS
+    assert origin.executions(path) == (1 if path == "/wait" else 2)
+
+
 @pytest.fixture
 def needs_cutting(far_store):
     if not far_store.farm.apart:
         pytest.skip(far_store.farm.reason)
 
 
-@pytest.mark.parametrize("cut", ["cut_off", "unplug"])
+@pytest.mark.parametrize("cut", ["cut_off", pytest.param("unplug", marks=pytest.mark.long)])
 def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, begin, needs_cutting, tolerate, cut):
     """It runs on, learns when the line is back that it has lost its slot, and answers what its successor answered."""
     tolerate(*CUT_OFF, FENCED)
