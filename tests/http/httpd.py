@@ -114,10 +114,10 @@ class Httpd:
         self.process = None
         self.control = Control(self.root / "control") if store.lstrip('"').startswith("wrap:{root}/control,") else None
         host, port = (env.FOREIGN or f"{place.address}:0").rsplit(":", 1)
-        with socket.socket() as probe:  # the kernel's choice stays free for a while after this
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, int(port)))
-            self.address = probe.getsockname()
+        self.reserved = socket.socket()  # never listens; while it is there the kernel gives nobody the port, also between two starts
+        self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.reserved.bind((host, int(port)))
+        self.address = self.reserved.getsockname()
 
     def store_directive(self):
         """lmdb and socache:shmcb mean a store of this server's own; anything else stands as it is written."""
