@@ -16,7 +16,7 @@ from setups import Setup  # noqa: E402 (found by the line above)
 
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
-IdempotencyLease 3s
+IdempotencyLease 2s
 """
 HOUR = 3600
 TTL = 24 * HOUR  # the default
