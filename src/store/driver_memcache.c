@@ -142,7 +142,7 @@ static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const ch
         apr_status_t one;
 
         op.server->timeout = timeout_of(store);
-        op.server->connections_most = store->env->threads > 0 ? store->env->threads : 1;
+        op.server->connections_most = store->env->threads + 2; /* who renews, and who looks whether it is back */
         one = idem_mc_server_start(op.server, &op, pool);
         if (one != APR_SUCCESS)
             *why = call.why;

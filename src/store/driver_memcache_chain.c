@@ -149,6 +149,8 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         idem_mc_attempt *before = n ? &APR_ARRAY_IDX(chain->attempts, n - 1, idem_mc_attempt) : NULL, *here;
         idem_mc_cell claim;
 
+        if (n > 0 && idem_mc_is_late(op))
+            return idem_mc_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
         rv = idem_mc_read_claim(op, n, &claim);
         if (rv != APR_SUCCESS)
             return rv;

@@ -12,9 +12,9 @@
  * will see too, so all are replaced together; and each minute in any case, with a fresh look at the server's clock.
  *
  * Limits: a call that is inside apr_memcache when its server hangs is there until the server goes on or the connection
- * breaks. The next one that would need a connection more finds out. apr_memcache takes a connection that was closed for a
- * refusal, see put(). It also forgets to look whether a value was written whole: a process that is stopped in the middle of a large
- * one can lose that connection, and the thread with it.
+ * breaks; the next one that would need a connection more finds out. apr_memcache reads the end of a connection as a
+ * refusal, see put(). It does not look whether a value was written whole either: a process that is stopped while a large
+ * one is on its way can lose that connection, and the thread with it.
  */
 #include "driver_memcache_private.h"
 
