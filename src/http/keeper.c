@@ -71,6 +71,7 @@ static struct {
 
 static atomic_int stop;     /* the child ends: touch nothing more */
 static atomic_int busy;     /* the thread is inside a store */
+static atomic_int wanted;   /* there is no thread, and there should be */
 static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
 
 static void start_thread(void);
@@ -313,9 +314,15 @@ static void sweep(int steps)
     apr_pool_destroy(pool);
 }
 
-/* Only where there are no threads: nobody else looks at running meanwhile. */
 void idem_keeper_request_ended(void)
 {
+    if (atomic_load(&wanted) && !atomic_load(&stop)) {
+        pthread_mutex_lock(&keeper.lock);
+        if (!keeper.running)
+            start_thread();
+        pthread_mutex_unlock(&keeper.lock);
+    }
+    /* Only where there are no threads: nobody else looks at running meanwhile. */
     if (!keeper.threaded && !keeper.running && !atomic_load(&stop) && idem_monotonic() >= keeper.next_sweep)
         sweep(1);
 }
@@ -434,7 +441,8 @@ static void start_thread(void)
     if (!keeper.threaded && !guarded++)
         pthread_atfork(NULL, NULL, forked);
     failed = idem_thread_start(keep, NULL);
-    keeper.running = !failed; /* the next job tries again */
+    keeper.running = !failed;
+    atomic_store(&wanted, failed); /* the end of the next request asks again */
     if (failed)
         IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail wait for one",
                   failed);

@@ -28,7 +28,10 @@ void idem_keeper_settle_head(idem_front *front, const idem_head *head);
 /* The store answers again: what waits for it is tried at once. Any thread. */
 void idem_keeper_hurry(const idem_front *front);
 
-/* A guarded request was answered: in a process without threads, this is when the store is swept. */
+/*
+ * A guarded request was answered: in a process without threads, this is when the store is swept; a thread that was not to be had is
+ * asked for again.
+ */
 void idem_keeper_request_ended(void);
 
 /* Withdraws a claim whose answer was lost. */

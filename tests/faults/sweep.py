@@ -124,10 +124,10 @@ class Field:
         env.until(all_are_well, "every child's store is well", fault_judge.PATIENCE)
 
     def serving(self):
-        """The children that have threads: the others are mod_cgid's, or on their way."""
+        """The children that have threads, where they should: the others are mod_cgid's, or on their way."""
         for child in self.server.children():
             try:
-                if len(os.listdir(f"/proc/{child}/task")) > 4:
+                if env.MPM == "prefork" or len(os.listdir(f"/proc/{child}/task")) > 4:
                     yield child
             except FileNotFoundError:
                 pass
