@@ -6,7 +6,8 @@
  * change that was refused because of somebody faster shows an older row, and is tried again. What always holds: a claim
  * that finds something else's entry writes nothing and locks nothing. Giving back is an insertion that marks the slot,
  * since that alone waits for a claim whose commit hangs (a standby that does not confirm) and that nobody else can see
- * yet: were it a deletion, the claim could appear after it, and be nobody's. Limits: PostgreSQL 11; a pooler in between
+ * yet: were it a deletion, the claim could appear after it, and be nobody's. The mark also stops a claim that has looked at
+ * the time and then waits for a lock: what meets a row looks once more. Limits: PostgreSQL 11; a pooler in between
  * must keep a session together (pgbouncer: pool_mode=session).
  */
 #include "driver_dbd_private.h"
@@ -18,6 +19,8 @@
 #define NOW "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)"
 /* When the statement began: the planner can look it up in an index, and earlier is safe where entries are removed. */
 #define BEGINNING "CAST(floor(extract(epoch FROM now()) * 1000) AS bigint)"
+
+#define MARK_TIME "10000" /* milliseconds that the mark of what was given back stays at least */
 
 #define COLUMNS "(slot, token, state, counter, lease, due, expires, value)"
 #define GONE(row) "(" row ".expires <= {now} AND " row ".due <= {now})"
@@ -38,7 +41,7 @@
         "e") ")"                                                                                                              \
              " ON CONFLICT (slot) DO UPDATE SET token = EXCLUDED.token, state = 1, counter = o.counter + 1, "                 \
              "lease = EXCLUDED.lease, due = EXCLUDED.due, expires = EXCLUDED.expires, value = EXCLUDED.value"                 \
-             " WHERE " GONE("o") " OR " OWN_LEASE("o") " RETURNING 1 AS n"
+             " WHERE {now} < :last AND (" GONE("o") " OR " OWN_LEASE("o") ") RETURNING 1 AS n"
 
 #define TAKEOVER                                                                                                \
     "UPDATE {t} o SET token = :token, state = 1, counter = counter + 1, lease = :lease, due = {now} + :lease, " \
@@ -53,19 +56,21 @@
     "INSERT INTO {t} AS o " COLUMNS                                                                               \
     " SELECT :slot, :token, :state, 0, 0, 0, {now} + :ttl + 1, :value WHERE {now} < :last"                        \
     " ON CONFLICT (slot) DO UPDATE SET token = EXCLUDED.token, state = EXCLUDED.state, counter = o.counter + 1, " \
-    "lease = 0, due = 0, expires = EXCLUDED.expires, value = EXCLUDED.value WHERE " GONE("o") " OR " OWN_LEASE("o")
+    "lease = 0, due = 0, expires = EXCLUDED.expires, value = EXCLUDED.value WHERE {now} < :last AND (" GONE(      \
+        "o") " OR " OWN_LEASE("o") ")"
 
 #define RELEASE                                                                                                                 \
     "INSERT INTO {t} AS o " COLUMNS " SELECT :slot, :token, 0, 0, 0, 0, {now}, CAST('' AS bytea) WHERE {now} < :last"           \
     " ON CONFLICT (slot) DO UPDATE SET state = 0, counter = o.counter + 1, due = 0, expires = {now}, value = CAST('' AS bytea)" \
-    " WHERE " OWN_LEASE("o") " AND NOT " GONE("o") " RETURNING CAST(counter > 0 AS integer) AS n"
+    " WHERE {now} < :last AND " OWN_LEASE("o") " AND NOT " GONE("o") " RETURNING CAST(counter > 0 AS integer) AS n"
 
 #define FORGET "DELETE FROM {t} o WHERE slot = :slot AND {now} < :last AND NOT " GONE("o")
 
 /* An array, since a list could be asked for once a row, and then has no limit. */
 #define SWEEP                                                                                               \
     "WITH did AS (DELETE FROM {t} WHERE slot = ANY (ARRAY(SELECT slot FROM {t} WHERE expires <= " BEGINNING \
-    " AND due <= " BEGINNING " ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1) "         \
+    " AND due <= " BEGINNING " AND (state > 0 OR expires <= " BEGINNING " - " MARK_TIME                     \
+    ") ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1) "                                 \
     "SELECT {now}, count(*) FROM did"
 
 #define EACH                                                                                                             \

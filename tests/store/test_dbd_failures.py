@@ -168,6 +168,45 @@ def test_table_that_somebody_has_locked(store, drive):
     assert driven.hear().status == "SUCCESS"
 
 
+@contextlib.contextmanager
+def deleted(server):
+    """Somebody else has deleted all rows, and commits at the end."""
+    words = ["psql", "-X", "-q", "-h", str(server.folder), "-p", str(server.port), "-U", "postgres", "idempotency"]
+    if isinstance(server, MariaDB):
+        words = ["mariadb", "--no-defaults", "-n", "-u", "root", f"--socket={server.folder}/socket", "idempotency"]
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other.stdin.write("BEGIN; DELETE FROM idempotency; SELECT 'deleted';\n")
+    other.stdin.flush()
+    until(lambda: "deleted" in other.stdout.readline(), "they are deleted")
+    yield
+    other.communicate("COMMIT;\n")
+
+
+def test_claim_that_waits_beyond_its_deadline(server, drive):
+    """It has looked at the time, waits for the lock of a row, and may come to it late; it is given back meanwhile."""
+    owner, late, keeper = (drive(server.url(), timeout_ms=5000).attached() for _ in range(3))
+    assert late.status("claim", 1000, 1) == "SUCCESS"
+    late.ask("within", 200)
+    owner.ask("life", 1, 1)
+    for slot in range(10):
+        assert owner.status("settle", slot, 1, RECORD) == "SUCCESS"
+        until(lambda: owner.status("fetch", slot) == "NOTFOUND", "it has expired, and its row is there")
+        with deleted(server):
+            assert late.status("claim", slot, 2) == "TIMEUP"
+            keeper.say("release", slot, 2)
+            until(lambda: giving_back(server), "it waits for the row, too")
+        assert keeper.hear().status in ("SUCCESS", "NOTFOUND")
+        until(lambda: server.connections() == 2, "what was left has come to its end")
+        assert owner.status("fetch", slot) == "NOTFOUND"
+
+
+def giving_back(server):
+    """Is that statement under way? In PostgreSQL as the second that waits."""
+    if isinstance(server, Postgres):
+        return server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "2"
+    return server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND info LIKE 'DELETE%'") == "1"
+
+
 def test_many_that_wait_are_left_and_forgotten(server, drive):
     """Each call that is left leaves a thread, which ends when its connection does."""
     driven = drive(server.url(), timeout_ms=300).attached()
