@@ -10,7 +10,8 @@ check: all unit conformance durability model warnings lint install-check fuzz-re
 TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short faults-short
 test: deps
 	+@failed=; for part in $(TESTS); do \
-	    echo "== make $$part"; $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
+	    echo "== make $$part"; began=$$(date +%s); $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
+	    echo "== $$part took $$(($$(date +%s) - began)) s"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
 ## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests, chaos-short and faults-short: everything that continuous integration runs
 
@@ -78,7 +79,7 @@ $(TEST_MODULES): $(BUILD)/%.so: $(BUILD)/tests/store/%.o
 $(BUILD)/shifted_clock.so: $(BUILD)/tests/http/shifted_clock.o
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^
-TEST_MODULES += $(BUILD)/shifted_clock.so
+TEST_MODULES += $(BUILD)/shifted_clock.so $(STORE_MODULES)
 CFILES       += tests/http/shifted_clock.c
 
 # ---- the protocol ---------------------------------------------------------------------------------------------------------
