@@ -33,7 +33,6 @@ SHORT = (("lmdb", "event", "refuse", 20), ("lmdb", "prefork", "refuse", 20), ("l
 EACH = (("event", "refuse", 2), ("prefork", "refuse", 2), ("event", "retry", 1), ("prefork", "retry", 1))
 LONG = tuple((store, *row) for store in PROMISES for row in EACH)
 SHORT_RUN, LONGEST_CYCLE = 180, 1800  # seconds
-CLIENTS = 8
 TO_KNOW = 30  # seconds that all clients have to come to know, once all is well
 SHOWN, LINES_SHOWN = 3, 60  # breaches of a rule that are told, and lines of the history of each
 
@@ -63,7 +62,7 @@ class Round:
         hosts = range(len(arena.httpds))
         for host in hosts:
             arena.start(host)
-        crowd, monkey = Crowd([httpd.address for httpd in arena.httpds], self.seed, CLIENTS), Monkey(arena, plan)
+        crowd, monkey = Crowd([httpd.address for httpd in arena.httpds], self.seed, arena.promise.shared), Monkey(arena, plan)
         crowd.start()
         monkey.start()
         self.watch(crowd, monkey)

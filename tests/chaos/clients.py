@@ -16,6 +16,7 @@ import time
 
 from arena import BRIEF, MOST_KEPT
 from client import Connection
+from promises import LEASE
 from slots import HOST
 
 Operation = collections.namedtuple("Operation", "key path body size brief")
@@ -24,6 +25,7 @@ Answer = collections.namedtuple("Answer", "key request sent got kind nonce diges
 
 LAST_WORDS = ("real", "outcome-unknown", "response-not-kept")
 PATIENCE = 3  # seconds without a byte
+OUTLIVES_LEASE = 1500 * LEASE  # milliseconds that some executions take
 PAUSE = 0.15  # seconds before the next try, on average
 
 
@@ -47,8 +49,8 @@ def kind_of(response, size):
 class Board:
     """What all clients share: the operations begun, newest last, and every answer."""
 
-    def __init__(self, addresses, seed):
-        self.addresses, self.seed = addresses, seed  # of the hosts
+    def __init__(self, addresses, seed, leases):
+        self.addresses, self.seed, self.leases = addresses, seed, leases  # of the hosts; are owners' leases renewed?
         self.operations, self.answers = [], []
         self.over = threading.Event()  # nothing new is begun
         self.give_up = float("inf")  # when nobody asks on; monotonic
@@ -76,6 +78,8 @@ class Client(threading.Thread):
         rng, brief = self.rng, self.rng.random() < 0.1
         size = rng.choice([0, 20, 200, 900, MOST_KEPT // 2, MOST_KEPT * 2 if rng.random() < 0.2 else 3000])
         ms = rng.choice([0, 0, 5, 20, 60, 200, 900 if rng.random() < 0.3 else 100])
+        if self.board.leases and rng.random() < 0.04:
+            ms = OUTLIVES_LEASE
         place = rng.choice(["act", "far"]) + ("/brief" if brief else "/lasting")
         body = rng.randbytes(rng.choice([0, 1, 300, 5000, 100000 if rng.random() < 0.2 else 40]))
         key = f"{self.number}-{len(self.board.operations)}-{rng.getrandbits(32):08x}"
@@ -143,8 +147,8 @@ class Client(threading.Thread):
 class Crowd:
     """All clients of a round."""
 
-    def __init__(self, addresses, seed, count):
-        self.board = Board(addresses, seed)
+    def __init__(self, addresses, seed, leases, count=8):
+        self.board = Board(addresses, seed, leases)
         self.clients = [Client(self.board, number) for number in range(count)]
 
     def start(self):

@@ -2,7 +2,7 @@
 What the world did to a key: whether its owner was out of reach for so long that its lease lapsed, and whether its server
 lost what it had acknowledged. The judge asks for one key and one stretch of its life; nothing here excuses more than that.
 """
-from promises import LEAST_OUTAGE, RECOVERY
+from promises import OUTLIVES, RECOVERY
 
 FOR_EVER = float("inf")
 STORE_ENDS = ("store killed", "store stopped", "store paused")
@@ -90,16 +90,16 @@ def stuck(case, host, process, at):
     return case.promise.hangs and any(begin <= stop <= end + RECOVERY for begin, end in outages(case, host, process, None))
 
 
-def out_of_reach(case, key, answer, until):
-    """Was the process that this request came to out of reach for so long, between sending and then, that it may have lost
-    its lease?"""
-    process = case.served.get(answer.request)
-    spans = outages(case, answer.host, process, server_of(case, key)) if process else ()
-    return any(min(end, until) - max(begin, answer.sent) >= LEAST_OUTAGE for begin, end in spans)
-
-
-def lapsed(case, key, until):
-    """May a living owner have lost its lease by then? Only on a store that hosts share; the owner is one of the key's
-    requests."""
-    return case.promise.shared and any(out_of_reach(case, key, answer, until)
-                                       for answer in case.answers[key] if answer.sent < until)
+def lapsed(case, key, until, since=None):
+    """May a living owner have lost its lease by then? Only on a store that hosts share. The owner is one of the key's
+    requests; it reached nobody from its last renewal on. since: when it was found to be lost, at the earliest; an owner
+    that is back has renewed its lease by then, or settled, if nobody has taken it."""
+    if not case.promise.shared:
+        return False
+    for answer in case.answers[key]:
+        process = case.served.get(answer.request)
+        for begin, end in outages(case, answer.host, process, server_of(case, key)) if process and answer.sent < until else ():
+            in_time = end > answer.sent and until - max(begin, answer.sent) >= OUTLIVES
+            if in_time and (since is None or since <= end + RECOVERY):
+                return True
+    return False

@@ -88,7 +88,7 @@ def again_only_after_death(case):
                 deaths = [death for death in (case.death_of(run), case.death_of(again)) if death]
                 settled_unknown = any("IDEM013" in line.text and line.at <= again.begin for line in case.lines_of(key))
                 expired = brief and again.begin >= case.sent_at(run) + BRIEF - ROUNDING
-                gone = lapsed(case, key, again.begin) or lost(case, key, case.sent_at(run), again.begin, run.begin)
+                gone = lapsed(case, key, again.begin, case.sent_at(again)) or lost(case, key, case.sent_at(run), again.begin, run.begin)
                 if not settled_unknown and not expired and not gone and not any(death <= again.begin for death in deaths):
                     yield key, f"execution {again.nonce} began while the owner of {run.nonce}, process {run.owner}, lived"
 
@@ -103,7 +103,7 @@ def unknown_is_final(case):
     backend already. A lease that lapsed is told so too, and its owner, who was out of reach, goes on."""
     for operation in lasting(case):
         told = next((answer for answer in case.answers[operation.key] if answer.kind == "outcome-unknown"), None)
-        if not told or lapsed(case, operation.key, told.got):
+        if not told or lapsed(case, operation.key, told.got, told.sent):
             continue
         for run in case.executions[operation.key]:
             death = case.death_of(run)
@@ -130,7 +130,7 @@ def unknown_has_a_reason(case):
         orphans = [answer for answer in before if answer.kind in NO_ANSWER]
         killed = any(answer.sent <= end and begin <= told.got and answer.host == host
                      for answer in orphans for host, begin, end in kills)
-        gone = lapsed(case, operation.key, told.got) or lost(case, operation.key, answers[0].sent, told.got, told.got)
+        gone = lapsed(case, operation.key, told.got, told.sent) or lost(case, operation.key, answers[0].sent, told.got, told.got)
         if not trouble and not killed and not gone:
             yield operation.key, "outcome-unknown without a reason"
 
@@ -207,7 +207,7 @@ def acknowledged_is_kept(case):
                     yield key, f"{answer.kind}, although {word} was acknowledged"
         elif first and case.acknowledged and case.slots.get(key) in case.acknowledged:
             for answer in answers:
-                late = answer is not answers[-1] and lapsed(case, key, answer.got)
+                late = answer is not answers[-1] and lapsed(case, key, answer.got, answer.sent)
                 gone = late or lost(case, key, first.sent, answer.got, answer.got)
                 if answer.sent > first.got and answer.kind == "outcome-unknown" and not gone:
                     yield key, f"{answer.kind}, although the store has the record"

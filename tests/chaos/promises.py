@@ -10,9 +10,9 @@ from slots import slot_of
 
 LEASE = 4  # seconds: of owners on a store that hosts share
 RECOVERY = 2  # seconds within which a store that is back is used again
-# Renewed every third of its lease, an owner loses it only if it reached nobody for the rest. Out of reach for less than
-# this it could still have renewed in time, however late it noticed that the store was back.
-LEAST_OUTAGE = LEASE * 2 / 3 - RECOVERY
+BUSY = 0.3  # seconds that a thread may come too late, since others had the processors
+# Renewed every third of its time, a lease outlives the beginning of an outage by at least this.
+OUTLIVES = LEASE * 2 / 3 - BUSY
 ALL = float("inf")
 
 # shared: leases lapse, by the store's clock; otherwise an owner lives as long as its process. served: it is one of servers,

@@ -60,7 +60,7 @@ class RedisGroup(Place):
                            "the other one is the primary")
         server.primary, other.primary = other, None
         server.start()
-        other.await_replicas(1)
+        self.await_order()
 
     def resume(self, number):
         """Where the sentinel has made the other one the primary there are two for a moment. It tells the old one after ten
@@ -71,7 +71,13 @@ class RedisGroup(Place):
         redis_server.until(self.agreed, "the sentinel and the primary agree")
         if self.watchers[0].primary_port() == other.port and server.info("role") == "master":
             server.cli("REPLICAOF", other.address, str(other.port))
+        self.await_order()
+
+    def await_order(self):
+        """A replica that has just been given everything writes it to its disk, and does not end before that is done."""
         redis_server.until(lambda: any("state=online" in one.info("slave0") for one in self.servers), "the replica is in step", 30)
+        for server in self.servers:
+            redis_server.until(lambda: server.info("aof_rewrite_in_progress") == "0", "the replica has written it all")
 
     def agreed(self):
         primary = next(server for server in self.servers if server.port == self.watchers[0].primary_port())
