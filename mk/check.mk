@@ -93,7 +93,7 @@ model:
 PYTEST ?= $(PYTHON) -m pytest -q -p no:cacheprovider
 MPMS   ?= event worker prefork
 integration: all integration-modules integration-run
-integration-modules: $(TEST_MODULES) $(BUILD)/mod_idem_files.so
+integration-modules: $(TEST_MODULES)
 integration-run:
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
