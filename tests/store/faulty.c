@@ -75,8 +75,10 @@ static apr_status_t arrive(idem_call *call, const unsigned char *slot)
     count.deadline = call->deadline;
     apr_sleep(plan.slow);
     if (hang >= 0 && hang < plan.hangs) {
-        pthread_barrier_wait(&plan.in_call[hang]);
-        pthread_barrier_wait(&plan.in_call[hang]);
+        pthread_barrier_t *gate = &plan.in_call[hang]; /* the plan may change while it hangs */
+
+        pthread_barrier_wait(gate);
+        pthread_barrier_wait(gate);
     }
     answer = number < plan.answers ? plan.answer[number] : plan.always;
     if (plan.parts && slot[0] % 2 == 0)

@@ -39,9 +39,10 @@ static void hang(bench *b, hanging *h, unsigned char slot)
 {
     idem_front_set_timeout(b->front, TIMEOUT);
     idem_front_set_observer(b->front, NULL, NULL); /* it is one thread's */
-    if (!plan.in_call)
+    if (!plan.in_call) {
         plan.hang_from = count.calls;
-    plan.in_call = gates;
+        plan.in_call = gates;
+    }
     h->b = b;
     h->head = head_for(b, slot);
     h->gate = &gates[plan.hangs++];
