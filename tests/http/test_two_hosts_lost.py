@@ -100,7 +100,7 @@ def test_killed_host_is_succeeded_by_one(far_store, hosts, apis, origin, begin, 
     assert origin.executions("/retry") == 2
 
 
-@pytest.mark.parametrize("path", ["/wait", "/wait/retry"])
+@pytest.mark.parametrize("path", [pytest.param("/wait", marks=pytest.mark.long), "/wait/retry"])
 def test_those_who_wait_for_a_host_that_is_killed(far_store, hosts, apis, origin, begin, path):
     """They learn of it when its lease has ended; one of them is executed, where that is allowed, and answers the others."""
     with origin.hold(path) as held:
@@ -148,6 +148,7 @@ def test_host_cut_off_is_succeeded_and_fenced(far_store, hosts, apis, origin, be
     assert origin.executions("/retry") == 2
 
 
+@pytest.mark.long
 def test_host_cut_off_until_it_is_done(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
     """Its client gets the real answer; its record comes too late, and the successor's stands."""
     tolerate(*CUT_OFF, REFUSED_LATE)
@@ -166,6 +167,7 @@ def test_host_cut_off_until_it_is_done(far_store, hosts, apis, origin, begin, ne
     assert origin.executions("/retry") == 2
 
 
+@pytest.mark.long
 def test_host_cut_off_for_a_while(far_store, hosts, apis, origin, begin, needs_cutting, tolerate):
     """Where nobody takes over, the owner goes on when the line is back, and its record counts."""
     tolerate(*CUT_OFF)
