@@ -12,6 +12,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "metrics.h"
+#include "pools.h"
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
@@ -41,7 +42,7 @@ static apr_interval_time_t probe_once(const watched *w)
     apr_interval_time_t pause = apr_time_from_sec(1);
     apr_pool_t *pool;
 
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+    if (idem_pool_alone(&pool) != APR_SUCCESS)
         return pause;
     atomic_fetch_add(&busy, 1);
     if (!atomic_load(&stop))

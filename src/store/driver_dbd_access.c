@@ -7,6 +7,7 @@
  * what the client library can do beyond APR is looked up by name, and done without where it is missing.
  */
 #include "driver_dbd_private.h"
+#include "pools.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -123,7 +124,7 @@ apr_pool_t *idem_dbd_own_pool(void)
 {
     apr_pool_t *pool = NULL;
 
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) == APR_SUCCESS)
+    if (idem_pool_alone(&pool) == APR_SUCCESS)
         apr_allocator_max_free_set(apr_pool_allocator_get(pool), KEPT_FREE);
     return pool;
 }

@@ -17,6 +17,7 @@
  * one is on its way can lose that connection, and the thread with it.
  */
 #include "driver_memcache_private.h"
+#include "pools.h"
 
 #include <apr_allocator.h>
 #include <apr_strings.h>
@@ -57,21 +58,17 @@ static apr_status_t make_link(idem_mc_server *server, idem_mc_link **out)
 {
     apr_uint32_t most = (apr_uint32_t)server->connections_most;
     apr_memcache_server_t *remote;
-    apr_allocator_t *allocator;
     apr_thread_mutex_t *mutex;
     idem_mc_link *link;
     apr_pool_t *pool;
-    apr_status_t rv = apr_allocator_create(&allocator);
+    /* Nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen. */
+    apr_status_t rv = idem_pool_alone(&pool);
 
-    if (rv ==
-        APR_SUCCESS) /* nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen */
-        rv = apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
     if (rv != APR_SUCCESS)
         return rv;
-    apr_allocator_owner_set(allocator, pool);
     rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool); /* connections are made by any thread */
     if (rv == APR_SUCCESS) {
-        apr_allocator_mutex_set(allocator, mutex);
+        apr_allocator_mutex_set(apr_pool_allocator_get(pool), mutex);
         link = apr_pcalloc(pool, sizeof(*link));
         link->pool = pool;
         link->born = idem_clock_uptime();
