@@ -356,14 +356,14 @@ int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print)
     while (rv == APR_SUCCESS && !intake->whole) {
         apr_size_t piece;
 
-        rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
+        if (idem_bodyhash_peek(intake->hash, print->body, &print->hashed) != APR_SUCCESS)
+            return HTTP_INTERNAL_SERVER_ERROR; /* no memory for a digest: that is not the body's fault */
         piece = next_piece(txn, kept, print);
         if (!piece && (kept->body_flags & IDEM_BODY_WHOLE) && print->hashed == kept->hashed)
             piece = 1; /* does it end here too? */
         if (!piece)
             break;
-        if (rv == APR_SUCCESS)
-            rv = read_piece(intake, (apr_off_t)piece);
+        rv = read_piece(intake, (apr_off_t)piece);
     }
     if (rv != APR_SUCCESS)
         return input_failed(txn, rv);
