@@ -62,9 +62,10 @@ static int read_field(void *baton, const char *name, const char *value)
 void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr_interval_time_t max_ttl,
                        apr_pool_t *pool, idem_control *control)
 {
-    reader reading = {control, max_ttl, pool};
+    reader reading;
 
     memset(control, 0, sizeof(*control));
+    reading = (reader){control, max_ttl, pool};
     apr_table_do(read_field, &reading, fields, IDEM_CONTROL_HEADER, NULL);
     apr_table_do(read_field, &reading, errors, IDEM_CONTROL_HEADER, NULL);
 }

@@ -104,7 +104,7 @@ static apr_status_t hear(const idem_dbd *store, idem_call *call, int from, repor
 
 apr_status_t idem_dbd_look(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
 {
-    report said;
+    report said = {APR_EGENERAL, "", {{0}, 0, 0, {0}}};
     int ends[2];
     apr_status_t rv;
     pid_t pid;

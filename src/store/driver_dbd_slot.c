@@ -138,7 +138,7 @@ static apr_status_t change_then_look(idem_dbd_conn *conn, idem_call *call, idem_
 /* A mark where nothing stood to be given back: see driver_dbd_mysql.c. */
 static apr_status_t mark(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order)
 {
-    standing s;
+    standing s = {0};
     apr_status_t rv = change_then_look(conn, call, IDEM_DBD_RELEASE_ELSE, order, &s);
 
     if (rv == APR_SUCCESS)
@@ -181,7 +181,7 @@ static apr_status_t try_once(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
 static apr_status_t refresh_time(idem_dbd_conn *conn, idem_call *call, const idem_dbd_order *order)
 {
     idem_dbd_order ask = *order;
-    standing s;
+    standing s = {0};
 
     if (conn->access->config.engine->shows || idem_dbd_monotonic() - conn->noted_at < TIME_IS_OLD)
         return APR_SUCCESS;

@@ -258,7 +258,7 @@ static apr_status_t store_once(const idem_mc_op *op, const item *it)
 
 static int holds(idem_blob a, idem_blob b)
 {
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    return a.len == b.len && (!a.len || memcmp(a.data, b.data, a.len) == 0);
 }
 
 /*
@@ -268,7 +268,7 @@ static int holds(idem_blob a, idem_blob b)
  */
 static apr_status_t put(const idem_mc_op *op, const item *it)
 {
-    idem_blob there;
+    idem_blob there = {NULL, 0};
     apr_status_t rv = store_once(op, it);
 
     if (rv != APR_EGENERAL)
