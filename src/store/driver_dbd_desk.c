@@ -13,14 +13,10 @@
 #include "driver_dbd_private.h"
 
 #include <apr_strings.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define HANGING_MOST 200
-#define STACK_SIZE ((size_t)512 << 10)
 #define CLOSING_TIME 1000 /* milliseconds that detach() waits for a thread to close its connection */
 
 enum { FREE, ASKED, ANSWERED, LEFT, CLOSING, CLOSED };
@@ -158,9 +154,16 @@ static void *run(void *data)
     idem_dbd_desk *desk = data;
     int awaited;
 
-    while (await_order(desk) == ASKED)
-        answer(desk, serve(desk));
+    while (await_order(desk) == ASKED) {
+        apr_status_t status;
+        idem_dbd_enter();
+        status = serve(desk);
+        idem_dbd_leave(desk->conn != NULL);
+        answer(desk, status);
+    }
+    idem_dbd_enter();
     hang_up(desk);
+    idem_dbd_leave(0);
     pthread_mutex_lock(&desk->lock);
     if (desk->phase == LEFT)
         atomic_fetch_sub(&desk->access->hanging, 1);
@@ -175,73 +178,10 @@ static void *run(void *data)
 
 /* ---- making one ------------------------------------------------------------------------------------------------------ */
 
-void idem_dbd_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until)
-{
-    struct timespec moment = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
-    return pthread_cond_timedwait(cond, lock, &moment) == ETIMEDOUT ? APR_TIMEUP : APR_SUCCESS;
-}
-
 static void init_lock(idem_dbd_desk *desk)
 {
     pthread_mutex_init(&desk->lock, NULL);
     idem_dbd_cond_init(&desk->changed);
-}
-
-/*
- * A process with several threads forks with malloc() locked. Under prefork the signals that end a child are handled by its one
- * other thread, and the handlers free: they must not run on either side of a fork before it is unlocked again. Elsewhere
- * this does nothing.
- */
-static __thread sigset_t mask_at_fork;
-
-static void before_fork(void)
-{
-    sigset_t ends;
-
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &ends, &mask_at_fork);
-}
-
-static void after_fork(void)
-{
-    pthread_sigmask(SIG_SETMASK, &mask_at_fork, NULL);
-}
-
-static void guard_forks(void)
-{
-    pthread_atfork(before_fork, after_fork, after_fork);
-}
-
-static int start_thread(idem_dbd_desk *desk)
-{
-    static pthread_once_t guarded = PTHREAD_ONCE_INIT;
-    sigset_t every, before;
-    pthread_attr_t attr;
-    pthread_t thread;
-    int failed;
-
-    pthread_once(&guarded, guard_forks);
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    failed = pthread_create(&thread, &attr, run, desk);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
 }
 
 apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
@@ -260,7 +200,7 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
     desk->access = access;
     desk->socket = -1;
     init_lock(desk);
-    failed = start_thread(desk);
+    failed = idem_dbd_thread_start(run, desk);
     if (failed)
         desk_free(desk);
     *out = desk;

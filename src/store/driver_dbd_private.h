@@ -5,6 +5,7 @@
  *   driver_dbd_config.c   address and options
  *   driver_dbd_look.c     open(): a process of its own looks how the database is set up
  *   driver_dbd_desk.c     a thread that owns a connection, and how it is asked and left
+ *   driver_dbd_thread.c   how such threads start, wait, and meet forks and the end of the process
  *   driver_dbd_pool.c     desks that wait for their next call
  *   driver_dbd_access.c   what a process needs to reach the database: APR's driver, statements, the client library
  *   driver_dbd_conn.c     one connection: statements and what comes back
@@ -229,6 +230,18 @@ apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd
 /* Appends a sentence to what is said at start. */
 void idem_dbd_warn(idem_dbd_facts *facts, const char *sentence);
 
+/* ---- threads --------------------------------------------------------------------------------------------------------- */
+
+int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an errno, or 0 */
+
+/* Around all that such a thread does in the client library. enter() does not return while the process ends. */
+void idem_dbd_enter(void);
+void idem_dbd_leave(int connected); /* … to the database: the library has what it needs */
+
+/* Waits until a moment of the monotonic clock, milliseconds: APR_TIMEUP. */
+void idem_dbd_cond_init(pthread_cond_t *cond);
+apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until);
+
 /* ---- desks ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_desk idem_dbd_desk;
@@ -237,10 +250,6 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **desk);
 /* Has the order carried out; by the deadline the desk is gone (*left) or has answered. The caller's memory is copied. */
 apr_status_t idem_dbd_desk_ask(idem_dbd_desk *desk, idem_call *call, idem_dbd_order *order, int *left);
 void idem_dbd_desk_close(idem_dbd_desk *desk, int wait);
-
-/* Waits until a moment of the monotonic clock, milliseconds: APR_TIMEUP. */
-void idem_dbd_cond_init(pthread_cond_t *cond);
-apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until);
 
 apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **pool);
 void idem_dbd_pool_stop(idem_dbd_pool *pool);

@@ -222,6 +222,19 @@ def test_many_that_wait_are_left_and_forgotten(server, drive):
     assert not sockets(driven)
 
 
+def test_process_that_ends_while_connections_come_to_life(server, drive):
+    """What was left by calls goes on when the server does, just when the process takes its libraries down."""
+    for turn in range(10):
+        driven = drive(server.url()).attached()
+        driven.ask("within", 15)
+        with paused(server):
+            for number in range(10):
+                assert driven.status("claim", number, 1) == "TIMEUP"
+        time.sleep(turn / 500)  # seconds: connecting takes a few milliseconds, and the end comes at another of them each turn
+        driven.process.stdin.close()
+        assert driven.process.wait(60) == 0
+
+
 # ---- a server that comes back
 
 
