@@ -150,7 +150,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         idem_mc_cell claim;
 
         if (n > 0 && idem_mc_is_late(op))
-            return idem_mc_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
+            return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
         rv = idem_mc_read_claim(op, n, &claim);
         if (rv != APR_SUCCESS)
             return rv;
@@ -174,8 +174,8 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         }
         chain->owner_dead = here->result.kind == IDEM_MC_CLOSED;
     }
-    return idem_mc_fail(op->call, IDEM_EFULL, "the key has been released %d times, and memcached keeps no more of it",
-                        ATTEMPTS_MOST);
+    return idem_fail(op->call, IDEM_EFULL, "the key has been released %d times, and memcached keeps no more of it",
+                     ATTEMPTS_MOST);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
@@ -241,8 +241,7 @@ apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned c
 
 static apr_status_t expiring(const idem_mc_op *op)
 {
-    return idem_mc_fail(op->call, APR_EBUSY,
-                        "what memcached keeps of the key is about to expire: in less than a minute");
+    return idem_fail(op->call, APR_EBUSY, "what memcached keeps of the key is about to expire: in less than a minute");
 }
 
 /* Seconds that must be left of a claim that is to be rewritten: as long as this call can take, at least. */

@@ -23,14 +23,7 @@ typedef struct reading {
     const char **why;
 } reading;
 
-__attribute__((format(printf, 2, 3))) static apr_status_t wrong(reading *r, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    *r->why = apr_pvsprintf(r->pool, format, args);
-    va_end(args);
-    return APR_EINVAL;
-}
+#define wrong(r, ...) idem_wrong((r)->pool, (r)->why, __VA_ARGS__)
 
 static apr_status_t read_server(reading *r, const char *text, idem_mc_server *server)
 {

@@ -14,6 +14,7 @@
 #include "bytes.h"
 #include "clock.h"
 #include "drivers.h"
+#include "sentence.h"
 
 #include <apr_memcache.h>
 #include <apr_tables.h>
@@ -74,8 +75,6 @@ typedef struct idem_mc_op {
     apr_time_t until; /* the deadline by uptime, which nobody sets */
 } idem_mc_op;
 
-apr_status_t idem_mc_fail(idem_call *call, apr_status_t status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 int idem_mc_is_late(const idem_mc_op *op);
 
 /* ---- configure ---------------------------------------------------------------------------------------------------- */

@@ -25,9 +25,9 @@ static apr_status_t cannot(const idem_mc_server *server, const idem_mc_op *op, c
     char reason[120];
 
     if (idem_mc_is_late(op) || APR_STATUS_IS_TIMEUP(rv))
-        return idem_mc_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", server->name);
-    return idem_mc_fail(op->call, rv, "memcached at %s %s: %s", server->name, what,
-                        apr_strerror(rv, reason, sizeof(reason)));
+        return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", server->name);
+    return idem_fail(op->call, rv, "memcached at %s %s: %s", server->name, what,
+                     apr_strerror(rv, reason, sizeof(reason)));
 }
 
 /* The socket waits no longer than what is left; nothing left is a failure. */
@@ -43,7 +43,7 @@ static apr_status_t dial(const idem_mc_server *server, const idem_mc_op *op, apr
     apr_status_t rv = apr_sockaddr_info_get(&address, server->host, APR_INET, server->port, 0, pool);
 
     if (rv != APR_SUCCESS)
-        return idem_mc_fail(op->call, rv, "the address of the memcached host %s is not known", server->host);
+        return idem_fail(op->call, rv, "the address of the memcached host %s is not known", server->host);
     rv = apr_socket_create(socket, APR_INET, SOCK_STREAM, APR_PROTO_TCP, pool);
     if (rv == APR_SUCCESS)
         rv = limit(*socket, op);
@@ -147,8 +147,8 @@ apr_status_t idem_mc_probe(const idem_mc_server *server, const idem_mc_op *op, i
         if (rv != APR_SUCCESS)
             rv = cannot(server, op, "does not say how it is set up", rv);
         else if (!facts->knows_time)
-            rv = idem_mc_fail(op->call, APR_EGENERAL, "memcached at %s does not tell its time, and cannot be used",
-                              server->name);
+            rv = idem_fail(op->call, APR_EGENERAL, "memcached at %s does not tell its time, and cannot be used",
+                           server->name);
     }
     apr_pool_destroy(pool);
     return rv;

@@ -27,15 +27,6 @@
 #define LINK_LIFE apr_time_from_sec(60)
 #define RELATIVE_MOST (60 * 60 * 24 * 30) /* seconds; memcached takes more for a date */
 
-apr_status_t idem_mc_fail(idem_call *call, apr_status_t status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    call->why = apr_pvsprintf(call->pool, format, args);
-    va_end(args);
-    return status;
-}
-
 int idem_mc_is_late(const idem_mc_op *op)
 {
     return idem_clock_uptime() >= op->until;
@@ -43,7 +34,7 @@ int idem_mc_is_late(const idem_mc_op *op)
 
 static apr_status_t late(const idem_mc_op *op)
 {
-    return idem_mc_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
+    return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
 }
 
 /* ---- links: the server's lock is held ------------------------------------------------------------------------------ */
@@ -107,7 +98,7 @@ static apr_status_t look(idem_mc_server *server, const idem_mc_op *op)
     apr_status_t rv;
 
     if (began < server->retry_at)
-        return idem_mc_fail(op->call, APR_ECONNREFUSED, "%s", server->reason);
+        return idem_fail(op->call, APR_ECONNREFUSED, "%s", server->reason);
     if (began >= op->until)
         return late(op);
     rv = idem_mc_probe(server, op, &facts);
@@ -128,8 +119,8 @@ static apr_status_t need_connection(idem_mc_server *server, const idem_mc_op *op
     apr_status_t rv;
 
     if (server->link && server->link->busy >= server->connections_most)
-        return idem_mc_fail(op->call, APR_EAGAIN, "all %d connections to memcached at %s are in use",
-                            server->connections_most, server->name);
+        return idem_fail(op->call, APR_EAGAIN, "all %d connections to memcached at %s are in use",
+                         server->connections_most, server->name);
     rv = look(server, op);
     if (rv == APR_SUCCESS && !server->link)
         rv = make_link(server, &server->link);
@@ -176,10 +167,10 @@ static apr_status_t broken(const idem_mc_op *op, apr_status_t rv)
     char reason[120];
 
     if (rv == APR_EGENERAL)
-        return idem_mc_fail(op->call, APR_ECONNRESET, "memcached at %s closed the connection, or gave no sense",
-                            op->server->name);
-    return idem_mc_fail(op->call, rv, "the connection to memcached at %s was lost: %s", op->server->name,
-                        apr_strerror(rv, reason, sizeof(reason)));
+        return idem_fail(op->call, APR_ECONNRESET, "memcached at %s closed the connection, or gave no sense",
+                         op->server->name);
+    return idem_fail(op->call, rv, "the connection to memcached at %s was lost: %s", op->server->name,
+                     apr_strerror(rv, reason, sizeof(reason)));
 }
 
 static apr_status_t get_once(const idem_mc_op *op, const char *key, idem_blob *value)
@@ -289,8 +280,8 @@ static apr_status_t put_surely(const idem_mc_op *op, const item *it)
     if (is_lost(op, rv))
         rv = put(op, it);
     if (rv == APR_EGENERAL)
-        return idem_mc_fail(op->call, IDEM_EFULL, "memcached at %s refused a value of %lu bytes: it has no room for it",
-                            op->server->name, (unsigned long)it->value.len);
+        return idem_fail(op->call, IDEM_EFULL, "memcached at %s refused a value of %lu bytes: it has no room for it",
+                         op->server->name, (unsigned long)it->value.len);
     return rv;
 }
 

@@ -46,9 +46,8 @@ static apr_status_t run(idem_store *base, idem_call *call, const unsigned char *
     apr_status_t rv = LOOK_AGAIN;
 
     if (o->value.len > base->max_value)
-        return idem_mc_fail(call, IDEM_ETOOBIG,
-                            "a value of %lu bytes, and %lu is the most that is kept in memcached (-I)",
-                            (unsigned long)o->value.len, (unsigned long)base->max_value);
+        return idem_fail(call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that is kept in memcached (-I)",
+                         (unsigned long)o->value.len, (unsigned long)base->max_value);
     for (int look = 0; look < LOOKS_MOST && rv == LOOK_AGAIN; look++) {
         idem_mc_chain chain;
         rv = idem_mc_read_chain(&op, o->heart, &chain);
@@ -56,9 +55,9 @@ static apr_status_t run(idem_store *base, idem_call *call, const unsigned char *
             rv = o->decide(&op, o, &chain);
     }
     if (rv == LOOK_AGAIN)
-        return idem_mc_fail(call, APR_EBUSY, "the slot changes faster than it can be read");
+        return idem_fail(call, APR_EBUSY, "the slot changes faster than it can be read");
     if (rv == APR_SUCCESS && o->leads && idem_mc_is_late(&op))
-        return idem_mc_fail(call, APR_TIMEUP, "memcached at %s answered too late", op.server->name);
+        return idem_fail(call, APR_TIMEUP, "memcached at %s answered too late", op.server->name);
     return rv;
 }
 
@@ -136,7 +135,7 @@ static apr_status_t keep(const idem_mc_op *op, const order *o, const idem_mc_cha
     apr_status_t rv = idem_mc_prolong_heart(op, chain->n, o->token, idem_value_lease(o->value));
 
     if (rv == APR_NOTFOUND)
-        return idem_mc_fail(op->call, APR_TIMEUP, "the lease has lapsed while it was being claimed");
+        return idem_fail(op->call, APR_TIMEUP, "the lease has lapsed while it was being claimed");
     return rv;
 }
 

@@ -21,15 +21,6 @@
 #define REPLY_SHOWN 200 /* bytes of an error of Redis's that are passed on */
 #define POLL_MOST apr_time_from_sec(60)
 
-apr_status_t idem_redis_fail(idem_call *call, apr_status_t status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    call->why = apr_pvsprintf(call->pool, format, args);
-    va_end(args);
-    return status;
-}
-
 apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply)
 {
     int is_error = reply->type == REDIS_REPLY_ERROR;
@@ -39,8 +30,8 @@ apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply)
         if ((unsigned char)*c < ' ')
             *c = ' ';
     if (is_error)
-        return idem_redis_fail(call, APR_EGENERAL, "Redis refused: %s", said);
-    return idem_redis_fail(call, APR_EGENERAL, "Redis gave an answer of an unexpected kind (%d)", reply->type);
+        return idem_fail(call, APR_EGENERAL, "Redis refused: %s", said);
+    return idem_fail(call, APR_EGENERAL, "Redis gave an answer of an unexpected kind (%d)", reply->type);
 }
 
 apr_int64_t idem_redis_monotonic(void)
@@ -59,7 +50,7 @@ void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now)
 
 static apr_status_t late(idem_call *call)
 {
-    return idem_redis_fail(call, APR_TIMEUP, "Redis did not answer in time");
+    return idem_fail(call, APR_TIMEUP, "Redis did not answer in time");
 }
 
 static apr_status_t wait_for(int fd, short what, idem_call *call)
@@ -75,13 +66,13 @@ static apr_status_t wait_for(int fd, short what, idem_call *call)
         if (count > 0)
             return APR_SUCCESS;
         if (count < 0 && errno != EINTR)
-            return idem_redis_fail(call, errno, "Redis cannot be waited for: %s", strerror(errno));
+            return idem_fail(call, errno, "Redis cannot be waited for: %s", strerror(errno));
     }
 }
 
 static apr_status_t lost(idem_call *call, const char *reason)
 {
-    return idem_redis_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
+    return idem_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
 }
 
 int idem_redis_is_quiet(const idem_redis_conn *conn)
@@ -126,7 +117,7 @@ apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, 
     }
     len = redisFormatCommandArgv(&command, count, starts, lengths);
     if (len < 0)
-        return idem_redis_fail(call, APR_ENOMEM, "no memory for a command to Redis");
+        return idem_fail(call, APR_ENOMEM, "no memory for a command to Redis");
     rv = write_all(conn, call, command, (size_t)len);
     redisFreeCommand(command);
     return rv;
@@ -190,8 +181,8 @@ static apr_status_t dial_one(idem_call *call, const char *host, apr_port_t port,
         *redis = made;
         return APR_SUCCESS;
     }
-    idem_redis_fail(call, APR_ECONNREFUSED, "Redis at %s%s%.0u cannot be reached: %s", host, port ? ":" : "", port,
-                    made ? made->errstr : "no memory");
+    idem_fail(call, APR_ECONNREFUSED, "Redis at %s%s%.0u cannot be reached: %s", host, port ? ":" : "", port,
+              made ? made->errstr : "no memory");
     if (made)
         redisFree(made);
     return call->deadline <= apr_time_now() ? APR_TIMEUP : APR_ECONNREFUSED;
@@ -204,7 +195,7 @@ static apr_status_t dial_name(idem_call *call, const idem_redis_address *address
     apr_status_t rv = apr_sockaddr_info_get(&found, address->host, APR_UNSPEC, address->port, 0, call->pool);
 
     if (rv != APR_SUCCESS)
-        return idem_redis_fail(call, rv, "the address of the Redis host %s is not known", address->host);
+        return idem_fail(call, rv, "the address of the Redis host %s is not known", address->host);
     for (; found; found = found->next) {
         char *number;
         rv = apr_sockaddr_ip_get(&number, found);
@@ -226,7 +217,7 @@ apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address,
     *conn = calloc(1, sizeof(**conn));
     if (!*conn) {
         redisFree(redis);
-        return idem_redis_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
+        return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
     }
     (*conn)->redis = redis;
     return APR_SUCCESS;

@@ -16,6 +16,7 @@
 
 #include "bytes.h"
 #include "drivers.h"
+#include "sentence.h"
 
 #include <hiredis/hiredis.h>
 
@@ -96,9 +97,7 @@ idem_redis_configure_fn idem_redis_configure_sentinel;
 
 /* ---- one connection: any failure leaves it fit to be closed only --------------------------------------------------- */
 
-/* Fills call->why; for a refusal by Redis with what it said. */
-apr_status_t idem_redis_fail(idem_call *call, apr_status_t status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Fills call->why with what Redis said. */
 apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply);
 
 apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);

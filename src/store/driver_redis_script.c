@@ -256,7 +256,7 @@ static apr_status_t understand(idem_redis_conn *conn, idem_call *call, const ide
                                const redisReply *answer)
 {
     if (is_error(answer, "OOM ") && order->value.len > 0)
-        return idem_redis_fail(call, IDEM_EFULL, "Redis is full (maxmemory)");
+        return idem_fail(call, IDEM_EFULL, "Redis is full (maxmemory)");
     if (answer->type != REDIS_REPLY_ARRAY || answer->elements < 2 || !is_text(answer->element[0]))
         return idem_redis_refused(call, answer);
     idem_redis_note_time(conn, answer->element[1]->integer);
@@ -278,8 +278,8 @@ static apr_status_t check_replicas(const idem_redis *store, idem_call *call, con
         return idem_redis_refused(call, count);
     if (count->integer >= store->wait_replicas)
         return APR_SUCCESS;
-    return idem_redis_fail(call, APR_EGENERAL, "only %d of %d replicas have confirmed it in time", (int)count->integer,
-                           store->wait_replicas);
+    return idem_fail(call, APR_EGENERAL, "only %d of %d replicas have confirmed it in time", (int)count->integer,
+                     store->wait_replicas);
 }
 
 /* Is this an answer, and the connection fit for another question? */
@@ -311,8 +311,8 @@ apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis
     apr_status_t rv;
 
     if (order->value.len > IDEM_REDIS_VALUE_MAX)
-        return idem_redis_fail(call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that is kept in Redis",
-                               (unsigned long)order->value.len, (unsigned long)IDEM_REDIS_VALUE_MAX);
+        return idem_fail(call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that is kept in Redis",
+                         (unsigned long)order->value.len, (unsigned long)IDEM_REDIS_VALUE_MAX);
     rv = idem_redis_take(store, call, &conn);
     if (rv != APR_SUCCESS)
         return rv;
@@ -321,6 +321,6 @@ apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis
         rv = ask(store, conn, call, order);
     idem_redis_give(store, conn, is_answer(rv));
     if (rv == APR_EAGAIN)
-        return idem_redis_fail(call, APR_TIMEUP, "Redis did not come to it in time");
+        return idem_fail(call, APR_TIMEUP, "Redis did not come to it in time");
     return rv;
 }

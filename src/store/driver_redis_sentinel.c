@@ -22,7 +22,7 @@ static apr_status_t read_address(const idem_redis *store, idem_call *call, const
                                  idem_redis_address *address)
 {
     if (reply->type == REDIS_REPLY_NIL)
-        return idem_redis_fail(call, APR_NOTFOUND, "the sentinel knows no primary named %s", store->primary);
+        return idem_fail(call, APR_NOTFOUND, "the sentinel knows no primary named %s", store->primary);
     if (!is_address(reply))
         return idem_redis_refused(call, reply);
     address->host = apr_pstrdup(call->pool, reply->element[0]->str);

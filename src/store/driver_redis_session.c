@@ -37,7 +37,7 @@ static apr_status_t read_info(greeting *g, const redisReply *reply)
     if (reply->type == REDIS_REPLY_STRING)
         idem_redis_read_info(&g->conn->facts, reply->str);
     unfit = idem_redis_unfit(&g->conn->facts, g->call->pool);
-    return unfit ? idem_redis_fail(g->call, APR_EGENERAL, "%s", unfit) : APR_SUCCESS;
+    return unfit ? idem_fail(g->call, APR_EGENERAL, "%s", unfit) : APR_SUCCESS;
 }
 
 /* CONFIG GET NAME: the name and its value, or nothing. */
