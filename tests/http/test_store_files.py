@@ -106,8 +106,10 @@ def assert_full_but_working(server, api, origin, cure, large_refused):
     assert refused.problem == (503, "store-unavailable") and refused["Retry-After"] == "5"
     lines = [line for line in server.log.faults() if "IDEM010" in line or "IDEM014" in line]
     assert len(lines) >= 1 and cure in lines[0]
-    executed = origin.executions("/pay")
-    assert api.post("/pay", key="one more").problem == (503, "store-unavailable")
+    assert origin.executions("/pay") == taken  # who is refused is not executed
+    another = api.post("/pay", key="one more")  # pages that the last reader has let go since may have room for one
+    executed = taken + (another.status == 201)
+    assert another.problem in ((201, None), (503, "store-unavailable"))
     assert origin.executions("/pay") == executed
     assert api.post("/pay").problem == (201, None)
     answers = [api.post(f"/pay?size={SIZE}&seed={number}", key=f"k{number}") for number in range(taken)]
