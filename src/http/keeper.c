@@ -355,9 +355,8 @@ static void park(void)
     const struct timespec step = {0, 1000000};
 
     atomic_store(&stop, 1);
-    idem_renewer_stop();
     idem_outage_stop();
-    for (int i = 0; (atomic_load(&busy) || idem_outage_busy()) && i < PARK_WAIT_MS; i++)
+    for (int i = 0; (atomic_load(&busy) || idem_outage_busy() || idem_renewer_ending()) && i < PARK_WAIT_MS; i++)
         nanosleep(&step, NULL);
 }
 
@@ -398,6 +397,7 @@ static void last_tries(void)
 static apr_status_t child_ends(void *unused)
 {
     (void)unused;
+    idem_renewer_stop();
     park();
     if (!atomic_load(&stopping) && !atomic_load(&busy))
         last_tries();
@@ -419,6 +419,8 @@ void idem_keeper_child_stopping(apr_pool_t *pchild, int graceful)
     if (graceful || (!keeper.threaded && !at_once()))
         return; /* requests run on, and their settlements with them */
     atomic_store(&stopping, 1);
+    if (!keeper.threaded)
+        idem_renewer_stop(); /* other threads may be in their handlers for seconds yet: they own what they hold */
     park();
 }
 

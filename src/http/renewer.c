@@ -46,7 +46,7 @@ typedef struct renewer_thread {
 
 static renewer_thread *renewers;
 static int renewer_count;
-static atomic_int stop;
+static atomic_int stop, busy;
 
 /* A third of the lease: two renewals may fail before it lapses. */
 static apr_interval_time_t period(const idem_held *held)
@@ -86,6 +86,18 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
         rv = IDEM_ELOST;
     say(renewer, held, rv, why);
     apr_pool_destroy(pool);
+    return rv;
+}
+
+/* Who ends the child sets stop, and waits for who is inside. */
+static apr_status_t renew_unless_ending(renewer_thread *renewer, const idem_held *held)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    atomic_fetch_add(&busy, 1);
+    if (!atomic_load(&stop))
+        rv = renew(renewer, held);
+    atomic_fetch_sub(&busy, 1);
     return rv;
 }
 
@@ -133,7 +145,7 @@ static void *run(void *data)
         APR_RING_REMOVE(held, link);
         held->renewing = 1;
         pthread_mutex_unlock(&renewer->lock);
-        rv = renew(renewer, held);
+        rv = renew_unless_ending(renewer, held);
         pthread_mutex_lock(&renewer->lock);
         finish(renewer, held, rv);
     }
@@ -227,6 +239,11 @@ void idem_renewer_hurry(const idem_front *front)
 void idem_renewer_stop(void)
 {
     atomic_store(&stop, 1);
+}
+
+int idem_renewer_ending(void)
+{
+    return atomic_load(&stop) && atomic_load(&busy) > 0;
 }
 
 void idem_renewer_start(apr_pool_t *pchild, server_rec *s)

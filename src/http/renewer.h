@@ -33,5 +33,7 @@ void idem_renewer_hurry(const idem_front *front);
 
 /* Async-signal-safe: the threads touch nothing more once their call under way has ended. */
 void idem_renewer_stop(void);
+/* It has been stopped, and a call of its is under way. */
+int idem_renewer_ending(void);
 
 #endif

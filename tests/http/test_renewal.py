@@ -55,6 +55,22 @@ def test_handler_that_outlives_the_lease_is_still_the_owner(api, redis, origin):
     assert origin.executions("/pay") == 1
 
 
+@pytest.mark.skipif(env.MPM == "prefork", reason="there a child ends with its handler")
+def test_handler_of_a_server_that_is_stopped_is_still_the_owner(server, api, redis, origin, expect_log):
+    """httpd gives it some seconds more, and it acts in them."""
+    expect_log(62)
+    with origin.hold("/pay") as held:
+        api.post_async("/pay", key="k1")
+        held.wait_until_entered()
+        os.kill(server.pid, signal.SIGTERM)
+        before = scripts_run(redis)
+        env.until(lambda: scripts_run(redis) >= before + 4, "four renewals", 8)
+    server.process.wait(env.CLIENT_TIMEOUT)
+    server.start()
+    assert env.until(lambda: api.post("/pay", key="k1").replayed, "the record")
+    assert origin.executions("/pay") == 1
+
+
 def test_store_that_does_not_answer_renewals(server, api, redis, origin, expect_log):
     expect_log(91)
     with origin.hold("/pay") as held:
