@@ -159,6 +159,7 @@ def test_settlements_are_kept_and_written_when_it_is_back(new_httpd, redis, host
 
 
 @pytest.mark.mpm_independent
+@needs_threads
 def test_lease_outlives_an_outage_that_is_shorter(new_httpd, redis, host, origin, expect_log):
     """A renewal that falls into the outage is repeated as soon as it is over, not when the next is due."""
     expect_log(10, 22, 91)
