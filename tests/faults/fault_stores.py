@@ -15,6 +15,8 @@ import redis_server
 
 class Local:
     """Needs no server."""
+    forgets = False
+
     def __init__(self, url, seals=False):
         self.url, self.seals = lambda: url, seals
 
@@ -27,8 +29,8 @@ class Local:
 class Remote:
     seals = False
 
-    def __init__(self, make, disconnect):
-        self.make, self.end_connections = make, disconnect
+    def __init__(self, make, disconnect, forgets=False):
+        self.make, self.end_connections, self.forgets = make, disconnect, forgets
 
     def start(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="idem-faults-store-"))
@@ -52,7 +54,8 @@ STORES = {
     "sealed": Local("lmdb", seals=True),
     "socache:shmcb": Local("socache:shmcb"),
     "redis": Remote(redis_server.Redis, lambda server: server.cli("CLIENT", "KILL", "TYPE", "normal")),
-    "memcache": Remote(lambda folder: memcached_server.Memcached(folder, "-M"), lambda server: (server.kill(), server.start())),
+    "memcache": Remote(lambda folder: memcached_server.Memcached(folder, "-M"), lambda server: (server.kill(), server.start()),
+                       forgets=True),
     "pgsql": Remote(lambda folder: postgres_server.Postgres(), lambda server: server.terminate_backends()),
     "mariadb": Remote(lambda folder: mariadb_server.MariaDB(), lambda server: server.terminate_backends()),
 }

@@ -36,6 +36,7 @@ Alias /bounded {{root}}/file
 CustomLog /dev/null "-"
 LogLevel idempotency:warn
 IdempotencyTTL {life}s
+IdempotencyStoreTimeout 5s
 <Location /bounded>
     IdempotencyMaxKeys {bound} per 1h
 </Location>
@@ -64,7 +65,11 @@ class Sender(threading.Thread):
                 sock.sendall(b"".join(map(self.request, piece)))
                 left, tail = len(piece), b""
                 while left:
-                    data = tail + sock.recv(1 << 18)
+                    more = sock.recv(1 << 18)
+                    if not more:
+                        self.answers["closed"] += 1
+                        return
+                    data = tail + more
                     cut = data.rfind(b"HTTP/1.1 ") if left > 1 else len(data)  # what is behind it may not be all of it
                     found = STATUS.findall(data[:cut])
                     tail = data[cut:]
@@ -150,7 +155,7 @@ def fight(options, server, gauge):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=1000000)
-    parser.add_argument("--life", type=int, default=20, help="seconds that an entry lives")
+    parser.add_argument("--life", type=int, default=20, help="seconds that an entry lives; the run must take several of these, or nothing can be said of the file")
     parser.add_argument("--sync", default="off", choices=["on", "off"])
     parser.add_argument("--connections", type=int, default=8)
     return parser.parse_args()

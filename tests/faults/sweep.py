@@ -81,8 +81,10 @@ class Field:
         self.number += 1
         scene = scene_class(self.server.address, f"{self.name}-{self.number}")
         case = fault_judge.Case(scene, order, self.policy)
+        if order.kind == "connect" and self.behind.forgets:
+            self.behind.disconnect()
         scene.prepare(self.origin)
-        if order.kind == "connect":
+        if order.kind == "connect" and not self.behind.forgets:
             self.behind.disconnect()  # waiting connections would be used
         begin, before = self.server.log.size(), self.ledger.of(scene.path)
         self.page.give(order)
