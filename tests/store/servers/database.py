@@ -86,10 +86,15 @@ class Database:
                 pass
 
     def pause(self):
-        """All of its processes; those that begin meanwhile cannot, since the first has stopped."""
+        """All of its processes, also one that began while the first was being stopped."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        until(self.has_stopped, "the server has stopped")
+
+    def has_stopped(self):
+        if all(state_of(pid) in "TZX" for pid in self.processes()):
+            return True
         self.signal(signal.SIGSTOP)
-        until(lambda: all(state_of(pid) in "TZX" for pid in self.processes()), "the server has stopped")
+        return False
 
     def resume(self):
         self.signal(signal.SIGCONT)
