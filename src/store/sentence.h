@@ -4,7 +4,7 @@
 #ifndef IDEM_SENTENCE_H
 #define IDEM_SENTENCE_H
 
-#include <idem_store.h>
+#include "idem_store.h"
 
 /* Of a configuration that cannot be taken: *why, in pool. Returns APR_EINVAL. */
 apr_status_t idem_wrong(apr_pool_t *pool, const char **why, const char *format, ...)
