@@ -133,8 +133,8 @@ def each_api(request, api):
 
 
 @pytest.fixture
-def origin(stage):
-    origin = Origin(stage.root)
+def origin(stage, host):
+    origin = Origin(stage.root, host)
     origin.clear()
     return origin
 
