@@ -139,10 +139,11 @@ MISPLACED = [
 def configtest(stage):
     """The verdict of httpd on some lines: 0 and no sentence, or another number and what it said."""
     server = Httpd(stage, modules=["proxy_balancer", "lbmethod_byrequests"])
-    (server.root / "logs").mkdir()  # an example of the manual writes there, and another reads a secret
-    secret = server.root / "idempotency.secret"
-    secret.write_text(f"slot: {'s' * 32}\nseal: {'t' * 32}\n")
-    secret.chmod(0o600)
+    (server.root / "logs").mkdir()  # an example of the manual writes there, and others read a secret and a password
+    for name, text in (("secret", f"slot: {'s' * 32}\nseal: {'t' * 32}\n"), ("password", "secret\n")):
+        file = server.root / f"idempotency.{name}"
+        file.write_text(text)
+        file.chmod(0o600)
 
     def check(lines):
         server.config = lines.replace("/etc/apache2/", f"{server.root}/") + "\n"
