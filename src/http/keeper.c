@@ -17,6 +17,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "metrics.h"
+#include "mpm.h"
 #include "outage.h"
 #include "pools.h"
 #include "renewer.h"
@@ -442,7 +443,7 @@ static void start_thread(void)
 
     if (!keeper.threaded && !guarded++)
         pthread_atfork(NULL, NULL, forked);
-    failed = idem_thread_start(keep, NULL);
+    failed = idem_thread_start(keep, NULL, 0);
     keeper.running = !failed;
     atomic_store(&wanted, failed); /* the end of the next request asks again */
     if (failed)

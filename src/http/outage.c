@@ -4,7 +4,7 @@
  * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it is open a thread
  * of its own looks after that part: no request ever waits for that, and a server that hangs holds this thread only. The thread
  * ends with the outage.
- * Under an MPM without threads there is none: there the child's next request after a pause is the one that looks (threads.h
+ * Under an MPM without threads there is none: there the child's next request after a pause is the one that looks (mpm.h
  * says what a thread costs). Threads are detached and never joined, as the keeper's is not.
  */
 #include "outage.h"
@@ -12,6 +12,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "metrics.h"
+#include "mpm.h"
 #include "pools.h"
 #include "renewer.h"
 #include "stores.h"
@@ -89,7 +90,7 @@ static void start_looking(watched *w)
     pthread_mutex_lock(&w->lock);
     w->again = 1;
     if (!w->running) {
-        w->running = idem_thread_start(look_after, w) == 0;
+        w->running = idem_thread_start(look_after, w, 0) == 0;
         if (!w->running)
             idem_front_let_probe(w->front, 0);
     }

@@ -156,7 +156,7 @@ static void *run(void *data)
 /* The lock is held. 0, or why there is none; the next lease tries again. */
 static int start_if_needed(renewer_thread *renewer)
 {
-    int failed = renewer->started ? 0 : idem_thread_start(run, renewer);
+    int failed = renewer->started ? 0 : idem_thread_start(run, renewer, 0);
 
     renewer->started = !failed;
     if (failed)

@@ -11,6 +11,7 @@
  * HANGING_MOST of them at most.
  */
 #include "driver_dbd_private.h"
+#include "threads.h"
 
 #include <apr_strings.h>
 #include <stdlib.h>
@@ -181,7 +182,7 @@ static void *run(void *data)
 static void init_lock(idem_dbd_desk *desk)
 {
     pthread_mutex_init(&desk->lock, NULL);
-    idem_dbd_cond_init(&desk->changed);
+    idem_cond_init(&desk->changed);
 }
 
 apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
@@ -212,7 +213,7 @@ apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
 /* The lock is held. Waits for another phase than this until the moment, monotonic milliseconds. */
 static void await_change(idem_dbd_desk *desk, int phase, apr_int64_t until)
 {
-    while (desk->phase == phase && idem_dbd_cond_wait(&desk->changed, &desk->lock, until) == APR_SUCCESS)
+    while (desk->phase == phase && idem_cond_wait(&desk->changed, &desk->lock, until * 1000) == 0)
         ;
 }
 

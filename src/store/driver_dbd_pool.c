@@ -9,6 +9,7 @@
  * closed one at a time, as calls end; the connection of a desk that was left is not counted while it is being closed.
  */
 #include "driver_dbd_private.h"
+#include "threads.h"
 
 #include <apr_strings.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **out)
         return APR_ENOMEM;
     pool->access = access;
     pthread_mutex_init(&pool->lock, NULL);
-    idem_dbd_cond_init(&pool->returned);
+    idem_cond_init(&pool->returned);
     *out = pool;
     return APR_SUCCESS;
 }
@@ -68,7 +69,7 @@ static apr_status_t take(idem_dbd_pool *pool, const idem_call *call, idem_dbd_de
     *desk = NULL;
     pthread_mutex_lock(&pool->lock);
     while (!is_allowed(pool) && rv == APR_SUCCESS)
-        rv = idem_dbd_cond_wait(&pool->returned, &pool->lock, until);
+        rv = idem_cond_wait(&pool->returned, &pool->lock, until * 1000) == 0 ? APR_SUCCESS : APR_TIMEUP;
     if (rv == APR_SUCCESS) {
         pool->in_use++;
         if (pool->count > 0)

@@ -238,10 +238,6 @@ int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an err
 void idem_dbd_enter(void);
 void idem_dbd_leave(int connected); /* … to the database: the library has what it needs */
 
-/* Waits until a moment of the monotonic clock, milliseconds: APR_TIMEUP. */
-void idem_dbd_cond_init(pthread_cond_t *cond);
-apr_status_t idem_dbd_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_int64_t until);
-
 /* ---- desks ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_desk idem_dbd_desk;

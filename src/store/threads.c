@@ -1,20 +1,16 @@
 /*
  * threads.c - starts threads, lets them wait for each other, and keeps forks safe where a process had only one before.
  *
- * Called by keeper, renewer and waiters. A process with several threads forks with malloc() locked. Prefork's handlers that end a child, which
- * free, must not run on either side of such a fork before it is unlocked again: glibc calls these around its own locks. Under
- * an MPM with threads those signals are handled elsewhere, and nothing is done about forks.
+ * Called by keeper, renewer, waiters, outages, and by the drivers whose client libraries need threads. A process with several threads forks
+ * with malloc() locked. Prefork's handlers that end a child, which free, must not run on either side of such a fork before it is unlocked
+ * again: glibc calls these around its own locks. Under an MPM with threads those signals are handled elsewhere, and it makes no difference.
  */
 #include "threads.h"
 
-#include <httpd.h> /* the others do not include it */
-
-#include <ap_mpm.h>
 #include <signal.h>
 #include <time.h>
-#include <time.h>
 
-static sigset_t mask_at_fork; /* only a process's main thread forks where these are used */
+static __thread sigset_t mask_at_fork;
 
 static void before_fork(void)
 {
@@ -33,15 +29,7 @@ static void after_fork(void)
 
 static void guard_forks(void)
 {
-    if (!idem_threads_usual())
-        pthread_atfork(before_fork, after_fork, after_fork);
-}
-
-int idem_threads_usual(void)
-{
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS && threaded != AP_MPMQ_NOT_SUPPORTED;
+    pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 void idem_cond_init(pthread_cond_t *cond)
@@ -61,21 +49,23 @@ int idem_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, apr_interval_tim
     return pthread_cond_timedwait(cond, lock, &at);
 }
 
-int idem_thread_start(void *(*run)(void *), void *data)
+int idem_thread_start(void *(*run)(void *), void *data, apr_size_t stack)
 {
     static pthread_once_t guarded = PTHREAD_ONCE_INIT;
     sigset_t every, before;
-    pthread_attr_t detached;
+    pthread_attr_t attr;
     pthread_t thread;
     int failed;
 
     pthread_once(&guarded, guard_forks);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    failed = pthread_create(&thread, &detached, run, data);
-    pthread_attr_destroy(&detached);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack)
+        pthread_attr_setstacksize(&attr, stack);
+    failed = pthread_create(&thread, &attr, run, data);
+    pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
