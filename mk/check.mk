@@ -10,7 +10,9 @@ check: all unit conformance durability model warnings lint install-check fuzz-re
 TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short faults-short
 test: deps
 	+@failed=; for part in $(TESTS); do \
-	    echo "== make $$part"; began=$$(date +%s); $(MAKE) -k --no-print-directory $$part || failed="$$failed $$part"; \
+	    echo "== make $$part"; began=$$(date +%s); \
+	    case $$part in analyze | asan) jobs=-j2 ;; *) jobs= ;; esac; \
+	    $(MAKE) -k $$jobs --no-print-directory $$part || failed="$$failed $$part"; \
 	    echo "== $$part took $$(($$(date +%s) - began)) s"; \
 	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
 ## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests, chaos-short and faults-short: everything that continuous integration runs

@@ -100,35 +100,38 @@ static idem_dbd_desk *unneeded(idem_dbd_pool *pool)
     return first;
 }
 
-/* The lock is held. */
-static int make_room(idem_dbd_pool *pool)
-{
-    waiting *list;
+/* gcc 12 forgets, from here on, that what pool->list is given is kept. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 
-    if (pool->count < pool->room)
-        return 1;
-    list = realloc(pool->list, sizeof(*list) * (size_t)(pool->room + 16));
-    if (!list)
-        return 0;
-    pool->list = list;
-    pool->room += 16;
-    return 1;
+/* The lock is held. A place for one more; NULL if there is no memory. */
+static waiting *place(idem_dbd_pool *pool)
+{
+    if (pool->count == pool->room) {
+        waiting *list = realloc(pool->list, sizeof(*list) * (size_t)(pool->room + 16));
+        if (!list)
+            return NULL;
+        pool->list = list;
+        pool->room += 16;
+    }
+    return &pool->list[pool->count++];
 }
 
 static void give(idem_dbd_pool *pool, idem_dbd_desk *desk)
 {
     idem_dbd_desk *surplus;
-    int kept;
+    waiting *last;
 
     pthread_mutex_lock(&pool->lock);
     surplus = unneeded(pool);
-    kept = make_room(pool);
-    if (kept)
-        pool->list[pool->count++] = (waiting){desk, idem_dbd_monotonic()};
+    last = place(pool);
+    if (last)
+        *last = (waiting){desk, idem_dbd_monotonic()};
     pthread_mutex_unlock(&pool->lock);
     if (surplus)
         idem_dbd_desk_close(surplus, 0);
-    if (!kept)
+    if (!last)
         idem_dbd_desk_close(desk, 0);
 }
 
