@@ -15,8 +15,7 @@ class Power:
         os.close(file)
         self.log = pathlib.Path(path)
         assert LIBRARY.exists(), f"{LIBRARY} is not built"
-        before = [env.PRELOAD["LD_PRELOAD"]] if env.PRELOAD else []
-        self.environment = {"LD_PRELOAD": " ".join([*before, str(LIBRARY)]), "FLUSHED_LOG": str(self.log)}
+        self.environment = {"LD_PRELOAD": str(LIBRARY), "FLUSHED_LOG": str(self.log)}
 
     def flushes(self, path=None):
         """How often something was flushed, or this file."""
