@@ -60,6 +60,7 @@ def kill_all(server, setup):
     """At once, as when the machine stops, but for what only the disk's own memory would lose."""
     os.killpg(server.process.pid, signal.SIGKILL)
     server.process.wait(env.CLIENT_TIMEOUT)
+    env.until(lambda: not server.answers(), "the last child has gone, and its listening socket")
     setup.kill()
     server.stop()  # there is nothing to stop, and the harness is to know it
 
