@@ -297,6 +297,9 @@ def main():
     for (store, kind), count in sorted(tally.struck.items()):
         print(f"{store:14} {kind:8} {count:6} injections")
     print(f"{tally.died[6]} children were aborted by httpd, as it does when a pool cannot grow; {time.monotonic() - tally.began:.0f} s")
+    struck = sum(tally.struck.values())
+    if not struck and not options.first:
+        tally.failures.append("no call was made to fail")
     failed = len(tally.failures)
     print(f"{tally.cases - failed} passed, {failed} failed")
     return 1 if failed else 0

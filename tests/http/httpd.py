@@ -162,7 +162,7 @@ class Httpd:
             env.until(self.serves, "your server answers", 600)
         else:
             self.output = open(self.root / "output", "a+")
-            environment = {**os.environ, "TMPDIR": str(self.root / "tmp"), **self.place.environment}
+            environment = {**os.environ, "TMPDIR": str(self.root / "tmp"), **env.PRELOAD, **self.place.environment}
             if env.PRELOAD:  # sanitizers come before all else
                 environment["LD_PRELOAD"] = f"{env.PRELOAD['LD_PRELOAD']} {self.place.environment.get('LD_PRELOAD', '')}"
             self.process = subprocess.Popen([*self.place.prefix, *self.command()], start_new_session=True,
