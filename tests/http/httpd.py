@@ -6,7 +6,6 @@ As root its children run as www-data, otherwise everything runs as whoever runs 
 import contextlib
 import hashlib
 import os
-import pwd
 import re
 import signal
 import socket
@@ -183,12 +182,7 @@ class Httpd:
         return self.place.main_process(self.process)
 
     def ready(self):
-        return self.answers() and self.scripts_run() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
-
-    def scripts_run(self):
-        """mod_cgid's daemon listens first and gives its socket to the children's user then: in between they have no right to it, and answer 503."""
-        user = pwd.getpwnam(env.USER).pw_uid
-        return env.MPM == "prefork" or any(sock.stat().st_uid == user for sock in (self.root / "run").glob("cgid.*"))
+        return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
 
     def wait_until_attached(self):
         """With a store that fails on command: what it is told from now on fails requests, and no child that is about to attach."""
