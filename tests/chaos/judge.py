@@ -80,15 +80,17 @@ def again_only_after_death(case):
     """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of the
     first. It may be that of the second: its child was killed when mod_cgid's daemon or the backend had the request already,
     and had not begun. Or the first one's outcome was settled as unknown, which gives the slot to a retry, too. Or its lease
-    lapsed, or the store lost it."""
+    lapsed, or the store lost it: the slot is its successor's then, and nothing that comes after that one concerns it."""
     for key, runs in case.executions.items():
-        brief = case.operations[key].brief
+        brief, succeeded = case.operations[key].brief, set()
         for number, again in enumerate(runs[1:], 1):
-            for run in runs[:number]:
+            for run in [run for run in runs[:number] if run.nonce not in succeeded]:
                 deaths = [death for death in (case.death_of(run), case.death_of(again)) if death]
                 settled_unknown = any("IDEM013" in line.text and line.at <= again.begin for line in case.lines_of(key))
                 expired = brief and again.begin >= case.sent_at(run) + BRIEF - ROUNDING
                 gone = lapsed(case, key, again.begin, case.sent_at(again)) or lost(case, key, case.sent_at(run), again.begin, run.begin)
+                if gone:
+                    succeeded.add(run.nonce)
                 if not settled_unknown and not expired and not gone and not any(death <= again.begin for death in deaths):
                     yield key, f"execution {again.nonce} began while the owner of {run.nonce}, process {run.owner}, lived"
 

@@ -175,6 +175,19 @@ def test_taken_over_from_an_owner_out_of_reach(damage, broken):
     assert history.broken() == broken
 
 
+@pytest.mark.parametrize("killed, broken", [(8, set()), (9, {"again_only_after_death"})])
+def test_successor_of_an_owner_out_of_reach_is_succeeded(killed, broken):
+    """What comes third concerns the second one only, who must have died."""
+    what, over, whom = CUT
+    history = under_way("retry", "redis")
+    history.damage(what, 10.05, over, 14, **whom)
+    history.run("m", 14.5, owner=8, end=None)
+    history.deeds.append(Deed(15, "SIGKILL", killed))
+    history.run("p", 25, owner=6)
+    history.answer(25, "real", "p")
+    assert history.broken() == broken
+
+
 @pytest.mark.parametrize("policy, broken", [("retry", set()), ("refuse", {"nothing_terrible_logged"})])
 def test_who_was_out_of_reach_lost_the_slot(policy, broken):
     history = under_way(policy, "redis")
