@@ -19,7 +19,7 @@ def files(*under, ends=()):
             found.append(top)
         for folder, inner, names in os.walk(start):
             inner[:] = sorted(set(inner) - SKIPPED)
-            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names]
+            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name not in SKIPPED]
     return sorted({path for path in found if not ends or path.endswith(tuple(ends))})
 
 
