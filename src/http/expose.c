@@ -17,6 +17,7 @@
 #define EXPOSE "Access-Control-Expose-Headers"
 
 static ap_filter_rec_t *expose_handle;
+static char inserted_by_us; /* its address is the context of each filter of ours */
 
 static const char *header_out(request_rec *r, const char *name)
 {
@@ -47,10 +48,16 @@ static void note_control(idem_txn *txn, request_rec *r)
 static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
-    idem_txn *txn = idem_txn_of(r);
+    idem_txn *txn;
 
+    if (f->ctx !=
+        &inserted_by_us) { /* named by somebody else (.htaccess, mod_filter), perhaps where the engine is off */
+        ap_remove_output_filter(f);
+        return ap_pass_brigade(f->next, bb);
+    }
     if (APR_BRIGADE_EMPTY(bb))
         return ap_pass_brigade(f->next, bb);
+    txn = idem_txn_of(r);
     if (txn && txn->detecting)
         note_control(txn, r);
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
@@ -68,9 +75,9 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 void idem_expose_join(request_rec *r)
 {
     for (ap_filter_t *f = r->output_filters; f; f = f->next)
-        if (f->frec == expose_handle && f->r == r)
+        if (f->frec == expose_handle && f->ctx == &inserted_by_us && f->r == r)
             return;
-    ap_add_output_filter_handle(expose_handle, NULL, r, r->connection);
+    ap_add_output_filter_handle(expose_handle, &inserted_by_us, r, r->connection);
 }
 
 static void insert_expose(request_rec *r)

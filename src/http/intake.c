@@ -446,8 +446,13 @@ static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brig
 static apr_status_t intake_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
                                   apr_off_t bytes)
 {
-    idem_intake *intake = f->ctx;
+    const idem_txn *txn = f->r ? idem_txn_of(f->r) : NULL;
+    idem_intake *intake = txn ? txn->intake : NULL;
 
+    if (!intake || f->ctx != intake) { /* named by somebody else (.htaccess): its context is not ours */
+        ap_remove_input_filter(f);
+        return ap_get_brigade(f->next, bb, mode, block, bytes);
+    }
     if (mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF)
         return ap_get_brigade(f->next, bb, mode, block, bytes);
     if (!APR_BRIGADE_EMPTY(intake->kept))

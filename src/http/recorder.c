@@ -26,6 +26,14 @@ static int running(const idem_txn *txn)
     return txn->phase == IDEM_RUNNING;
 }
 
+/* The transaction that f was inserted for, NULL for one that somebody else named (.htaccess, mod_filter): its context is not ours. */
+static idem_txn *recorded_by(const ap_filter_t *f)
+{
+    idem_txn *txn = f->r ? idem_txn_of(f->r) : NULL;
+
+    return txn && f->ctx == txn ? txn : NULL;
+}
+
 void idem_recorder_join(idem_txn *txn, request_rec *r)
 {
     if (!txn->recorder) {
@@ -33,7 +41,7 @@ void idem_recorder_join(idem_txn *txn, request_rec *r)
         txn->recorder->held = apr_brigade_create(txn->r->pool, r->connection->bucket_alloc);
     }
     for (ap_filter_t *f = r->output_filters; f; f = f->next)
-        if (f->frec == recorder_handle && f->r == r)
+        if (f->frec == recorder_handle && f->ctx == txn && f->r == r)
             return;
     ap_add_output_filter_handle(recorder_handle, txn, r, r->connection);
 }
@@ -235,13 +243,14 @@ static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
 
 static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
 {
-    idem_txn *txn = f->ctx;
-    idem_recorder *rec = txn->recorder;
+    idem_txn *txn = recorded_by(f);
+    idem_recorder *rec;
 
-    if (!running(txn)) {
+    if (!txn || !running(txn)) {
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, in);
     }
+    rec = txn->recorder;
     keep_going(rec, f->c);
     rec->next = f->next;
     while (!APR_BRIGADE_EMPTY(in) && !rec->eos) {
