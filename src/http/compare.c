@@ -1,7 +1,7 @@
 /*
  * compare.c - verdicts on two fingerprints.
  *
- * Called by the gate. What differs is named to the client by the parts' configured names, never by their values; where credentials
+ * Called by the gate, and by conclude.c for an owner that lost its slot. What differs is named to the client by the parts' configured names, never by their values; where credentials
  * differ nothing else is named, so that a stranger learns nothing about the request that used the key.
  */
 #include "compare.h"
@@ -103,4 +103,21 @@ idem_event idem_compare_settled(idem_txn *txn)
         return IDEM_EV_SAME;
     txn->problem = txn->detecting ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
     return IDEM_EV_SAME_TOMBSTONE;
+}
+
+void idem_compare_lost(idem_txn *txn)
+{
+    idem_txn_look_again(txn);
+    if (txn->problem == IDEM_IN_PROGRESS) {
+        if (compare_now(txn) != IDEM_DIFFERENT)
+            return;
+    }
+    else if (txn->problem == IDEM_PROBLEM_NONE || txn->problem == IDEM_RESPONSE_NOT_KEPT) {
+        idem_event event = idem_compare_settled(txn);
+
+        if (event == IDEM_EV_SAME || event == IDEM_EV_SAME_TOMBSTONE)
+            return;
+    }
+    txn->problem = IDEM_OUTCOME_UNKNOWN;
+    txn->detail = NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * compare.h - is what stands in the slot the same request as this one, and what follows from that.
  *
- * Both functions read txn->seen, set txn->problem and txn->detail where the answer will be a refusal, and return the event for
+ * These read txn->seen, set txn->problem and txn->detail where the answer will be a refusal, and return the event for
  * the lease's table.
  */
 #ifndef IDEM_COMPARE_H
@@ -14,5 +14,12 @@ idem_event idem_compare_found(idem_txn *txn);
 
 /* A record or tombstone was found: SAME, SAME_TOMBSTONE, DIFFERENT, UNSURE or BODY_CUT. May read the body on. */
 idem_event idem_compare_settled(idem_txn *txn);
+
+/*
+ * The owner's handler has run, and the slot is another's. Looks what stands there now; problem is NONE where txn->seen is a record that
+ * may answer this request. Whoever else would be told that the key is another's, or to come back when the store is there, is told that
+ * its outcome is unknown: it has acted, and nobody keeps what came of it.
+ */
+void idem_compare_lost(idem_txn *txn);
 
 #endif

@@ -5,6 +5,7 @@
  * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
  * outcome is unknown, and nothing is recorded as complete.
  */
+#include "compare.h"
 #include "intake.h"
 #include "log.h"
 #include "recorder_private.h"
@@ -96,7 +97,7 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     }
     if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
         apr_brigade_cleanup(rec->held);
-        idem_txn_look_again(txn);
+        idem_compare_lost(txn);
         if (txn->problem == IDEM_PROBLEM_NONE)
             return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;
         return idem_respond(txn, r, next, 0) == OK ? APR_SUCCESS : APR_EGENERAL;

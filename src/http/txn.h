@@ -82,7 +82,7 @@ idem_event idem_txn_start(idem_txn *txn);
  */
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response);
 
-/* Fills txn->seen from the slot as it is now; problem says why where there is no record. */
+/* Fills txn->seen from the slot as it is now; problem says why where there is no record. Whose it is, compare.h says. */
 void idem_txn_look_again(idem_txn *txn);
 
 /* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
