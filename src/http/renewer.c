@@ -8,6 +8,7 @@
  */
 #include "renewer.h"
 
+#include "keeper.h"
 #include "log.h"
 #include "pools.h"
 #include "stores.h"
@@ -30,6 +31,7 @@ struct idem_held {
     int late;                /* the last renewal failed */
     int renewing;            /* the thread is in the store for it, without the lock */
     int abandoned;           /* the request did not wait: the thread frees it */
+    int given_back;          /* … and has released its lease: what the thread may have claimed since is withdrawn */
 };
 
 APR_RING_HEAD(held_ring, idem_held);
@@ -69,6 +71,17 @@ static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv,
     renewer->trouble = trouble;
 }
 
+/* Has the request settled while the store was asked for it? */
+static int is_abandoned(renewer_thread *renewer, const idem_held *held)
+{
+    int abandoned;
+
+    pthread_mutex_lock(&renewer->lock);
+    abandoned = held->abandoned;
+    pthread_mutex_unlock(&renewer->lock);
+    return abandoned;
+}
+
 /* In the store, without the lock; held cannot go away meanwhile. */
 static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
 {
@@ -80,7 +93,8 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
     if (idem_pool_alone(&pool) != APR_SUCCESS)
         return APR_ENOMEM;
     rv = idem_front_renew(renewer->front, &held->lease, pool, &why);
-    if (rv == APR_NOTFOUND) /* the store lost it: nobody else has it yet, or claim says who */
+    /* The store lost it: nobody else has it yet, or claim says who. Where the request is over that is as it should be. */
+    if (rv == APR_NOTFOUND && !is_abandoned(renewer, held))
         rv = idem_front_claim(renewer->front, &held->lease, pool, &seen, &why);
     if (rv == APR_EEXIST)
         rv = IDEM_ELOST;
@@ -113,11 +127,19 @@ static idem_held *next_due(renewer_thread *renewer, apr_interval_time_t now, apr
     return NULL;
 }
 
+/* A claim that was under way when the request released its lease may have come after that: nobody would ever settle it. */
+static void end_abandoned(renewer_thread *renewer, idem_held *held)
+{
+    if (held->given_back)
+        idem_keeper_withdraw(renewer->front, held->lease.slot, held->lease.token);
+    free(held);
+}
+
 static void finish(renewer_thread *renewer, idem_held *held, apr_status_t rv)
 {
     held->renewing = 0;
     if (held->abandoned) {
-        free(held);
+        end_abandoned(renewer, held);
         return;
     }
     held->due = idem_monotonic() + (rv == APR_SUCCESS ? period(held) : period(held) / 4 + SHORTEST_PAUSE);
@@ -201,7 +223,7 @@ apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_h
     return APR_FROM_OS_ERROR(failed);
 }
 
-void idem_renewer_drop(idem_held *held)
+void idem_renewer_drop(idem_held *held, int given_back)
 {
     renewer_thread *renewer = held ? held->renewer : NULL;
     apr_interval_time_t limit;
@@ -212,6 +234,7 @@ void idem_renewer_drop(idem_held *held)
     pthread_mutex_lock(&renewer->lock);
     while (held->renewing && idem_cond_wait(&renewer->changed, &renewer->lock, limit) == 0)
         ;
+    held->given_back = given_back;
     if (held->renewing)
         held->abandoned = 1;
     else {

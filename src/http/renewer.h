@@ -24,9 +24,10 @@ apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_h
 
 /*
  * No more renewals, held may be NULL. Waits for one under way, as long as a store call may take; one that comes later still finds
- * a settled entry, which it does not change (renew's contract).
+ * a settled entry, which it does not change (renew's contract). given_back: the lease is about to be released, so there will be no entry, and
+ * a lease that was claimed again meanwhile, for a store that lost it, goes too.
  */
-void idem_renewer_drop(idem_held *held);
+void idem_renewer_drop(idem_held *held, int given_back);
 
 /* The store answers again: leases that could not be renewed are renewed at once. Any thread. */
 void idem_renewer_hurry(const idem_front *front);

@@ -314,7 +314,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
 {
     idem_action action = idem_txn_step(txn, take_print(txn, event));
 
-    idem_renewer_drop(txn->held);
+    idem_renewer_drop(txn->held, action == IDEM_DO_SETTLE_RELEASE && txn->head.attempt == 1);
     txn->held = NULL;
     for (;;) {
         switch (action) {

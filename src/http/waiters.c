@@ -152,23 +152,25 @@ int idem_client_gone(request_rec *r)
 {
     conn_rec *c = r->connection;
     apr_bucket_brigade *bb;
+    apr_pool_t *pool;
     apr_status_t rv;
 
     if (c->aborted || c->master)
         return c->aborted != 0;
-    bb = apr_brigade_create(r->pool, c->bucket_alloc);
+    apr_pool_create(&pool, r->pool); /* it is asked again and again */
+    bb = apr_brigade_create(pool, c->bucket_alloc);
     rv = ap_get_brigade(c->input_filters, bb, AP_MODE_SPECULATIVE, APR_NONBLOCK_READ, 1);
-    apr_brigade_destroy(bb);
+    apr_pool_destroy(pool);
     return APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_EPIPE(rv) || APR_STATUS_IS_ECONNABORTED(rv);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------- */
 
-/* One look at the slot. BUSY_WAIT: the owner is still at it. */
-static idem_event look(idem_txn *txn)
+/* One look at the slot; what it sees lives in pool. BUSY_WAIT: the owner is still at it. */
+static idem_event look(idem_txn *txn, apr_pool_t *pool)
 {
     const char *why = NULL;
-    apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why);
+    apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, pool, &txn->seen, &why);
     int level;
 
     if (rv == APR_NOTFOUND)
@@ -186,12 +188,16 @@ static idem_event wait_for_change(idem_txn *txn)
     wake_bell *bell = bell_of(txn->head.slot);
     apr_interval_time_t pause = FIRST_PAUSE;
     apr_interval_time_t next_look_at_client = 0;
+    apr_pool_t *seen;
 
+    apr_pool_create(&seen, txn->r->pool); /* of one look: thousands may be needed; the last one's is kept */
     for (;;) {
         apr_uint32_t rings = rings_of(bell);
         apr_interval_time_t now;
-        idem_event event = look(txn);
+        idem_event event;
 
+        apr_pool_clear(seen);
+        event = look(txn, seen);
         if (event != IDEM_EV_BUSY_WAIT)
             return event;
         now = idem_monotonic();

@@ -71,6 +71,15 @@ class Control:
     def block(self, what, how=""):
         (self.folder / f"block-{what}").write_text(how)
 
+    def go_on(self, what):
+        (self.folder / f"block-{what}").unlink()
+
+    def delay(self, what, milliseconds):
+        (self.folder / f"delay-{what}").write_text(str(milliseconds))
+
+    def fatten(self, what, size):
+        (self.folder / f"fat-{what}").write_text(str(size))
+
     def behave(self):
         for order in self.folder.glob("*-*"):
             order.unlink(missing_ok=True)

@@ -17,6 +17,7 @@
  *   CONTROLDIR/fail-OP    contains a word: down timeout full toobig lost damaged; the call is not handed on and fails
  *                         so. ambiguous: it is handed on, and fails as down if it succeeded. With "once" behind the
  *                         word the file is removed by the call that it fails.
+ *   CONTROLDIR/fat-OP     contains a number of bytes: so much is written into the call's pool
  *   CONTROLDIR/fail-attach  the same for attach() of a process, which leaves no line in calls
  *
  * Handlers (arguments from the query string, %-decoded; count=FILE gets one line per execution: "PID"):
@@ -189,6 +190,8 @@ static apr_status_t before(wrap_call *c)
         return rv;
     if (control(c, "delay", buf))
         apr_sleep(apr_time_from_msec(apr_atoi64(buf)));
+    if (control(c, "fat", buf))
+        memset(apr_palloc(c->call->pool, (apr_size_t)apr_atoi64(buf)), 'x', (apr_size_t)apr_atoi64(buf));
     return failure_wanted(c, control(c, "fail", buf), buf);
 }
 
