@@ -38,8 +38,8 @@ LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' $
 COMPILE  = $(CC) $(LANGUAGE) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden $(CFLAGS)
 LINK     = $(CC) $(SAN) $(CFLAGS) $(LDFLAGS)
 
-CORE_SRC  := $(wildcard src/core/*.c)
-STORE_SRC := $(wildcard src/store/*.c)
+CORE_SRC  := $(wildcard src/base/*.c src/core/*.c)
+STORE_SRC := $(wildcard src/store/*/*.c)
 
 # Drivers of stores whose client library may be missing: compiled where its header is there.
 has_header = $(shell printf '\043include <$(1)>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
@@ -47,36 +47,41 @@ ifeq ($(call has_header,hiredis/hiredis.h),yes)
 DRIVER_FLAGS += -DIDEM_WITH_REDIS
 DRIVER_LIBS  += -lhiredis
 else
-STORE_SRC := $(filter-out src/store/driver_redis%,$(STORE_SRC))
+STORE_SRC := $(filter-out src/store/redis/%,$(STORE_SRC))
 endif
 ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_memcache.h),)
 DRIVER_FLAGS += -DIDEM_WITH_MEMCACHE
 else
-STORE_SRC := $(filter-out src/store/driver_memcache%,$(STORE_SRC))
+STORE_SRC := $(filter-out src/store/memcache/%,$(STORE_SRC))
 endif
 # Of apr_dbd's engines the one is loaded that a configuration names; the drivers have packages of their own.
 ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_dbd.h),)
 DRIVER_FLAGS += -DIDEM_WITH_DBD
 else
-STORE_SRC := $(filter-out src/store/driver_dbd%,$(STORE_SRC))
+STORE_SRC := $(filter-out src/store/dbd/%,$(STORE_SRC))
 endif
 
-HTTP_SRC  := $(wildcard src/http/*.c) $(wildcard mod_idempotency.c)
+HTTP_SRC  := $(wildcard src/http/*/*.c src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)
 STEST_SRC := $(wildcard tests/store/*.c)
 CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
 
-CORE_INC  := -Iinclude -Isrc/core
-STORE_INC := $(CORE_INC) -Isrc/store
-HTTP_INC  := $(STORE_INC) -Isrc/http $(HTTPD_FLAGS)
+# The paths of the rooms that stand above one in src/rooms. A driver's room is never among them: only its own files see its headers.
+above   = $(shell awk -v room='$(1)' '$$1 == room { exit } /^[a-z]/ && !/ driver/ { sub("/[^/]*[.]h$$", "", $$1); print "-I" $$1 }' src/rooms)
+ROOMS   := $(shell awk '/^src/ && !/[.]h / && !/ driver/ { print $$1 }' src/rooms)
+IN_HTTPD := $(shell awk '/^src.* httpd/ { print $$1 }' src/rooms)
+DRIVERS := $(shell awk '/^src.* driver/ { print $$1 }' src/rooms)
+CORE_INC  := $(call above,src/store/common)
+STORE_INC := $(call above,src/store/lmdb)
+HTTP_INC  := $(call above,.) $(HTTPD_FLAGS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 CORE      := $(call objects,$(CORE_SRC))
 # The store layer without what needs httpd around it, which is what tests and command-line tools link.
-OFFLINE   := $(call objects,$(filter-out src/store/driver_socach%,$(STORE_SRC)))
+OFFLINE   := $(call objects,$(filter-out src/store/socache/%,$(STORE_SRC)))
 # Inside httpd the registry has more drivers: the same source, compiled once more.
-REGISTRY  := $(BUILD)/src/store/registry_httpd.o
-MODULE    := $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
+REGISTRY  := $(BUILD)/src/store/front/registry_httpd.o
+MODULE    := $(CORE) $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
 MODULE_LIBS  := $(DRIVER_LIBS) -llmdb -lcrypto -lpthread
 OFFLINE_LIBS := $(DRIVER_LIBS) -llmdb -lcrypto $(APR_LIBS) -lpthread
 
@@ -89,10 +94,18 @@ $(BUILD)/mod_idempotency.so: $(MODULE)
 	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
 
 $(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC)
-$(BUILD)/src/core/%.o $(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
-$(BUILD)/src/store/%.o $(BUILD)/tests/store/%.o: INC = $(STORE_INC)
-$(BUILD)/src/store/driver_socach%.o $(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
-$(BUILD)/src/http/%.o: INC = $(HTTP_INC)
+$(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
+$(BUILD)/tests/store/%.o: INC = $(STORE_INC)
+$(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
+# A room sees the rooms above it, a driver's not the front; a room's own headers are found without a path.
+define sees
+$(BUILD)/$(1)/%.o: INC = $(call above,$(2)) $(if $(filter $(1),$(IN_HTTPD)),$(HTTPD_FLAGS))
+
+endef
+$(eval $(foreach room,$(ROOMS),$(call sees,$(room),$(room))))
+$(eval $(foreach room,$(DRIVERS),$(call sees,$(room),src/store/front)))
+# Until waking is taken out of waiting.
+$(BUILD)/src/http/background/keeper.o: INC = $(HTTP_INC)
 # The one file whose symbols are seen: httpd looks up the module record by name. All else in it is static (make lint-exports).
 $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC) -fvisibility=default
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
@@ -104,7 +117,7 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) $(WERROR) $(INC) -MMD -MP -c -o $@ $<
 
-$(REGISTRY): src/store/registry.c $(BUILD)/.flags
+$(REGISTRY): src/store/front/registry.c $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) $(WERROR) $(INC) -MMD -MP -c -o $@ $<

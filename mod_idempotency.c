@@ -16,9 +16,9 @@
 #include "quota.h"
 #include "recorder.h"
 #include "renewer.h"
-#include "driver_socache.h"
+#include "src/store/socache/socache.h"
 #include "stores.h"
-#include "waiters.h"
+#include "waiting.h"
 
 #include <http_config.h>
 #include <http_core.h>

@@ -42,7 +42,7 @@ CONFORMANCE := $(call objects,$(wildcard tests/store/conformance_*.c))
 $(BUILD)/conformance: $(BUILD)/tests/store/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) $(call objects,$(filter-out src/store/registry.c,$(STORE_SRC))) $(REGISTRY)
+$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC))) $(REGISTRY)
 
 # The embedded store, both ways; the stores that need httpd run in one, with a configuration that listens nowhere.
 conformance: $(BUILD)/conformance
@@ -192,7 +192,7 @@ FUZZ_LINK    ?=
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
 # Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
-FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,control parts parts_value parts_credentials accept) tests/fuzz/httpd_words)
+FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values request/credentials request/accept) tests/fuzz/httpd_words)
 $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(FUZZ_HTTP)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(OFFLINE_LIBS)
@@ -250,8 +250,8 @@ tidy:
 # config.c returns a sentence that a setter made, not a part of the layer that the setter filled.
 cppcheck:
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
-	    --suppress=returnDanglingLifetime:src/http/config.c '-DAPR_STRINGIFY(n)=#n' \
-	    --error-exitcode=1 -Iinclude -Isrc/core -Isrc/store -Isrc/http $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) && echo "cppcheck: 0 findings"
+	    --suppress=returnDanglingLifetime:src/http/config/config.c '-DAPR_STRINGIFY(n)=#n' \
+	    --error-exitcode=1 $(filter -I%,$(HTTP_INC)) $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) && echo "cppcheck: 0 findings"
 ## make fanalyzer     gcc's; make tidy: clang-tidy with the checks of .clang-tidy; make cppcheck
 
 coverage:

@@ -23,7 +23,7 @@
 #include "respond.h"
 #include "stores.h"
 #include "volatile_auth.h"
-#include "waiters.h"
+#include "waiting.h"
 
 #include <apr_strings.h>
 #include <http_config.h>

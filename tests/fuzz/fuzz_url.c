@@ -5,7 +5,7 @@
  * a sentence, a front has an address that can be logged.
  */
 #include "fuzz.h"
-#include "store.h"
+#include "front.h"
 
 #include <apr_strings.h>
 

@@ -9,10 +9,10 @@
 #include <apr_strings.h>
 #include <stdio.h>
 
-#include "driver_socache_private.h"
-#include "store.h"
+#include "socache_private.h"
+#include "front.h"
 #ifdef IDEM_WITH_REDIS
-#include "driver_redis_private.h"
+#include "redis_private.h"
 #endif
 
 static void say(const char *setup, unsigned flags)

@@ -1,13 +1,13 @@
 """A directive is a row of the option table, a member of the settings, a paragraph in conf/ and one in the manual: no more, no less.
 
-The table is src/http/config_options.def; httpd's command table is made of the same rows. Name, default, bounds and the places where
+The table is src/http/config/config_options.def; httpd's command table is made of the same rows. Name, default, bounds and the places where
 a directive may stand have to be the same everywhere, and no page may speak of a directive that does not exist.
 """
 import re
 
 import source
 
-TABLE, HEADER, COMMANDS = "src/http/config_options.def", "src/http/config.h", "src/http/config.c"
+TABLE, HEADER, COMMANDS = "src/http/config/config_options.def", "src/http/config/config.h", "src/http/config/config.c"
 CONF, MANUAL = "conf/idempotency.conf", "docs/manual.md"
 PAGES = (CONF, MANUAL, "README.md")
 

@@ -12,7 +12,7 @@ For attempt n = 0, 1, 2… of a slot:
 Attempt n + 1 counts once attempt n's result says released, unknown or closed. Only the administrator changes a key that
 decided something: a result into "released".
 
-Each step reads or makes one key, as the driver does it (src/store/driver_memcache_slot.c has an operation's steps under the
+Each step reads or makes one key, as the driver does it (src/store/memcache/slot.c has an operation's steps under the
 same names, as far as they are not its reading). Prolonging keys is not here: all keys of a slot expire together.
 
 GuardedStore is the obvious other way, a lock made by `add`, and must fail: the lock can expire under its holder.

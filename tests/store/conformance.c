@@ -7,7 +7,7 @@
  * it can be filled. -s runs the cases whose names contain PART; the others say how hard to try.
  */
 #include "conformance.h"
-#include "store.h"
+#include "front.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

@@ -3,7 +3,7 @@
  * and the mark of sync=off. What the administrator reads is part of what is checked.
  */
 #include "durability_kit.h"
-#include "driver_lmdb.h"
+#include "lmdb_private.h"
 
 #include <apr_strings.h>
 #include <errno.h>

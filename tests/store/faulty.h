@@ -22,7 +22,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "store.h"
+#include "front.h"
 
 /* What the driver is to do. Zeros: nothing of its own. */
 typedef struct faulty_plan {

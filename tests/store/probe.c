@@ -14,7 +14,7 @@
  * tests that stop, cut off and replace the server behind a driver, which are written where that is easy.
  */
 #include "conformance_kit.h"
-#include "store.h"
+#include "front.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

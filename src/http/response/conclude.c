@@ -1,0 +1,259 @@
+/*
+ * conclude.c - the verdict on a response that has come to its end, its settlement, and its way to the client.
+ *
+ * Called by the gate when a handler has returned, by the recorder's filter at the end of an error page. The handler's return code, the
+ * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
+ * outcome is unknown, and nothing is recorded as complete.
+ */
+#include "compare.h"
+#include "intake.h"
+#include "log.h"
+#include "capture.h"
+#include "replay.h"
+#include "respond.h"
+#include "unsent.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+/* ---- the verdict ---------------------------------------------------------------------------------------------------- */
+
+int idem_is_release_status(const idem_txn *txn, int status)
+{
+    const apr_array_header_t *list = txn->settings->release_status;
+
+    for (int i = 0; i < list->nelts; i++)
+        if (atoi(APR_ARRAY_IDX(list, i, const char *)) == status)
+            return 1;
+    return 0;
+}
+
+/* A complete response: what becomes of it. */
+static idem_event verdict(const idem_txn *txn)
+{
+    const idem_recorder *rec = txn->recorder;
+    int nothing_done = txn->returned ? txn->returned_unsent && idem_is_release_status(txn, txn->returned)
+                                     : rec->control.no_store || idem_is_release_status(txn, rec->response.status);
+
+    if (nothing_done)
+        return IDEM_EV_RETRYABLE;
+    return rec->flowing && !rec->copy ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
+}
+
+/* A handler may write as many header fields as it likes: they have the same bound as the body. */
+static int fields_too_long(const idem_txn *txn)
+{
+    idem_response head = txn->recorder->response;
+
+    head.body = idem_blob_of(NULL, 0);
+    return idem_record_size(NULL, &head) > (apr_size_t)txn->settings->max_response + IDEM_HEAD_LEN;
+}
+
+static idem_action settle_complete(idem_txn *txn, request_rec *r)
+{
+    idem_recorder *rec = txn->recorder;
+    idem_event event;
+    idem_action action;
+    char *flat = NULL;
+    apr_size_t len = 0;
+
+    idem_recorder_capture(txn, r);
+    event = verdict(txn);
+    if (event == IDEM_EV_RECORDED && fields_too_long(txn))
+        event = IDEM_EV_OVERSIZE;
+    if (event == IDEM_EV_RECORDED &&
+        apr_brigade_pflatten(rec->copy ? rec->copy : rec->held, &flat, &len, r->pool) != APR_SUCCESS)
+        event = IDEM_EV_OVERSIZE;
+    rec->response.body = idem_blob_of(flat, len);
+    action = idem_txn_settle(txn, event, &rec->response);
+    idem_txn_export(txn, txn->r);
+    return action;
+}
+
+static void forget_held(idem_recorder *rec)
+{
+    apr_brigade_cleanup(rec->held);
+    rec->length = 0;
+    rec->eos = rec->eoc = rec->broken = 0;
+}
+
+static void settle_cut(idem_txn *txn, idem_event event)
+{
+    forget_held(txn->recorder);
+    idem_txn_settle(txn, event, NULL);
+    idem_txn_export(txn, txn->r);
+}
+
+/* The end goes to the client, with all that was held. */
+static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, idem_action action)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (rec->client_gone) {
+        r->connection->aborted = 1;
+        apr_brigade_cleanup(rec->held);
+        return APR_SUCCESS;
+    }
+    if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
+        apr_brigade_cleanup(rec->held);
+        idem_compare_lost(txn);
+        if (txn->problem == IDEM_PROBLEM_NONE)
+            return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;
+        return idem_respond(txn, r, next, 0) == OK ? APR_SUCCESS : APR_EGENERAL;
+    }
+    if (rec->last)
+        APR_BRIGADE_CONCAT(rec->held, rec->last);
+    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(r->connection->bucket_alloc));
+    return ap_pass_brigade(next, rec->held);
+}
+
+/* An end that says that it is none: httpd makes an error of it, or closes the connection where the response has begun. */
+static apr_status_t pass_error(const idem_recorder *rec, request_rec *r, ap_filter_t *next, int status)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+
+    APR_BRIGADE_INSERT_TAIL(rec->held, ap_bucket_error_create(status, NULL, r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(rec->held, apr_bucket_eos_create(alloc));
+    return ap_pass_brigade(next, rec->held);
+}
+
+/* A client that sees the end of a response it has had the beginning of must see that it is not the end. */
+static void break_off(idem_txn *txn, request_rec *r, ap_filter_t *next)
+{
+    r->connection->keepalive = AP_CONN_CLOSE;
+    if (!txn->recorder->client_gone)
+        pass_error(txn->recorder, r, next, HTTP_BAD_GATEWAY);
+    else
+        r->connection->aborted = 1;
+}
+
+/* The end of a page that httpd makes of an error status after the handler's return: nothing more is to come. */
+apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
+{
+    idem_recorder *rec = txn->recorder;
+    request_rec *r = f->r;
+    ap_filter_t *next = f->next;
+    idem_action action;
+
+    ap_remove_output_filter(f);
+    if (rec->broken) {
+        int status = rec->broken;
+
+        settle_cut(txn, IDEM_EV_CUT);
+        return pass_error(rec, r, next, status);
+    }
+    if (!txn->returned)
+        txn->returned = r->status; /* httpd refused a later request of the chain: the application did not write this */
+    action = settle_complete(txn, r);
+    return let_go(txn, r, next, action);
+}
+
+/* ---- after the handler ---------------------------------------------------------------------------------------------- */
+
+/* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */
+static int short_of_declared(const idem_txn *txn, request_rec *r)
+{
+    apr_off_t declared = idem_recorder_declared(r);
+
+    return declared >= 0 && !AP_STATUS_IS_HEADER_ONLY(r->status) && txn->recorder->length != declared;
+}
+
+/*
+ * A handler that sent an interim response to a client that had left finds an HTTP/1 connection marked as aborted, before any of its
+ * writes comes by here. Only those that are known not to look at the mark, or not to call that a success, have run to their end.
+ */
+static int may_have_stopped(const request_rec *r)
+{
+    if (!r->connection->aborted || r->connection->master)
+        return 0;
+    return !r->proxyreq && !(r->handler && !strcmp(r->handler, "cgi-script"));
+}
+
+static int passed_by(request_rec *r)
+{
+    for (ap_filter_t *f = r->output_filters; f; f = f->next)
+        if (f->frec->ftype == AP_FTYPE_PROTOCOL)
+            return 0;
+    return 1; /* an nph- script removes them all and writes to the connection (cgi_common.h) */
+}
+
+/* Handlers that write by ap_rwrite() leave the end of stream to httpd: it belongs before the settlement. */
+static void push_end(request_rec *r)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
+    ap_pass_brigade(r->output_filters, bb);
+}
+
+static int conclude_broken(idem_txn *txn, request_rec *r, int status)
+{
+    idem_recorder *rec = txn->recorder;
+    int flowing = rec->flowing;
+
+    settle_cut(txn, idem_intake_cut(txn) ? IDEM_EV_BODY_CUT : IDEM_EV_CUT);
+    if (!flowing)
+        return status;
+    break_off(txn, r, rec->next);
+    return OK;
+}
+
+static int conclude_error(idem_txn *txn, request_rec *r, int status)
+{
+    if (idem_intake_cut(txn))
+        return conclude_broken(txn, r, status);
+    if (txn->recorder->flowing)
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    forget_held(txn->recorder);
+    if (!txn->returned) {
+        txn->returned = status;
+        txn->returned_unsent = idem_certainly_unsent(r, status);
+    }
+    return status;
+}
+
+static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
+{
+    idem_recorder *rec = txn->recorder;
+    ap_filter_t *next = rec->next;
+    idem_action action;
+
+    if (idem_intake_cut(txn) || short_of_declared(txn, r) || may_have_stopped(r))
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    if (idem_intake_unread(txn) && !r->connection->master)
+        r->connection->keepalive = AP_CONN_CLOSE; /* the rest of the body is not waited for */
+    action = settle_complete(txn, r);
+    let_go(txn, r, next, action);
+    return rv;
+}
+
+int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
+        return rv;
+    if (rv == DECLINED) {
+        if (r == txn->r)
+            idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
+        return rv;
+    }
+    if (rec->eoc && !rec->length) {
+        r->no_cache = 0;                                 /* the page that is to come is an answer like others */
+        return conclude_error(txn, r, HTTP_BAD_GATEWAY); /* as for a client's first request: not a byte was answered */
+    }
+    if (rec->broken || rec->eoc || rv == AP_FILTER_ERROR)
+        return conclude_broken(txn, r, rec->broken ? rec->broken : HTTP_BAD_GATEWAY);
+    if (rv != OK && rv != DONE)
+        return conclude_error(txn, r, rv);
+    if (passed_by(r)) {
+        idem_txn_settle(txn, IDEM_EV_OVERSIZE, NULL);
+        return rv;
+    }
+    if (!rec->eos && rv == OK && !may_have_stopped(r))
+        push_end(r);
+    if (!rec->eos || (rv == DONE && r->no_cache))
+        return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    return conclude_complete(txn, r, rv);
+}

@@ -1,0 +1,289 @@
+/*
+ * recorder.c - the output filter that holds a response until its record stands, or copies it while it flows.
+ *
+ * Called by httpd. While a handler runs the filter only collects: an end of stream may be a lie (a backend died, an HTTP/2
+ * stream was reset), and what the handler returns is needed to know. Error pages come after the handler's return: their end is
+ * the end, and is settled inside the filter (conclude.c).
+ *
+ * Up to IdempotencyMaxResponse bytes are held in memory. Beyond that the response cannot be kept: it flows to the client bucket by
+ * bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse stream it flows from its
+ * first byte, while a copy is made.
+ */
+#include "log.h"
+#include "capture.h"
+#include "replay.h"
+
+#include <apr_strings.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+static ap_filter_rec_t *recorder_handle;
+
+static int running(const idem_txn *txn)
+{
+    return txn->phase == IDEM_RUNNING;
+}
+
+/* The transaction that f was inserted for, NULL for one that somebody else named (.htaccess, mod_filter): its context is not ours. */
+static idem_txn *recorded_by(const ap_filter_t *f)
+{
+    idem_txn *txn = f->r ? idem_txn_of(f->r) : NULL;
+
+    return txn && f->ctx == txn ? txn : NULL;
+}
+
+void idem_recorder_join(idem_txn *txn, request_rec *r)
+{
+    if (!txn->recorder) {
+        txn->recorder = apr_pcalloc(txn->r->pool, sizeof(*txn->recorder));
+        txn->recorder->held = apr_brigade_create(txn->r->pool, r->connection->bucket_alloc);
+    }
+    for (ap_filter_t *f = r->output_filters; f; f = f->next)
+        if (f->frec == recorder_handle && f->ctx == txn && f->r == r)
+            return;
+    ap_add_output_filter_handle(recorder_handle, txn, r, r->connection);
+}
+
+/* ---- collecting ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A failed write marks an HTTP/1 connection under our hands, be it ours or that of an interim response; handlers that look at the
+ * mark would stop half-way. HTTP/2's mark is another thread's: handlers never see that one (gate.c).
+ */
+static void keep_going(idem_recorder *rec, conn_rec *c)
+{
+    if (!c->aborted || c->master)
+        return;
+    rec->client_gone = 1;
+    c->aborted = 0;
+}
+
+static void read_control(idem_txn *txn, request_rec *r, idem_control *control)
+{
+    idem_control_read(r->headers_out, r->err_headers_out, txn->settings->ttl, r->pool, control);
+    if (control->invalid)
+        IDEM_LOG(txn, APLOG_WARNING, 33, "ignored %d member(s) of the application's " IDEM_CONTROL_HEADER,
+                 control->invalid);
+    if (control->ttl)
+        txn->head.ttl = control->ttl;
+}
+
+/* The response's head as the handler made it: filters further on change the tables with the first brigade. */
+void idem_recorder_capture(idem_txn *txn, request_rec *r)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (rec->captured)
+        return;
+    rec->captured = 1;
+    read_control(txn, r, &rec->control);
+    idem_response_strip(txn, r);
+    memset(&rec->response, 0, sizeof(rec->response));
+    idem_response_of(txn, r, &rec->response);
+}
+
+apr_off_t idem_recorder_declared(request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_out, "Content-Length");
+    apr_off_t length;
+
+    if (!field)
+        field = apr_table_get(r->err_headers_out, "Content-Length");
+    return field && ap_parse_strict_length(&length, field) ? length : -1;
+}
+
+/* A client that was told the length sees the end with the last byte: that one waits for the settlement too. */
+static void keep_last_byte(idem_recorder *rec)
+{
+    apr_bucket *b = APR_BRIGADE_LAST(rec->held);
+
+    if (rec->declared < 1 || rec->length < rec->declared || !APR_BRIGADE_EMPTY(rec->last))
+        return;
+    while (b != APR_BRIGADE_SENTINEL(rec->held) && (APR_BUCKET_IS_METADATA(b) || !b->length))
+        b = APR_BUCKET_PREV(b);
+    if (b == APR_BRIGADE_SENTINEL(rec->held))
+        return;
+    if (b->length > 1 && apr_bucket_split(b, b->length - 1) == APR_SUCCESS)
+        b = APR_BUCKET_NEXT(b);
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(rec->last, b);
+}
+
+/* Passes what is held, not its end. A client that is gone does not stop the handler. */
+static void flow(idem_txn *txn, ap_filter_t *f)
+{
+    idem_recorder *rec = txn->recorder;
+
+    keep_last_byte(rec);
+    if (!rec->client_gone && ap_pass_brigade(f->next, rec->held) != APR_SUCCESS) {
+        rec->client_gone = 1;
+        IDEM_LOG(txn, APLOG_DEBUG, 30, "the client is gone; the handler runs on");
+    }
+    apr_brigade_cleanup(rec->held);
+    keep_going(rec, f->c);
+}
+
+static void flush(idem_txn *txn, ap_filter_t *f)
+{
+    APR_BRIGADE_INSERT_TAIL(txn->recorder->held, apr_bucket_flush_create(f->c->bucket_alloc));
+    flow(txn, f);
+}
+
+static int streams(const idem_txn *txn)
+{
+    return txn->settings->response == IDEM_RESPONSE_STREAM;
+}
+
+static void begin_flow(idem_txn *txn, ap_filter_t *f)
+{
+    txn->recorder->flowing = 1;
+    txn->recorder->declared = idem_recorder_declared(f->r);
+    txn->recorder->last = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
+    idem_recorder_capture(txn, f->r);
+    if (streams(txn))
+        txn->recorder->copy = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
+    flow(txn, f);
+}
+
+static void too_long(idem_txn *txn, ap_filter_t *f)
+{
+    idem_recorder *rec = txn->recorder;
+
+    IDEM_LOG(txn, APLOG_INFO, 31, "the response is longer than %" APR_INT64_T_FMT " bytes: it is not kept",
+             txn->settings->max_response);
+    if (rec->copy)
+        apr_brigade_destroy(rec->copy);
+    rec->copy = NULL;
+    if (!rec->flowing)
+        begin_flow(txn, f);
+}
+
+/* While a response flows its reader must not wait for what the handler has not written yet. */
+static apr_status_t read_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b, const char **data, apr_size_t *len)
+{
+    idem_recorder *rec = txn->recorder;
+    apr_status_t rv;
+
+    if (!rec->flowing)
+        return apr_bucket_read(b, data, len, APR_BLOCK_READ);
+    rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);
+    if (!APR_STATUS_IS_EAGAIN(rv))
+        return rv;
+    flush(txn, f);
+    return apr_bucket_read(b, data, len, APR_BLOCK_READ);
+}
+
+static void pass_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
+{
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(txn->recorder->held, b);
+    flow(txn, f);
+}
+
+static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
+{
+    idem_recorder *rec = txn->recorder;
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv;
+
+    if (rec->broken) {
+        apr_bucket_delete(b);
+        return;
+    }
+    if (streams(txn) && !rec->flowing)
+        begin_flow(txn, f);
+    if (rec->flowing && !rec->copy && b->length != (apr_size_t)-1) {
+        rec->length += (apr_off_t)b->length; /* a file is passed on as it is */
+        pass_data(txn, f, b);
+        return;
+    }
+    rv = read_data(txn, f, b, &data, &len);
+    if (rv != APR_SUCCESS) {
+        IDEM_LOG(txn, APLOG_INFO, 32, "the response could not be read to its end (%d)", rv);
+        rec->broken = APR_STATUS_IS_TIMEUP(rv) ? HTTP_GATEWAY_TIME_OUT : HTTP_BAD_GATEWAY;
+        apr_bucket_delete(b);
+        return;
+    }
+    rec->length += (apr_off_t)len;
+    if (!rec->flowing || rec->copy)
+        apr_brigade_write(rec->flowing ? rec->copy : rec->held, NULL, NULL, data, len);
+    if (rec->flowing)
+        pass_data(txn, f, b);
+    else
+        apr_bucket_delete(b);
+    if (rec->length > txn->settings->max_response && (!rec->flowing || rec->copy))
+        too_long(txn, f);
+}
+
+/* Metadata: the end is held, an error ends it, a flush is dropped unless the response flows; the rest keeps its place. */
+static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
+{
+    idem_recorder *rec = txn->recorder;
+
+    if (APR_BUCKET_IS_FLUSH(b) && streams(txn) && !rec->flowing)
+        begin_flow(txn, f);
+    if (APR_BUCKET_IS_EOS(b))
+        rec->eos = 1;
+    else if (AP_BUCKET_IS_ERROR(b))
+        rec->broken = ((ap_bucket_error *)b->data)->status;
+    else if (AP_BUCKET_IS_EOC(b))
+        rec->eoc = 1;
+    else if (!APR_BUCKET_IS_FLUSH(b) || rec->flowing) {
+        APR_BUCKET_REMOVE(b);
+        APR_BRIGADE_INSERT_TAIL(rec->held, b);
+        if (rec->flowing)
+            flow(txn, f);
+        return;
+    }
+    apr_bucket_delete(b);
+}
+
+static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
+{
+    idem_txn *txn = recorded_by(f);
+    idem_recorder *rec;
+
+    if (!txn || !running(txn)) {
+        ap_remove_output_filter(f);
+        return ap_pass_brigade(f->next, in);
+    }
+    rec = txn->recorder;
+    keep_going(rec, f->c);
+    rec->next = f->next;
+    while (!APR_BRIGADE_EMPTY(in) && !rec->eos) {
+        apr_bucket *b = APR_BRIGADE_FIRST(in);
+
+        if (APR_BUCKET_IS_METADATA(b))
+            take_meta(txn, f, b);
+        else
+            take_data(txn, f, b);
+    }
+    apr_brigade_cleanup(in);
+    if (streams(txn) && rec->flowing && !rec->broken)
+        flush(txn, f); /* what a handler hands on is meant to be seen, also where it does not say so (mod_proxy_fcgi) */
+    keep_going(rec, f->c);
+    if ((rec->eos || rec->broken) && txn->inside != f->r)
+        return idem_recorder_finish_page(txn, f);
+    return APR_SUCCESS;
+}
+
+static void insert_recorder(request_rec *r)
+{
+    idem_txn *txn = r->main ? NULL : idem_txn_of(r);
+
+    if (txn && running(txn) && !txn->detecting)
+        idem_recorder_join(txn, r);
+}
+
+void idem_recorder_register(apr_pool_t *pool)
+{
+    (void)pool;
+    recorder_handle =
+        ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET - 3));
+    /* Canned errors and internal redirects drop content filters (http_request.c, ap_send_error_response). */
+    ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);
+}

@@ -1,0 +1,94 @@
+/*
+ * txn.h - one guarded client request: its lease, what was read of it, what was written to it, and its end.
+ *
+ * A transaction lives in the pool of the request it was made for, which every request_rec of a chain of internal redirects
+ * shares: whoever is given any of them finds it. It belongs to the thread that serves the request. Its phase changes only through
+ * idem_txn_step(), its settlement is sent only by idem_txn_settle().
+ */
+#ifndef IDEM_TXN_H
+#define IDEM_TXN_H
+
+#include "config.h"
+#include "lease.h"
+#include "problem.h"
+#include "renewer.h"
+#include "front.h"
+
+typedef struct idem_intake idem_intake;
+typedef struct idem_recorder idem_recorder;
+
+typedef struct idem_txn {
+    request_rec *r; /* the request the decision was made for */
+    const idem_settings *settings;
+    idem_front *front;
+    const idem_keyring *ring; /* NULL without IdempotencySecret */
+    idem_asked asked;
+
+    idem_phase phase;
+    idem_head head; /* our lease, or what it was settled as */
+    idem_seen seen; /* what claim or fetch found */
+    char slot_name[9];
+
+    idem_problem problem;           /* what to refuse with */
+    const char *detail;             /* NULL: the table's */
+    int retry_after;                /* seconds; 0: the table's */
+    int input_status;               /* an HTTP status where the request's body could not be read; 0 otherwise */
+    int detecting;                  /* DetectionOnly: say what would be done, and let the request run */
+    int app_says_no_store;          /* detecting: seen as the response left */
+    apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */
+    apr_interval_time_t wait_until; /* when waiting for another owner ends, monotonic; 0 before it began */
+
+    request_rec *inside; /* the request whose handler is running right now, NULL when none is */
+    int returned;        /* the error status a handler returned instead of a response; 0 otherwise */
+    int returned_unsent; /* …, and it is certain that no backend saw the request */
+
+    unsigned char quota[IDEM_DIGEST_LEN]; /* the scope's counter of new keys (quota.c) */
+    apr_int64_t quota_ends;               /* the end of the period in which our key was counted; 0: it was not */
+
+    idem_held *held; /* renews the lease, on stores that need it; NULL otherwise */
+    idem_intake *intake;
+    idem_recorder *recorder;
+
+    const char *outcome;    /* SPEC's words; NULL while undecided */
+    const char *settlement; /* NULL while there is none */
+} idem_txn;
+
+/* The transaction of r's chain, NULL if it is not guarded. */
+idem_txn *idem_txn_of(request_rec *r);
+
+/* Makes one for r and ties it to r->pool. */
+idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_front *front);
+
+/* Moves the phase by the table and returns what to do. An impossible pair is logged and gives IDEM_DO_FAIL. */
+idem_action idem_txn_step(idem_txn *txn, idem_event event);
+
+/* Names the slot: from here on the log says who. */
+void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN]);
+
+/* Store calls of the gate; each returns the event that tells the table what came out. */
+idem_event idem_txn_claim(idem_txn *txn);
+idem_event idem_txn_take_over(idem_txn *txn);
+void idem_txn_release(idem_txn *txn);
+
+/*
+ * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was sent,
+ * whatever a renewal says first (LOST, STORE_DOWN).
+ */
+idem_event idem_txn_start(idem_txn *txn);
+
+/*
+ * Sends the settlement that event asks for (RECORDED with a response, OVERSIZE, RETRYABLE, CUT, BODY_CUT, DECLINED, GONE) and
+ * goes on until the transaction is done. Returns IDEM_DO_ANSWER, IDEM_DO_KEEP or IDEM_DO_ANSWER_FROM_SLOT.
+ */
+idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response);
+
+/* Fills txn->seen from the slot as it is now; problem says why where there is no record. Whose it is, compare.h says. */
+void idem_txn_look_again(idem_txn *txn);
+
+/* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
+void idem_txn_outcome(idem_txn *txn, const char *outcome);
+
+/* Writes IDEMPOTENCY_… into r's environment. */
+void idem_txn_export(const idem_txn *txn, request_rec *r);
+
+#endif

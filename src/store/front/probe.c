@@ -1,0 +1,108 @@
+/*
+ * probe.c - is the store there, and is it back?
+ *
+ * Called by whoever watches a front: the glue's thread while the breaker is open, and everybody who wants to know. What always
+ * holds: at most one probe is inside the driver; it changes nothing in the store. Limits: a driver that is stuck holds the thread that
+ * probes.
+ */
+#include "front_private.h"
+
+/* Between two looks at a driver that another thread is attaching, or may attach in a moment. */
+#define SHORT_PAUSE apr_time_from_msec(50)
+
+idem_breaker *idem_front_breaker(idem_front *front, const unsigned char *slot)
+{
+    int part = slot && front->parts > 1 ? front->store->driver->part(front->store, slot) : 0;
+    return &front->breakers[part];
+}
+
+void idem_front_set_watcher(idem_front *front, idem_front_watcher *watcher, void *baton)
+{
+    for (int i = 0; i < front->parts; i++) {
+        front->breakers[i].watcher = watcher;
+        front->breakers[i].baton = baton;
+    }
+}
+
+void idem_front_let_probe(idem_front *front, int others)
+{
+    for (int i = 0; i < front->parts; i++)
+        atomic_store(&front->breakers[i].others_probe, others);
+}
+
+void idem_front_part_health(idem_front *front, int part, idem_health *health)
+{
+    idem_breaker_describe(&front->breakers[part], health);
+}
+
+void idem_front_health(idem_front *front, idem_health *health)
+{
+    idem_health sum, one;
+
+    memset(&sum, 0, sizeof(sum));
+    for (int i = 0; i < front->parts; i++) {
+        idem_front_part_health(front, i, &one);
+        if (i == 0 || one.state > health->state)
+            *health = one;
+        sum.inside += one.inside;
+        sum.stuck += one.stuck;
+        sum.opened += one.opened;
+        sum.failed += one.failed;
+        sum.refused += one.refused;
+    }
+    health->inside = sum.inside;
+    health->stuck = sum.stuck;
+    health->opened = sum.opened;
+    health->failed = sum.failed;
+    health->refused = sum.refused;
+}
+
+/*
+ * First where the trouble was. Then a settlement: a store that only answers readers (replicas are missing, a writer holds
+ * the lock) is not back.
+ */
+static apr_status_t look(idem_front *front, int part, idem_call *call, const unsigned char *slot)
+{
+    apr_status_t rv = APR_SUCCESS;
+    idem_found found;
+
+    memset(&found, 0, sizeof(found));
+    if (slot)
+        rv = front->store->driver->fetch(front->store, call, slot, &found);
+    if (rv != APR_SUCCESS && rv != APR_NOTFOUND)
+        return rv;
+    call->deadline = apr_time_now() + front->timeout; /* the first may have had to connect */
+    return idem_front_mark_again(front, part, call);
+}
+
+static void probe(idem_front *front, int part, apr_pool_t *pool)
+{
+    idem_breaker *breaker = &front->breakers[part];
+    idem_call call = {pool, apr_time_now() + front->timeout, NULL};
+    unsigned char slot[IDEM_SLOT_LEN];
+    idem_visit visit;
+    int has_slot;
+    apr_status_t rv;
+
+    if (!idem_breaker_enter_to_probe(breaker, &visit, slot, &has_slot))
+        return;
+    rv = look(front, part, &call, has_slot ? slot : NULL);
+    if (rv != APR_SUCCESS && !call.why)
+        call.why = idem_store_sentence(rv, pool);
+    idem_breaker_leave(breaker, &visit, idem_front_sign(front, IDEM_OP_SETTLE, rv), call.why);
+    if (rv == IDEM_EDAMAGED)
+        idem_front_damaged(front, call.why);
+}
+
+apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *pool)
+{
+    const char *why;
+    apr_status_t rv = idem_front_ready(front, 1, pool, &why);
+
+    if (rv == IDEM_EDAMAGED)
+        return 0;
+    if (rv != APR_SUCCESS)
+        return SHORT_PAUSE;
+    probe(front, part, pool);
+    return atomic_load(&front->phase) == IDEM_ATTACHED ? idem_breaker_due(&front->breakers[part]) : 0;
+}

@@ -1,0 +1,283 @@
+/*
+ * chain.c - the keys of a slot: how they are named, read, made, and kept alive.
+ *
+ * memcached can make a key that is not there (add), and replace or delete one that is; it cannot do so on a condition.
+ * So nothing is decided by a key that changes. For attempt n = 0, 1, 2… of a slot there are
+ *
+ *   idem:SLOT:n:C         the claim: a lease, whose attempt this is
+ *   idem:SLOT:n:H:TOKEN   its heart; made before the claim, expires with the lease, prolonged only where it still is
+ *   idem:SLOT:n:R:TOKEN   its result: a value, "released", or "closed" by who took over from the dead
+ *
+ * each made by add, so that each decision has one winner, and a later attempt counts only where the earlier ones are over.
+ * tests/model/memcache.py explores what follows from that. What always holds: a heart that has stopped stays stopped; a
+ * result outlives its claim, which would read as a dead owner's lease without it; the claims of all earlier attempts
+ * outlive what stands, or the slot would begin anew beside it. To that end a claim is rewritten with the same in it and
+ * another end, only while there is time for it (margin_of): if it expired on the way, another's could be overwritten.
+ *
+ * Time: expiry is memcached's, in whole seconds of a clock that starts with the server and is never set. The moment is also
+ * noted in the key (seconds of that clock), since memcached does not tell it; only margins depend on the note.
+ * Limits: an operation reads two keys for each attempt, and there are ATTEMPTS_MOST; near the end of its keys a slot
+ * takes no further attempt, for a few seconds.
+ */
+#include "memcache_private.h"
+
+#include <apr_strings.h>
+
+#define ATTEMPTS_MOST 1000
+#define CLOCKS_DIFFER 3 /* seconds, more than two processes' knowledge of a server's clock */
+#define GAP 3           /* seconds by which a result outlives its claim */
+#define HEAD 9          /* kind, end */
+#define KEY_MOST (sizeof("idem:::H:") + 2 * IDEM_SLOT_LEN + 2 * IDEM_TOKEN_LEN + 12)
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+static char *put_hex(char *to, const unsigned char *bytes, int count)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < count; i++) {
+        *to++ = digits[bytes[i] >> 4];
+        *to++ = digits[bytes[i] & 15];
+    }
+    *to = '\0';
+    return to;
+}
+
+static const char *key_of(const idem_mc_op *op, int n, char which, const unsigned char *token)
+{
+    char *key = apr_palloc(op->call->pool, KEY_MOST), *to = apr_cpystrn(key, "idem:", KEY_MOST);
+
+    to = put_hex(to, op->slot, IDEM_SLOT_LEN);
+    to += apr_snprintf(to, 16, ":%d:%c", n, which);
+    if (token) {
+        *to++ = ':';
+        put_hex(to, token, IDEM_TOKEN_LEN);
+    }
+    return key;
+}
+
+/* ---- what a key holds ---------------------------------------------------------------------------------------------- */
+
+static const unsigned char *token_of(const idem_mc_cell *claim)
+{
+    static const unsigned char none[IDEM_TOKEN_LEN];
+    return idem_value_plausible(claim->value) ? idem_value_token(claim->value) : none; /* damaged */
+}
+
+static idem_blob pack(const idem_mc_op *op, int kind, idem_blob value, apr_int64_t ends)
+{
+    unsigned char *raw = apr_palloc(op->call->pool, HEAD + value.len);
+
+    raw[0] = (unsigned char)kind;
+    idem_put(raw + 1, (apr_uint64_t)ends, 8);
+    if (value.len)
+        memcpy(raw + HEAD, value.data, value.len);
+    return idem_blob_of(raw, HEAD + value.len);
+}
+
+static void unpack(idem_mc_cell *cell, int is_claim)
+{
+    idem_blob raw = cell->raw;
+    int kind = raw.len >= HEAD ? raw.data[0] : 0;
+    int known =
+        is_claim ? kind == IDEM_MC_CLAIM : kind == IDEM_MC_VALUE || kind == IDEM_MC_CLOSED || kind == IDEM_MC_RELEASED;
+
+    cell->kind = known ? kind : -1;
+    cell->value = known ? idem_blob_of(raw.data + HEAD, raw.len - HEAD) : raw;
+    cell->ends = known ? (apr_int64_t)idem_value_number(raw.data + 1, 8) : 0;
+}
+
+static apr_status_t read_cell(const idem_mc_op *op, const char *key, int is_claim, idem_mc_cell *cell)
+{
+    apr_status_t rv;
+
+    memset(cell, 0, sizeof(*cell));
+    cell->key = key;
+    rv = idem_mc_get(op, key, &cell->raw);
+    if (rv == APR_SUCCESS)
+        unpack(cell, is_claim);
+    return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+}
+
+apr_status_t idem_mc_read_claim(const idem_mc_op *op, int n, idem_mc_cell *cell)
+{
+    return read_cell(op, key_of(op, n, 'C', NULL), 1, cell);
+}
+
+static apr_status_t read_result(const idem_mc_op *op, int n, idem_mc_attempt *attempt)
+{
+    return read_cell(op, key_of(op, n, 'R', token_of(&attempt->claim)), 0, &attempt->result);
+}
+
+int idem_mc_is_value(const idem_mc_cell *cell, idem_state state)
+{
+    return cell->kind == IDEM_MC_VALUE && idem_value_plausible(cell->value) && idem_value_state(cell->value) == state;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A heart is looked at before the result is: so a heart that has stopped, and no result, mean that its owner is dead and has
+ * left none. Where there was a result before, or it beats, a second look at the result would say nothing new.
+ */
+static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *last, int *stopped)
+{
+    idem_blob ignored;
+    apr_status_t rv;
+
+    *stopped = 1;
+    rv = idem_mc_get(op, key_of(op, n, 'H', token_of(&last->claim)), &ignored);
+    if (rv == APR_SUCCESS)
+        *stopped = 0;
+    return rv == APR_NOTFOUND ? read_result(op, n, last) : rv;
+}
+
+/* Does what comes after this attempt count, if there is something? */
+static int may_be_followed(const idem_mc_attempt *attempt)
+{
+    int kind = attempt->result.kind;
+    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_UNKNOWN);
+}
+
+apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    memset(chain, 0, sizeof(*chain));
+    chain->attempts = apr_array_make(op->call->pool, 2, sizeof(idem_mc_attempt));
+    for (int n = 0; n < ATTEMPTS_MOST; n++) {
+        idem_mc_attempt *before = n ? &APR_ARRAY_IDX(chain->attempts, n - 1, idem_mc_attempt) : NULL, *here;
+        idem_mc_cell claim;
+
+        if (n > 0 && idem_mc_is_late(op))
+            return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
+        rv = idem_mc_read_claim(op, n, &claim);
+        if (rv != APR_SUCCESS)
+            return rv;
+        if (!claim.kind) {
+            chain->stands = before && before->result.kind != IDEM_MC_RELEASED;
+            chain->n = chain->stands ? n - 1 : n;
+            return rv;
+        }
+        here = apr_array_push(chain->attempts);
+        here->claim = claim;
+        rv = read_result(op, n, here);
+        if (rv == APR_SUCCESS && !here->result.kind && heart)
+            rv = read_heart(op, n, here, &chain->owner_dead);
+        if (rv != APR_SUCCESS)
+            return rv;
+        if (!may_be_followed(here)) {
+            chain->stands = 1;
+            chain->n = n;
+            chain->owner_dead = chain->owner_dead && !here->result.kind;
+            return rv;
+        }
+        chain->owner_dead = here->result.kind == IDEM_MC_CLOSED;
+    }
+    return idem_fail(op->call, IDEM_EFULL, "the key has been released %d times, and memcached keeps no more of it",
+                     ATTEMPTS_MOST);
+}
+
+/* ---- making -------------------------------------------------------------------------------------------------------- */
+
+/* APR_EEXIST where something else stands; the same, whenever it ends, is what an earlier try has made. */
+static apr_status_t make(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
+{
+    idem_mc_cell there;
+    apr_status_t rv = idem_mc_add(op, key, pack(op, kind, value, ends), ends - idem_mc_now(op));
+
+    if (rv != APR_EEXIST)
+        return rv;
+    rv = read_cell(op, key, kind == IDEM_MC_CLAIM, &there);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (there.kind == kind && there.value.len == value.len && memcmp(there.value.data, value.data, value.len) == 0)
+        return APR_SUCCESS;
+    return APR_EEXIST;
+}
+
+apr_status_t idem_mc_make_claim(const idem_mc_op *op, int n, idem_blob lease, apr_int64_t ends)
+{
+    return make(op, key_of(op, n, 'C', NULL), IDEM_MC_CLAIM, lease, ends);
+}
+
+static const idem_mc_attempt *last_of(const idem_mc_chain *chain)
+{
+    return &APR_ARRAY_IDX(chain->attempts, chain->n, idem_mc_attempt);
+}
+
+apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value,
+                                 apr_int64_t claim_ends)
+{
+    return make(op, key_of(op, chain->n, 'R', token_of(&last_of(chain)->claim)), kind, value, claim_ends + GAP);
+}
+
+/* Is its key's own: what expires meanwhile has no successor under this name. */
+apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value)
+{
+    const idem_mc_attempt *last = last_of(chain);
+    apr_int64_t ends = (last->claim.kind > 0 ? last->claim.ends : idem_mc_now(op)) + GAP;
+    return idem_mc_replace(op, last->result.key, pack(op, kind, value, ends), ends - idem_mc_now(op));
+}
+
+static apr_int64_t seconds_of(apr_interval_time_t span)
+{
+    return (span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
+}
+
+/* Its owner's alone: nobody else makes or prolongs it. */
+apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
+{
+    apr_status_t rv = idem_mc_add(op, key_of(op, n, 'H', token), idem_blob_str("1"), seconds_of(lease));
+    return rv == APR_EEXIST ? APR_SUCCESS : rv;
+}
+
+apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
+{
+    return idem_mc_replace(op, key_of(op, n, 'H', token), idem_blob_str("1"), seconds_of(lease));
+}
+
+/* ---- prolonging ---------------------------------------------------------------------------------------------------- */
+
+static apr_status_t expiring(const idem_mc_op *op)
+{
+    return idem_fail(op->call, APR_EBUSY, "what memcached keeps of the key is about to expire: in less than a minute");
+}
+
+/* Seconds that must be left of a claim that is to be rewritten: as long as this call can take, at least. */
+static apr_int64_t margin_of(const idem_mc_op *op)
+{
+    return (op->until - idem_clock_uptime()) / APR_USEC_PER_SEC + 1 + CLOCKS_DIFFER;
+}
+
+/* The same with another end. */
+apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t ends)
+{
+    apr_int64_t now = idem_mc_now(op);
+    apr_status_t rv;
+
+    if (cell->ends - now < margin_of(op))
+        return expiring(op);
+    rv = idem_mc_replace(op, cell->key, pack(op, cell->kind, cell->value, ends), ends - now);
+    return rv == APR_NOTFOUND ? expiring(op) : rv;
+}
+
+/* What nobody wrote cannot be prolonged, and need not be: nothing is decided beyond it. */
+static apr_status_t cover_cell(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t until)
+{
+    return cell->kind > 0 && cell->ends < until ? idem_mc_move_end(op, cell, until + IDEM_MC_EXTRA) : APR_SUCCESS;
+}
+
+/* The result first: a claim without it would stand in the way of what comes later. */
+apr_status_t idem_mc_cover(const idem_mc_op *op, const idem_mc_chain *chain, int before, apr_int64_t until)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int n = 0; n < before && rv == APR_SUCCESS; n++) {
+        const idem_mc_attempt *attempt = &APR_ARRAY_IDX(chain->attempts, n, idem_mc_attempt);
+        rv = cover_cell(op, &attempt->result, until + GAP);
+        if (rv == APR_SUCCESS)
+            rv = cover_cell(op, &attempt->claim, until);
+    }
+    return rv;
+}

@@ -1,0 +1,90 @@
+/*
+ * config.c - reads the address of a memcached store.
+ *
+ *   memcache:HOST[:PORT],…
+ *
+ * Called by the front when a configuration is read; nothing is looked up or connected to. What always holds: the servers
+ * are sorted, so that the order in which hosts list them does not matter; their spelling does. Limits: IPv4, since
+ * apr_memcache opens no other sockets; a name that has other addresses too is reached by its IPv4 one.
+ */
+#include "memcache_private.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define MEMCACHED_PORT 11211
+
+/* A configuration being read. */
+typedef struct reading {
+    idem_mc *store;
+    apr_pool_t *pool;
+    const char **why;
+} reading;
+
+#define wrong(r, ...) idem_wrong((r)->pool, (r)->why, __VA_ARGS__)
+
+static apr_status_t read_server(reading *r, const char *text, idem_mc_server *server)
+{
+    char *host, *scope;
+    apr_port_t port;
+    apr_status_t rv = apr_parse_addr_port(&host, &scope, &port, text, r->pool);
+
+    if (rv != APR_SUCCESS || !host || scope || strpbrk(host, "/@ ") || (strchr(host, ':') && *text != '['))
+        return wrong(r, "\"%s\" is no HOST[:PORT]: write memcache:HOST or memcache:HOST:PORT,HOST:PORT", text);
+    if (strchr(host, ':'))
+        return wrong(r, "\"%s\" is an IPv6 address, and apr_memcache speaks IPv4 only", text);
+    for (char *c = host; *c; c++)
+        *c = (char)apr_tolower(*c);
+    server->host = host;
+    server->port = port ? port : MEMCACHED_PORT;
+    server->name = apr_psprintf(r->pool, "%s:%u", host, server->port);
+    return APR_SUCCESS;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const idem_mc_server *)a)->name, ((const idem_mc_server *)b)->name);
+}
+
+static apr_status_t read_servers(reading *r, char *list)
+{
+    idem_mc *store = r->store;
+    apr_status_t rv = APR_SUCCESS;
+    char *rest = NULL;
+
+    store->servers = apr_pcalloc(r->pool, sizeof(*store->servers) * IDEM_MC_SERVERS_MOST);
+    for (char *one = apr_strtok(list, ",", &rest); rv == APR_SUCCESS && one; one = apr_strtok(NULL, ",", &rest)) {
+        if (store->server_count == IDEM_MC_SERVERS_MOST)
+            return wrong(r, "more than %d servers are named", IDEM_MC_SERVERS_MOST);
+        rv = read_server(r, one, &store->servers[store->server_count++]);
+    }
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (store->server_count == 0)
+        return wrong(r, "no server is named: write memcache:HOST or memcache:HOST:PORT,HOST:PORT");
+    qsort(store->servers, (size_t)store->server_count, sizeof(*store->servers), by_name);
+    for (int i = 1; i < store->server_count; i++)
+        if (by_name(&store->servers[i - 1], &store->servers[i]) == 0)
+            return wrong(r, "the server %s is named twice", store->servers[i].name);
+    return APR_SUCCESS;
+}
+
+apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char *rest, const char *const *options,
+                               apr_pool_t *pool, const char **why)
+{
+    reading r = {apr_pcalloc(pool, sizeof(idem_mc)), pool, why};
+    apr_status_t rv;
+
+    r.store->super.driver = &idem_driver_memcache;
+    r.store->super.flags = IDEM_OFFLINE | IDEM_VOLATILE | IDEM_EVICTS; /* until it is known better */
+    r.store->super.max_value = IDEM_MC_ITEM_USUAL - IDEM_MC_OVERHEAD;
+    r.store->env = env;
+    *out = &r.store->super;
+    if (options && *options)
+        return wrong(&r, "a memcached store has no options, and so no \"%s\"", *options);
+    rv = read_servers(&r, apr_pstrdup(pool, rest));
+    r.store->super.parts = r.store->server_count;
+    return rv;
+}

@@ -1,0 +1,230 @@
+/*
+ * conn.c - bytes to a Redis server and back, each by its call's deadline.
+ *
+ * Called by the redis driver's other files. hiredis connects, formats commands and parses replies; the waiting is done
+ * here, since hiredis can only bound one read or write at a time, and a reply that trickles in would be read for ever.
+ * What always holds: a connection that failed or timed out is never used again, so that no call can be given the reply
+ * of another; writing to a closed connection raises no signal; connections are closed on exec. Limits: looking up a
+ * host's name takes as long as the resolver takes.
+ */
+#include "redis_private.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define REPLY_SHOWN 200 /* bytes of an error of Redis's that are passed on */
+#define POLL_MOST apr_time_from_sec(60)
+
+apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply)
+{
+    int is_error = reply->type == REDIS_REPLY_ERROR;
+    char *said = apr_pstrndup(call->pool, is_error ? reply->str : "", REPLY_SHOWN);
+
+    for (char *c = said; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    if (is_error)
+        return idem_fail(call, APR_EGENERAL, "Redis refused: %s", said);
+    return idem_fail(call, APR_EGENERAL, "Redis gave an answer of an unexpected kind (%d)", reply->type);
+}
+
+apr_int64_t idem_redis_monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (apr_int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now)
+{
+    conn->ahead = now - idem_redis_monotonic();
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t late(idem_call *call)
+{
+    return idem_fail(call, APR_TIMEUP, "Redis did not answer in time");
+}
+
+static apr_status_t wait_for(int fd, short what, idem_call *call)
+{
+    for (;;) {
+        struct pollfd ready = {fd, what, 0};
+        apr_interval_time_t left = call->deadline - apr_time_now();
+        int count;
+
+        if (left <= 0)
+            return late(call);
+        count = poll(&ready, 1, (int)((left < POLL_MOST ? left : POLL_MOST) / 1000 + 1));
+        if (count > 0)
+            return APR_SUCCESS;
+        if (count < 0 && errno != EINTR)
+            return idem_fail(call, errno, "Redis cannot be waited for: %s", strerror(errno));
+    }
+}
+
+static apr_status_t lost(idem_call *call, const char *reason)
+{
+    return idem_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
+}
+
+int idem_redis_is_quiet(const idem_redis_conn *conn)
+{
+    struct pollfd ready = {conn->redis->fd, POLLIN, 0};
+    return poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
+}
+
+/* ---- words and replies --------------------------------------------------------------------------------------------- */
+
+static apr_status_t write_all(const idem_redis_conn *conn, idem_call *call, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t written = send(conn->redis->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        apr_status_t rv = APR_SUCCESS;
+
+        if (written > 0) {
+            data += written;
+            len -= (size_t)written;
+        }
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            rv = wait_for(conn->redis->fd, POLLOUT, call);
+        else if (errno != EINTR)
+            rv = lost(call, strerror(errno));
+        if (rv != APR_SUCCESS)
+            return rv;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words)
+{
+    const char **starts = apr_palloc(call->pool, sizeof(*starts) * (apr_size_t)count);
+    size_t *lengths = apr_palloc(call->pool, sizeof(*lengths) * (apr_size_t)count);
+    char *command;
+    apr_status_t rv;
+    int len;
+
+    for (int i = 0; i < count; i++) {
+        starts[i] = (const char *)words[i].data;
+        lengths[i] = words[i].len;
+    }
+    len = redisFormatCommandArgv(&command, count, starts, lengths);
+    if (len < 0)
+        return idem_fail(call, APR_ENOMEM, "no memory for a command to Redis");
+    rv = write_all(conn, call, command, (size_t)len);
+    redisFreeCommand(command);
+    return rv;
+}
+
+apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const char *const *words)
+{
+    idem_blob *blobs;
+    int count = 0;
+
+    while (words[count])
+        count++;
+    blobs = apr_palloc(call->pool, sizeof(*blobs) * (apr_size_t)count);
+    for (int i = 0; i < count; i++)
+        blobs[i] = idem_blob_str(words[i]);
+    return idem_redis_send(conn, call, count, blobs);
+}
+
+apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply)
+{
+    void *whole = NULL;
+
+    while (redisGetReplyFromReader(conn->redis, &whole) == REDIS_OK) {
+        apr_status_t rv;
+        *reply = whole;
+        if (whole)
+            return APR_SUCCESS;
+        rv = wait_for(conn->redis->fd, POLLIN, call);
+        if (rv != APR_SUCCESS)
+            return rv;
+        if (redisBufferRead(conn->redis) != REDIS_OK)
+            break;
+    }
+    return lost(call, conn->redis->errstr);
+}
+
+/* ---- connecting ---------------------------------------------------------------------------------------------------- */
+
+/* From now on nothing waits in hiredis, and no program that is started inherits the connection. */
+static void settle_in(redisContext *redis, int is_tcp)
+{
+    if (is_tcp)
+        redisEnableKeepAlive(redis); /* a host that vanished is noticed while a connection is idle */
+    redis->flags &= ~REDIS_BLOCK;
+    fcntl(redis->fd, F_SETFL, fcntl(redis->fd, F_GETFL) | O_NONBLOCK);
+    fcntl(redis->fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* host is a number, or port is 0 and host a path. */
+static apr_status_t dial_one(idem_call *call, const char *host, apr_port_t port, redisContext **redis)
+{
+    apr_interval_time_t left = call->deadline - apr_time_now();
+    struct timeval limit = {(time_t)apr_time_sec(left), (suseconds_t)apr_time_usec(left)};
+    redisContext *made;
+
+    if (left < 1000)
+        return late(call);
+    made = port ? redisConnectWithTimeout(host, port, limit) : redisConnectUnixWithTimeout(host, limit);
+    if (made && !made->err) {
+        settle_in(made, port != 0);
+        *redis = made;
+        return APR_SUCCESS;
+    }
+    idem_fail(call, APR_ECONNREFUSED, "Redis at %s%s%.0u cannot be reached: %s", host, port ? ":" : "", port,
+              made ? made->errstr : "no memory");
+    if (made)
+        redisFree(made);
+    return call->deadline <= apr_time_now() ? APR_TIMEUP : APR_ECONNREFUSED;
+}
+
+/* One address of the name after another, while there is time. */
+static apr_status_t dial_name(idem_call *call, const idem_redis_address *address, redisContext **redis)
+{
+    apr_sockaddr_t *found;
+    apr_status_t rv = apr_sockaddr_info_get(&found, address->host, APR_UNSPEC, address->port, 0, call->pool);
+
+    if (rv != APR_SUCCESS)
+        return idem_fail(call, rv, "the address of the Redis host %s is not known", address->host);
+    for (; found; found = found->next) {
+        char *number;
+        rv = apr_sockaddr_ip_get(&number, found);
+        if (rv == APR_SUCCESS)
+            rv = dial_one(call, number, address->port, redis);
+        if (rv == APR_SUCCESS || rv == APR_TIMEUP)
+            break;
+    }
+    return rv;
+}
+
+apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn)
+{
+    redisContext *redis = NULL;
+    apr_status_t rv = address->port ? dial_name(call, address, &redis) : dial_one(call, address->host, 0, &redis);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *conn = calloc(1, sizeof(**conn));
+    if (!*conn) {
+        redisFree(redis);
+        return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
+    }
+    (*conn)->redis = redis;
+    return APR_SUCCESS;
+}
+
+void idem_redis_hang_up(idem_redis_conn *conn)
+{
+    redisFree(conn->redis);
+    free(conn);
+}

@@ -1,0 +1,159 @@
+/*
+ * redis_private.h - what the files of the redis driver share.
+ *
+ *   driver.c           the driver's tables, its life, and the operations on one slot
+ *   config.c    address and options
+ *   conn.c      bytes to a server and back, each by its call's deadline
+ *   session.c   what is said first on a new connection: password, database, clock, facts
+ *   sentinel.c  who is the primary
+ *   pool.c      connections that wait for their next call
+ *   script.c    the script that decides, and how it is called
+ *   facts.c     how a server is set up, and what that means
+ *   scan.c      what looks at every entry
+ */
+#ifndef IDEM_DRIVER_REDIS_PRIVATE_H
+#define IDEM_DRIVER_REDIS_PRIVATE_H
+
+#include "bytes.h"
+#include "drivers.h"
+#include "fail.h"
+
+#include <hiredis/hiredis.h>
+
+#include <apr_network_io.h>
+#include <apr_ring.h>
+#include <apr_thread_mutex.h>
+#include <stdatomic.h>
+
+/* An entry's key: this, then the slot in hexadecimal digits. */
+#define IDEM_REDIS_PREFIX "idem:"
+#define IDEM_REDIS_KEY_LEN (sizeof(IDEM_REDIS_PREFIX) - 1 + 2 * IDEM_SLOT_LEN)
+
+/* A stored string: when the lease lapses and when the entry expires (milliseconds of Redis's clock), then the value. */
+#define IDEM_REDIS_TIMES_LEN 16
+
+/* Redis serves one command at a time: larger values would make every other client wait. */
+#define IDEM_REDIS_VALUE_MAX ((apr_size_t)16 << 20)
+
+typedef struct idem_redis_address {
+    const char *host; /* without brackets; of a unix socket its path */
+    apr_port_t port;  /* 0: a unix socket */
+} idem_redis_address;
+
+/* How a server is set up, as it says itself. Texts are empty where it does not. */
+typedef struct idem_redis_facts {
+    char version[24];
+    char role[16]; /* master, slave */
+    int replicas;
+    apr_uint64_t memory_used, memory_max; /* bytes; 0 for no bound */
+    char policy[32];                      /* maxmemory-policy */
+    char loading[4], cluster[4], aof[4];  /* 0 or 1 */
+    char fsync[16];                       /* appendfsync */
+    char save[64];                        /* "none" for no snapshots */
+} idem_redis_facts;
+
+typedef struct idem_redis_conn {
+    APR_RING_ENTRY(idem_redis_conn) link; /* in the pool */
+    redisContext *redis;
+    unsigned generation;
+    apr_interval_time_t idle_since; /* monotonic */
+    /* Redis's clock less the machine's monotonic one, milliseconds: too small by what the last answer was on its way. */
+    apr_int64_t ahead;
+    idem_redis_facts facts; /* as of its beginning */
+} idem_redis_conn;
+
+APR_RING_HEAD(idem_redis_ring, idem_redis_conn);
+
+typedef struct idem_redis {
+    idem_store super;
+    const idem_env *env;
+
+    /* configured */
+    const idem_redis_address *servers; /* the one server, or the sentinels */
+    int server_count;
+    const char *primary;         /* what sentinels call it; NULL without sentinels */
+    const char *user, *password; /* NULL for none */
+    int db;
+    int wait_replicas; /* 0: nobody waits for replicas */
+    int wait_ms;
+    char sha[41]; /* of the script */
+
+    /* each process's own */
+    atomic_uint generation;      /* of connections: raised whenever one went wrong */
+    atomic_uint first_sentinel;  /* who is asked first: the one that answered last */
+    apr_thread_mutex_t *lock;    /* guards the rest; NULL while not attached */
+    struct idem_redis_ring idle; /* the latest used first */
+    idem_redis_facts facts;
+} idem_redis;
+
+/* ---- configure ---------------------------------------------------------------------------------------------------- */
+
+typedef apr_status_t idem_redis_configure_fn(idem_store **store, const idem_env *env, const char *rest,
+                                             const char *const *options, apr_pool_t *pool, const char **why);
+idem_redis_configure_fn idem_redis_configure_tcp;
+idem_redis_configure_fn idem_redis_configure_tls;
+idem_redis_configure_fn idem_redis_configure_unix;
+idem_redis_configure_fn idem_redis_configure_sentinel;
+
+/* ---- one connection: any failure leaves it fit to be closed only --------------------------------------------------- */
+
+/* Fills call->why with what Redis said. */
+apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply);
+
+apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);
+void idem_redis_hang_up(idem_redis_conn *conn);
+apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words);
+/* words: IDEM_WORDS("SELECT", "1") */
+#define IDEM_WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const char *const *words);
+/* The caller frees the reply, which may be an error of Redis's. */
+apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply);
+int idem_redis_is_quiet(const idem_redis_conn *conn); /* alive as far as can be told without asking */
+
+/* Milliseconds of a clock that nobody sets, and what Redis's clock shows at least when that one shows this. */
+apr_int64_t idem_redis_monotonic(void);
+void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now);
+
+/* Finds the server, dials it and says what is to be said first. */
+apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_conn **conn);
+apr_status_t idem_redis_find_primary(idem_redis *store, idem_call *call, idem_redis_address *address);
+
+/* ---- connections of a process -------------------------------------------------------------------------------------- */
+
+apr_status_t idem_redis_pool_start(idem_redis *store, apr_pool_t *pool);
+void idem_redis_pool_stop(idem_redis *store);
+apr_status_t idem_redis_take(idem_redis *store, idem_call *call, idem_redis_conn **conn);
+/* trusted: nothing went wrong on it, and nothing is under way. */
+void idem_redis_give(idem_redis *store, idem_redis_conn *conn, int trusted);
+
+/* ---- the script ----------------------------------------------------------------------------------------------------- */
+
+/* One call of the script. */
+typedef struct idem_redis_order {
+    const char *operation;
+    const unsigned char *slot;
+    const unsigned char *token; /* the one that must stand; NULL where value has it */
+    idem_blob value;            /* the new one, or none */
+    idem_found *found;          /* where what stands is asked for */
+    int reads;                  /* changes nothing, so no replica is waited for */
+} idem_redis_order;
+
+void idem_redis_script_init(idem_redis *store);
+apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis_order *order);
+void idem_redis_key(const unsigned char *slot, char key[IDEM_REDIS_KEY_LEN + 1]);
+
+/* ---- facts ---------------------------------------------------------------------------------------------------------- */
+
+void idem_redis_read_info(idem_redis_facts *facts, const char *info);
+/* NULL if the server can be used. */
+const char *idem_redis_unfit(const idem_redis_facts *facts, apr_pool_t *pool);
+unsigned idem_redis_flags(const idem_redis_facts *facts);
+/* What the setup means for at-most-once; NULL if there is nothing to say. */
+const char *idem_redis_warning(const idem_redis *store, const idem_redis_facts *facts, apr_pool_t *pool);
+
+/* ---- all entries ---------------------------------------------------------------------------------------------------- */
+
+apr_status_t idem_redis_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
+apr_status_t idem_redis_status(idem_store *store, idem_call *call, idem_store_status *status);
+
+#endif

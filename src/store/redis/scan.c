@@ -1,0 +1,304 @@
+/*
+ * scan.c - what looks at every entry of a Redis store: its list and its state.
+ *
+ * Called by the front for an administrator. What always holds: Redis is never asked for more than a small batch at a
+ * time, so that others are served in between. Limits: Redis may name a key twice in one walk, so a walk remembers which
+ * slots it has seen, about a hundred bytes each; where others keep keys in the same database and there are many, the
+ * count of entries is an estimate.
+ */
+#include "redis_private.h"
+
+#include <apr_hash.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <stdlib.h>
+
+#define BATCH "20"         /* keys whose values are read at once */
+#define COUNT_BATCH "1000" /* keys that are only counted */
+#define COUNT_BATCHES 10
+
+/* ---- asking -------------------------------------------------------------------------------------------------------- */
+
+/* One reply of the type wanted; everything else is a failure. */
+static apr_status_t receive(idem_redis_conn *conn, idem_call *call, int type, redisReply **reply)
+{
+    apr_status_t rv = idem_redis_receive(conn, call, reply);
+
+    if (rv == APR_SUCCESS && (*reply)->type != type) {
+        rv = idem_redis_refused(call, *reply);
+        freeReplyObject(*reply);
+    }
+    return rv;
+}
+
+static apr_status_t receive_number(idem_redis_conn *conn, idem_call *call, apr_uint64_t *number)
+{
+    redisReply *reply;
+    apr_status_t rv = receive(conn, call, REDIS_REPLY_INTEGER, &reply);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *number = (apr_uint64_t)reply->integer;
+    freeReplyObject(reply);
+    return APR_SUCCESS;
+}
+
+/* Asks for the next keys; *reply is {cursor, keys}, and cursor is set to the one to go on from. */
+static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[24], const char *most, redisReply **reply)
+{
+    apr_status_t rv = idem_redis_send_words(conn, call, IDEM_WORDS("SCAN", cursor, "COUNT", most));
+
+    if (rv == APR_SUCCESS)
+        rv = receive(conn, call, REDIS_REPLY_ARRAY, reply);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if ((*reply)->elements != 2 || (*reply)->element[1]->type != REDIS_REPLY_ARRAY) {
+        rv = idem_redis_refused(call, *reply);
+        freeReplyObject(*reply);
+        return rv;
+    }
+    apr_cpystrn(cursor, (*reply)->element[0]->str, 24);
+    return APR_SUCCESS;
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+
+static int digit_of(char c)
+{
+    return apr_isdigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Is it one of ours? */
+static int slot_of(const redisReply *key, unsigned char slot[IDEM_SLOT_LEN])
+{
+    static const size_t prefix = sizeof(IDEM_REDIS_PREFIX) - 1;
+
+    if (key->type != REDIS_REPLY_STRING || key->len != IDEM_REDIS_KEY_LEN ||
+        memcmp(key->str, IDEM_REDIS_PREFIX, prefix) != 0)
+        return 0;
+    for (size_t i = 0; i < IDEM_SLOT_LEN; i++) {
+        int high = digit_of(key->str[prefix + 2 * i]), low = digit_of(key->str[prefix + 2 * i + 1]);
+        if (high < 0 || low < 0)
+            return 0;
+        slot[i] = (unsigned char)(high << 4 | low);
+    }
+    return 1;
+}
+
+/* ---- each ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    idem_redis_conn *conn;
+    idem_call *call;
+    idem_visitor *visitor;
+    void *baton;
+    apr_hash_t *seen; /* slots, in the call's pool */
+    apr_pool_t *batch;
+    apr_int64_t now; /* of Redis's clock, milliseconds */
+    int stopped;
+} walk;
+
+typedef struct batch {
+    const unsigned char **slots;
+    int count;
+} batch;
+
+/* The batch's keys that have not been visited. */
+static batch choose(walk *w, const redisReply *keys)
+{
+    batch b = {apr_palloc(w->batch, sizeof(*b.slots) * (keys->elements + 1)), 0};
+    unsigned char slot[IDEM_SLOT_LEN];
+
+    for (size_t i = 0; i < keys->elements; i++) {
+        if (!slot_of(keys->element[i], slot) || apr_hash_get(w->seen, slot, IDEM_SLOT_LEN))
+            continue;
+        b.slots[b.count] = apr_pmemdup(w->call->pool, slot, IDEM_SLOT_LEN);
+        apr_hash_set(w->seen, b.slots[b.count], IDEM_SLOT_LEN, w);
+        b.count++;
+    }
+    return b;
+}
+
+/* The values and the time, in one round trip. */
+static apr_status_t ask_values(walk *w, const batch *b)
+{
+    idem_blob *words = apr_palloc(w->batch, sizeof(*words) * (apr_size_t)(b->count + 1));
+    apr_status_t rv;
+
+    words[0] = idem_blob_str("MGET");
+    for (int i = 0; i < b->count; i++) {
+        char *key = apr_palloc(w->batch, IDEM_REDIS_KEY_LEN + 1);
+        idem_redis_key(b->slots[i], key);
+        words[i + 1] = idem_blob_of(key, IDEM_REDIS_KEY_LEN);
+    }
+    rv = idem_redis_send_words(w->conn, w->call, IDEM_WORDS("TIME"));
+    return rv == APR_SUCCESS ? idem_redis_send(w->conn, w->call, b->count + 1, words) : rv;
+}
+
+static apr_status_t receive_time(walk *w)
+{
+    redisReply *reply;
+    apr_status_t rv = receive(w->conn, w->call, REDIS_REPLY_ARRAY, &reply);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    w->now = apr_atoi64(reply->element[0]->str) * 1000 + atoi(reply->element[1]->str) / 1000;
+    freeReplyObject(reply);
+    return APR_SUCCESS;
+}
+
+/* What is too short to have its times is shown as a value of nothing, which is told to be damaged. */
+static idem_found found_in(const walk *w, const redisReply *stored)
+{
+    idem_blob all = idem_blob_of(stored->str, stored->len);
+    idem_found found = {{NULL, 0}, 0, 0};
+
+    if (all.len < IDEM_REDIS_TIMES_LEN)
+        return found;
+    found.value = idem_blob_of(all.data + IDEM_REDIS_TIMES_LEN, all.len - IDEM_REDIS_TIMES_LEN);
+    found.expires = (apr_time_t)idem_value_number(all.data + 8, 8) * 1000;
+    found.owner_dead = idem_value_plausible(found.value) && idem_value_state(found.value) == IDEM_LEASE &&
+                       w->now >= (apr_int64_t)idem_value_number(all.data, 8);
+    return found;
+}
+
+static apr_status_t visit_batch(walk *w, const redisReply *keys)
+{
+    batch b = choose(w, keys);
+    redisReply *values;
+    apr_status_t rv;
+
+    if (b.count == 0)
+        return APR_SUCCESS;
+    rv = ask_values(w, &b);
+    if (rv == APR_SUCCESS)
+        rv = receive_time(w);
+    if (rv == APR_SUCCESS)
+        rv = receive(w->conn, w->call, REDIS_REPLY_ARRAY, &values);
+    if (rv != APR_SUCCESS)
+        return rv;
+    for (size_t i = 0; i < values->elements && !w->stopped; i++) {
+        idem_found found;
+        if (values->element[i]->type != REDIS_REPLY_STRING)
+            continue; /* expired since, or no string and so none of ours */
+        found = found_in(w, values->element[i]);
+        w->stopped = !w->visitor(w->baton, b.slots[i], &found);
+    }
+    freeReplyObject(values);
+    return APR_SUCCESS;
+}
+
+static apr_status_t walk_all(walk *w)
+{
+    char cursor[24] = "0";
+    apr_status_t rv;
+
+    do {
+        redisReply *reply;
+        rv = scan(w->conn, w->call, cursor, BATCH, &reply);
+        if (rv != APR_SUCCESS)
+            break;
+        rv = visit_batch(w, reply->element[1]);
+        freeReplyObject(reply);
+        apr_pool_clear(w->batch);
+    } while (rv == APR_SUCCESS && !w->stopped && strcmp(cursor, "0") != 0);
+    return rv;
+}
+
+apr_status_t idem_redis_each(idem_store *base, idem_call *call, idem_visitor *visitor, void *baton)
+{
+    idem_redis *store = (idem_redis *)base;
+    walk w = {.call = call, .visitor = visitor, .baton = baton, .seen = apr_hash_make(call->pool)};
+    apr_status_t rv = idem_redis_take(store, call, &w.conn);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_pool_create(&w.batch, call->pool);
+    rv = walk_all(&w);
+    apr_pool_destroy(w.batch);
+    idem_redis_give(store, w.conn, rv == APR_SUCCESS);
+    return rv;
+}
+
+/* ---- status -------------------------------------------------------------------------------------------------------- */
+
+/* Looks at so many keys and takes the others to be mixed alike; exact where all are looked at, or all are ours. */
+static apr_status_t count_entries(idem_redis_conn *conn, idem_call *call, apr_uint64_t total, apr_uint64_t *entries)
+{
+    apr_uint64_t seen = 0, ours = 0;
+    char cursor[24] = "0";
+    int batches = 0;
+
+    do {
+        redisReply *reply;
+        apr_status_t rv = scan(conn, call, cursor, COUNT_BATCH, &reply);
+        if (rv != APR_SUCCESS)
+            return rv;
+        for (size_t i = 0; i < reply->element[1]->elements; i++) {
+            unsigned char slot[IDEM_SLOT_LEN];
+            ours += (apr_uint64_t)slot_of(reply->element[1]->element[i], slot);
+            seen++;
+        }
+        freeReplyObject(reply);
+    } while (++batches < COUNT_BATCHES && strcmp(cursor, "0") != 0);
+    if (ours == seen)
+        *entries = seen ? total : 0;
+    else
+        *entries = strcmp(cursor, "0") == 0 ? ours : (apr_uint64_t)((double)total * (double)ours / (double)seen);
+    return APR_SUCCESS;
+}
+
+static const char *text_of(const idem_redis_facts *facts, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "Redis %s, %s, %d replicas, maxmemory-policy %s, appendonly %s, appendfsync %s, save %s",
+                        *facts->version ? facts->version : "of an unknown version", *facts->role ? facts->role : "?",
+                        facts->replicas, *facts->policy ? facts->policy : "?", *facts->aof ? facts->aof : "?",
+                        *facts->fsync ? facts->fsync : "?", *facts->save ? facts->save : "?");
+}
+
+/* INFO, or what was known before if it is refused. */
+static apr_status_t refresh_facts(idem_redis *store, idem_redis_conn *conn, idem_call *call, idem_redis_facts *facts)
+{
+    redisReply *reply;
+    apr_status_t rv = idem_redis_receive(conn, call, &reply);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_thread_mutex_lock(store->lock);
+    if (reply->type == REDIS_REPLY_STRING)
+        idem_redis_read_info(&store->facts, reply->str);
+    *facts = store->facts;
+    apr_thread_mutex_unlock(store->lock);
+    freeReplyObject(reply);
+    return APR_SUCCESS;
+}
+
+apr_status_t idem_redis_status(idem_store *base, idem_call *call, idem_store_status *status)
+{
+    idem_redis *store = (idem_redis *)base;
+    idem_redis_conn *conn;
+    idem_redis_facts facts;
+    apr_uint64_t total = 0;
+    apr_status_t rv = idem_redis_take(store, call, &conn);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    memset(status, 0, sizeof(*status));
+    rv = idem_redis_send_words(conn, call, IDEM_WORDS("INFO"));
+    if (rv == APR_SUCCESS)
+        rv = idem_redis_send_words(conn, call, IDEM_WORDS("DBSIZE"));
+    if (rv == APR_SUCCESS)
+        rv = refresh_facts(store, conn, call, &facts);
+    if (rv == APR_SUCCESS)
+        rv = receive_number(conn, call, &total);
+    if (rv == APR_SUCCESS)
+        rv = count_entries(conn, call, total, &status->entries);
+    idem_redis_give(store, conn, rv == APR_SUCCESS);
+    if (rv != APR_SUCCESS)
+        return rv;
+    status->entries_known = 1;
+    status->bytes_used = facts.memory_used;
+    status->bytes_max = facts.memory_max;
+    status->text = text_of(&facts, call->pool);
+    return APR_SUCCESS;
+}

@@ -1,0 +1,145 @@
+/*
+ * session.c - what is said first on a new connection, in one round trip.
+ *
+ * Called where a connection is made. What always holds: a connection that leaves here is to a primary of a version that
+ * has what the script needs, is in the right database, and knows how far Redis's clock is ahead. Limits: a server that
+ * refuses INFO or CONFIG is used all the same; what it would have said is then unknown.
+ */
+#include "redis_private.h"
+
+#include <apr_strings.h>
+#include <stdlib.h>
+
+typedef struct greeting greeting;
+
+/* Takes a reply; the caller frees it. */
+typedef apr_status_t reply_reader(greeting *g, const redisReply *reply);
+
+struct greeting {
+    idem_redis_conn *conn;
+    idem_call *call;
+    reply_reader *readers[8]; /* of the commands sent, in order */
+    int count;
+};
+
+/* ---- what comes back ----------------------------------------------------------------------------------------------- */
+
+static apr_status_t read_ok(greeting *g, const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STATUS ? APR_SUCCESS : idem_redis_refused(g->call, reply);
+}
+
+/* A refusal is no failure: what it would have said stays unknown. */
+static apr_status_t read_info(greeting *g, const redisReply *reply)
+{
+    const char *unfit;
+
+    if (reply->type == REDIS_REPLY_STRING)
+        idem_redis_read_info(&g->conn->facts, reply->str);
+    unfit = idem_redis_unfit(&g->conn->facts, g->call->pool);
+    return unfit ? idem_fail(g->call, APR_EGENERAL, "%s", unfit) : APR_SUCCESS;
+}
+
+/* CONFIG GET NAME: the name and its value, or nothing. */
+static const char *config_value(const redisReply *reply)
+{
+    int is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
+    return is_pair && reply->element[1]->type == REDIS_REPLY_STRING ? reply->element[1]->str : NULL;
+}
+
+static apr_status_t read_fsync(greeting *g, const redisReply *reply)
+{
+    const char *value = config_value(reply);
+    apr_cpystrn(g->conn->facts.fsync, value ? value : "", sizeof(g->conn->facts.fsync));
+    return APR_SUCCESS;
+}
+
+static apr_status_t read_save(greeting *g, const redisReply *reply)
+{
+    const char *value = config_value(reply);
+    if (value)
+        apr_cpystrn(g->conn->facts.save, *value ? value : "none", sizeof(g->conn->facts.save));
+    return APR_SUCCESS;
+}
+
+static apr_status_t read_time(greeting *g, const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+        return idem_redis_refused(g->call, reply);
+    idem_redis_note_time(g->conn, apr_atoi64(reply->element[0]->str) * 1000 + atoi(reply->element[1]->str) / 1000);
+    return APR_SUCCESS;
+}
+
+/* ---- what is sent --------------------------------------------------------------------------------------------------- */
+
+static apr_status_t expect(greeting *g, apr_status_t sent, reply_reader *reader)
+{
+    g->readers[g->count++] = reader;
+    return sent;
+}
+
+static apr_status_t authenticate(greeting *g, const idem_redis *store)
+{
+    if (!store->password)
+        return APR_SUCCESS;
+    if (store->user)
+        return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->user, store->password)),
+                      read_ok);
+    return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->password)), read_ok);
+}
+
+static apr_status_t select_database(greeting *g, const idem_redis *store)
+{
+    const char *number = apr_itoa(g->call->pool, store->db);
+    return store->db ? expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("SELECT", number)), read_ok)
+                     : APR_SUCCESS;
+}
+
+/* TIME comes last, so that its answer is no older than its own way here. */
+static apr_status_t greet(greeting *g, const idem_redis *store)
+{
+    idem_redis_conn *conn = g->conn;
+    apr_status_t rv = authenticate(g, store);
+
+    if (rv == APR_SUCCESS)
+        rv = select_database(g, store);
+    if (rv == APR_SUCCESS)
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "appendfsync")), read_fsync);
+    if (rv == APR_SUCCESS)
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "save")), read_save);
+    if (rv == APR_SUCCESS)
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("INFO")), read_info);
+    if (rv == APR_SUCCESS)
+        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("TIME")), read_time);
+    for (int i = 0; i < g->count && rv == APR_SUCCESS; i++) {
+        redisReply *reply;
+        rv = idem_redis_receive(conn, g->call, &reply);
+        if (rv != APR_SUCCESS)
+            break;
+        rv = g->readers[i](g, reply);
+        freeReplyObject(reply);
+    }
+    return rv;
+}
+
+apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_conn **out)
+{
+    idem_redis_address address = store->servers[0];
+    unsigned asked = atomic_load(&store->first_sentinel), generation = atomic_load(&store->generation);
+    greeting g = {.call = call};
+    apr_status_t rv = store->primary ? idem_redis_find_primary(store, call, &address) : APR_SUCCESS;
+
+    if (rv == APR_SUCCESS)
+        rv = idem_redis_dial(call, &address, &g.conn);
+    if (rv == APR_SUCCESS) {
+        g.conn->generation = generation; /* as of before the primary was asked for */
+        rv = greet(&g, store);
+        if (rv == APR_SUCCESS)
+            *out = g.conn;
+        else
+            idem_redis_hang_up(g.conn);
+    }
+    if (rv != APR_SUCCESS) /* whom it named may be the primary of the past */
+        atomic_store(&store->first_sentinel, (asked + 1) % (unsigned)store->server_count);
+    return rv;
+}

@@ -1,0 +1,284 @@
+/*
+ * slot.c - the store on httpd's small object caches: every operation is read, decide, write under one global
+ * mutex.
+ *
+ * Called by the front. What always holds: the cache is touched with the mutex held only, and nobody waits for the mutex
+ * beyond the call's deadline; expiry is decided here and never by the provider, since a lease whose owner lives does
+ * not expire; what was stored is read back before the mutex is given up, since a provider may evict, or fail, and still
+ * report success. Limits: a provider may have evicted whatever it likes between two calls; sweep and each look at every
+ * entry with the mutex held.
+ */
+#include "socache_private.h"
+
+#include <apr_strings.h>
+
+#define TTL_AT 8                                      /* in the plain head */
+#define TTL_MOST ((apr_uint64_t)100 * 365 * 86400000) /* milliseconds; a longer one would not be a time any more */
+
+/* One operation on one slot, while the mutex is held. */
+typedef struct visit {
+    idem_socache *store;
+    idem_call *call;
+    const unsigned char *slot;
+    const unsigned char *token; /* takeover, renew, release: the one that must stand */
+    idem_blob value;            /* claim, takeover, settle: the new one */
+    idem_found *found;          /* claim, fetch: for the caller */
+
+    unsigned int stored; /* bytes in store->in, 0 if the cache has nothing under the slot */
+    int present;         /* neither absent nor expired; only then is what stands of interest */
+    idem_socache_entry standing;
+} visit;
+
+typedef apr_status_t decision(visit *v);
+
+static int has_token(idem_blob value, const unsigned char *token)
+{
+    return idem_value_plausible(value) && memcmp(idem_value_token(value), token, IDEM_TOKEN_LEN) == 0;
+}
+
+/* ---- under the mutex --------------------------------------------------------------------------------------------- */
+
+static apr_status_t look(visit *v)
+{
+    idem_socache *store = v->store;
+    unsigned int len = (unsigned int)idem_socache_room(store);
+    apr_status_t rv = store->provider->retrieve(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, store->in,
+                                                &len, v->call->pool);
+    v->stored = 0;
+    v->present = 0;
+    if (idem_socache_is_absent(store, rv))
+        return APR_SUCCESS;
+    if (rv != APR_SUCCESS) {
+        v->call->why = apr_psprintf(v->call->pool, "the %s cache could not be read", store->kind->name);
+        return rv;
+    }
+    v->stored = len;
+    v->standing = idem_socache_entry_of(store, store->in, len);
+    v->present = !v->standing.expired;
+    return APR_SUCCESS;
+}
+
+static apr_status_t put_bytes(visit *v, unsigned char *bytes, unsigned int len)
+{
+    idem_socache *store = v->store;
+    return store->provider->store(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, idem_socache_never(), bytes,
+                                  len, v->call->pool);
+}
+
+/* A store that did not succeed may have taken the old entry with it. */
+static apr_status_t put_back(visit *v, apr_status_t failure)
+{
+    const char *name = v->store->kind->name;
+    int full = failure == APR_ENOSPC;
+
+    if (v->stored && put_bytes(v, v->store->in, v->stored) != APR_SUCCESS) {
+        v->call->why = apr_psprintf(v->call->pool, "the %s cache refused an entry and lost the one before it", name);
+        return APR_EGENERAL;
+    }
+    v->call->why = apr_psprintf(v->call->pool, "the %s cache %s", name,
+                                full ? "has no room for the entry"
+                                     : "did not keep the entry; if that goes on, stop the server and remove the file");
+    return full ? IDEM_EFULL : failure;
+}
+
+/* Reads back what was stored; where it is gone already, store->in is as before, and the failure says what that means. */
+static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int len)
+{
+    idem_socache *store = v->store;
+    unsigned int there = (unsigned int)idem_socache_room(store);
+    apr_status_t rv = store->provider->retrieve(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, store->in,
+                                                &there, v->call->pool);
+    if (rv != APR_SUCCESS)
+        return idem_socache_is_absent(store, rv) && (store->super.flags & IDEM_EVICTS) ? APR_ENOSPC : APR_EGENERAL;
+    if (there == len && memcmp(store->in, bytes, len) == 0)
+        return APR_SUCCESS;
+    v->stored = 0; /* there is nothing left that could be put back */
+    return APR_EGENERAL;
+}
+
+/* Writes value with a fresh life span. It fits: too large ones were refused before the mutex was asked for. */
+static apr_status_t put(visit *v, idem_blob value)
+{
+    unsigned char *out = v->store->out, *at = out;
+    apr_uint64_t ttl = idem_value_number(value.data + TTL_AT, 8);
+    /* The millisecond that has begun counts as over: never a millisecond early. */
+    apr_uint64_t expires = (apr_uint64_t)apr_time_as_msec(idem_clock_now(&v->store->clock)) + 1;
+    unsigned int len = (unsigned int)(IDEM_SOCACHE_EXPIRY_LEN + value.len);
+    apr_status_t rv;
+
+    at = idem_put(at, expires + (ttl < TTL_MOST ? ttl : TTL_MOST), IDEM_SOCACHE_EXPIRY_LEN);
+    idem_put_bytes(at, value.data, value.len);
+    rv = put_bytes(v, out, len);
+    if (rv == APR_SUCCESS)
+        rv = verify(v, out, len);
+    return rv == APR_SUCCESS ? rv : put_back(v, rv);
+}
+
+static apr_status_t take_away(visit *v)
+{
+    idem_socache *store = v->store;
+    return store->provider->remove(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, v->call->pool);
+}
+
+static apr_status_t hand_out(visit *v, apr_status_t rv)
+{
+    idem_blob there = v->standing.value;
+    v->found->value = idem_blob_of(apr_pmemdup(v->call->pool, there.data, there.len), there.len);
+    v->found->owner_dead = v->standing.owner_dead;
+    v->found->expires = v->standing.expires;
+    return rv;
+}
+
+/* The helper every operation on a slot goes through: the one lock, the one unlock. */
+static apr_status_t with_slot(visit *v, decision *decide)
+{
+    apr_status_t rv;
+
+    if (v->value.len > v->store->super.max_value) {
+        v->call->why =
+            apr_psprintf(v->call->pool, "a value of %lu bytes, and the %s cache holds %lu at most",
+                         (unsigned long)v->value.len, v->store->kind->name, (unsigned long)v->store->super.max_value);
+        return IDEM_ETOOBIG;
+    }
+    rv = idem_socache_lock(v->store, v->call);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = look(v);
+    if (rv == APR_SUCCESS)
+        rv = decide(v);
+    apr_global_mutex_unlock(v->store->mutex);
+    return rv;
+}
+
+/* ---- decisions --------------------------------------------------------------------------------------------------- */
+
+static apr_status_t decide_claim(visit *v)
+{
+    if (!v->present)
+        return put(v, v->value);
+    if (idem_socache_is_lease(v->standing.value) && has_token(v->standing.value, idem_value_token(v->value)))
+        return APR_SUCCESS;
+    return hand_out(v, APR_EEXIST);
+}
+
+static apr_status_t decide_takeover(visit *v)
+{
+    if (!v->present)
+        return APR_NOTFOUND;
+    if (idem_socache_is_lease(v->standing.value) && has_token(v->standing.value, idem_value_token(v->value)))
+        return APR_SUCCESS;
+    if (!has_token(v->standing.value, v->token))
+        return IDEM_ELOST;
+    if (idem_socache_is_lease(v->standing.value))
+        return v->standing.owner_dead ? put(v, v->value) : IDEM_EALIVE;
+    return idem_value_state(v->standing.value) == IDEM_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
+}
+
+static apr_status_t decide_renew(visit *v)
+{
+    if (!v->present)
+        return APR_NOTFOUND;
+    if (!idem_socache_is_lease(v->standing.value) || !has_token(v->standing.value, v->token))
+        return IDEM_ELOST;
+    return put(v, v->standing.value);
+}
+
+static apr_status_t decide_settle(visit *v)
+{
+    if (!v->present)
+        return put(v, v->value);
+    if (!has_token(v->standing.value, idem_value_token(v->value)))
+        return IDEM_ELOST;
+    return idem_socache_is_lease(v->standing.value) ? put(v, v->value) : APR_SUCCESS;
+}
+
+static apr_status_t decide_release(visit *v)
+{
+    if (!v->present)
+        return APR_NOTFOUND;
+    if (!idem_socache_is_lease(v->standing.value) || !has_token(v->standing.value, v->token))
+        return IDEM_ELOST;
+    return take_away(v);
+}
+
+static apr_status_t decide_fetch(visit *v)
+{
+    return v->present ? hand_out(v, APR_SUCCESS) : APR_NOTFOUND;
+}
+
+static apr_status_t decide_forget(visit *v)
+{
+    apr_status_t rv = v->stored ? take_away(v) : APR_NOTFOUND;
+    return v->present || rv != APR_SUCCESS ? rv : APR_NOTFOUND;
+}
+
+/* ---- operations on one slot -------------------------------------------------------------------------------------- */
+
+static apr_status_t socache_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
+                                  idem_found *found)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .value = value, .found = found};
+    return with_slot(&v, decide_claim);
+}
+
+static apr_status_t socache_takeover(idem_store *store, idem_call *call, const unsigned char *slot,
+                                     const unsigned char *seen, idem_blob value)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = seen, .value = value};
+    return with_slot(&v, decide_takeover);
+}
+
+static apr_status_t socache_renew(idem_store *store, idem_call *call, const unsigned char *slot,
+                                  const unsigned char *token)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
+    return with_slot(&v, decide_renew);
+}
+
+static apr_status_t socache_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .value = value};
+    return with_slot(&v, decide_settle);
+}
+
+static apr_status_t socache_release(idem_store *store, idem_call *call, const unsigned char *slot,
+                                    const unsigned char *token)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
+    return with_slot(&v, decide_release);
+}
+
+apr_status_t idem_socache_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .found = found};
+    return with_slot(&v, decide_fetch);
+}
+
+static apr_status_t socache_forget(idem_store *store, idem_call *call, const unsigned char *slot)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot};
+    return with_slot(&v, decide_forget);
+}
+
+static void socache_detach(idem_store *store)
+{
+    idem_liveness_close(((idem_socache *)store)->liveness);
+}
+
+const idem_driver idem_driver_socache = {
+    .scheme = "socache",
+    .configure = idem_socache_configure,
+    .open = idem_socache_open,
+    .attach = idem_socache_attach,
+    .detach = socache_detach,
+    .claim = socache_claim,
+    .takeover = socache_takeover,
+    .renew = socache_renew,
+    .settle = socache_settle,
+    .release = socache_release,
+    .fetch = idem_socache_fetch,
+    .each = idem_socache_each,
+    .forget = socache_forget,
+    .sweep = idem_socache_sweep,
+    .status = idem_socache_status,
+};
