@@ -104,8 +104,6 @@ $(BUILD)/$(1)/%.o: INC = $(call above,$(2)) $(if $(filter $(1),$(IN_HTTPD)),$(HT
 endef
 $(eval $(foreach room,$(ROOMS),$(call sees,$(room),$(room))))
 $(eval $(foreach room,$(DRIVERS),$(call sees,$(room),src/store/front)))
-# Until waking is taken out of waiting.
-$(BUILD)/src/http/background/keeper.o: INC = $(HTTP_INC)
 # The one file whose symbols are seen: httpd looks up the module record by name. All else in it is static (make lint-exports).
 $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC) -fvisibility=default
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE

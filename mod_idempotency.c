@@ -18,7 +18,7 @@
 #include "renewer.h"
 #include "src/store/socache/socache.h"
 #include "stores.h"
-#include "waiting.h"
+#include "wakeup.h"
 
 #include <http_config.h>
 #include <http_core.h>
@@ -46,7 +46,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
-    if (idem_waiters_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
+    if (idem_wakeup_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
         idem_quota_open(pconf) != APR_SUCCESS || idem_metrics_open(s) != APR_SUCCESS) {
         IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters, IdempotencyMaxKeys and metrics");
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -57,7 +57,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     idem_metrics_attach();
-    idem_waiters_attach();
+    idem_wakeup_attach();
     idem_stores_attach(pchild, s);
     idem_keeper_start(pchild, s);
     idem_renewer_start(pchild, s);

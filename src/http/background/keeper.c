@@ -23,7 +23,7 @@
 #include "renewer.h"
 #include "stores.h"
 #include "threads.h"
-#include "waiting.h"
+#include "wakeup.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -218,7 +218,7 @@ static int run_job(kept_job *job)
     if (!is_final(rv))
         return 0;
     slot = job->value.data ? idem_value_slot(job->value) : job->slot;
-    idem_waiters_notify(slot);
+    idem_wakeup_ring(slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
     refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);

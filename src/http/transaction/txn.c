@@ -14,7 +14,7 @@
 #include "metrics.h"
 #include "quota.h"
 #include "stores.h"
-#include "waiting.h"
+#include "wakeup.h"
 
 #include <apr_atomic.h>
 #include <apr_strings.h>
@@ -254,7 +254,7 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     if (rv == IDEM_ELOST && slot_is_empty(txn)) /* whoever had it is gone again: ours is the only outcome there is */
         rv = idem_front_settle(txn->front, value, txn->r->pool, &why);
     if (rv == APR_SUCCESS) {
-        idem_waiters_notify(txn->head.slot);
+        idem_wakeup_ring(txn->head.slot);
         return IDEM_EV_ACKED;
     }
     if (rv == IDEM_ELOST)
@@ -284,7 +284,7 @@ static idem_event send_release(idem_txn *txn)
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
     if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
-        idem_waiters_notify(txn->head.slot);
+        idem_wakeup_ring(txn->head.slot);
         return IDEM_EV_ACKED;
     }
     log_store(txn, "release", rv, why);
