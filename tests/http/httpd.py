@@ -22,6 +22,8 @@ SIZES["worker"] = SIZES["event"]
 CHILDREN = int(SIZES[env.MPM].split()[1])
 # The slot under which a process looks, once, which secret a store was made with.
 MARK = hashlib.sha256(b"mod_idempotency: the mark of the slot secret").hexdigest()[:8]
+# No test fails because a disk is slow. A configuration that says how long a lease lasts has to say this, too, or takes the default.
+PATIENT = "IdempotencyStoreTimeout 5s\n"
 FAULT = re.compile(r"^\[[^]]*\] \[\w*:(warn|error|crit|alert|emerg)\].* IDEM\d+|exit signal|[Aa]ssert(ion)?[ (]")
 
 TEMPLATE = env.REPO / "tests/http/httpd.conf.in"
@@ -30,6 +32,16 @@ TEMPLATE = env.REPO / "tests/http/httpd.conf.in"
 def children_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as children:
         return [int(child) for child in children.read().split()]
+
+
+def open_files(pid):
+    """What the descriptors of a process stand for. It closes some meanwhile, and may end: what is gone is not open."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return found
 
 
 class Log:
@@ -118,6 +130,7 @@ class Httpd:
         for folder, mode in (("run", 0o755), ("tmp", 0o777)):
             (self.root / folder).mkdir(parents=True)
             (self.root / folder).chmod(mode)
+        config = config if "IdempotencyLease" in config else PATIENT + config
         self.config = config.replace("{stage}", str(stage.root)).replace("{root}", str(self.root))
         self.log = Log(self.root / "error.log")
         self.process = None
@@ -226,10 +239,13 @@ class Httpd:
             self.stage.servers.remove(self)
 
     def outcomes(self, api, count):
-        """What was done with the first so many requests of a test, once they are logged: [path, status, outcome…]."""
+        """
+        What was done with a test's requests, once so many are logged: [path, status, outcome…], as they began.
+        A line is written after its answer was sent, so lines come in any order.
+        """
         def rows():
             lines = [line.split() for line in (self.root / "outcomes.log").read_text().splitlines()]
-            found = [line[1:] for line in lines if line[0] == api.host]
+            found = [line[2:] for line in sorted(lines, key=lambda line: int(line[0])) if line[1] == api.host]
             return found if len(found) >= count else None
         return env.until(rows, f"{count} lines in the access log")
 
@@ -249,11 +265,10 @@ class Httpd:
         return [(row[2], row[9]) for row in rows if row[1].endswith(port) and row[3] != listening and row[9] != "0"]
 
     def child_of(self, conn):
-        """The child that serves this connection: it holds the other end of our socket."""
-        ours = "%04X" % conn.sock.getsockname()[1]
-        inode = next(inode for theirs, inode in self.sockets() if theirs.endswith(":" + ours))
-        for child in self.children():
-            for fd in os.listdir(f"/proc/{child}/fd"):
-                if os.readlink(f"/proc/{child}/fd/{fd}") == f"socket:[{inode}]":
-                    return child
-        raise LookupError("no child has this connection")
+        """The child that serves this connection, once one has accepted it: it holds the other end of our socket."""
+        ours = ":%04X" % conn.sock.getsockname()[1]
+
+        def holder():
+            wanted = {f"socket:[{inode}]" for theirs, inode in self.sockets() if theirs.endswith(ours)}
+            return next((child for child in self.children() if wanted & open_files(child)), None)
+        return env.until(holder, "a child has this connection")
