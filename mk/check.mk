@@ -69,7 +69,7 @@ $(BUILD)/probe: $(BUILD)/tests/store/probe.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 servers: $(BUILD)/probe $(BUILD)/conformance
-	@IDEM_BUILD=$(BUILD) $(PYTEST) tests/store $(PYTEST_ARGS)
+	@IDEM_BUILD=$(BUILD) $(PYTEST) $(SPREAD) --dist loadfile tests/store $(PYTEST_ARGS)
 ## make servers       tests/store/test_*.py: conformance and failures of the stores that are servers of their own
 
 # Modules that only tests load.
@@ -94,17 +94,20 @@ model:
 
 # ---- against a real httpd ---------------------------------------------------------------------------------------------------
 
-PYTEST ?= $(PYTHON) -m pytest -q -p no:cacheprovider
-MPMS   ?= event worker prefork
+# Workers of pytest-xdist. Tests wait more than they compute: twice the cores. 0 runs all in one process, as a debugger wants it.
+WORKERS ?= 4
+PYTEST  ?= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=15 --durations-min=1
+SPREAD   = -n $(WORKERS)
+MPMS    ?= event worker prefork
 integration: all integration-modules integration-run
 integration-modules: $(TEST_MODULES)
 integration-run:
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
 	    test $$mpm = event && mark='not long' || mark='not long and not mpm_independent'; \
-	    IDEM_MPM=$$mpm $(PYTEST) tests/http -m "$(MARKED)$$mark" $(PYTEST_ARGS) || status=1; \
+	    IDEM_MPM=$$mpm $(PYTEST) $(SPREAD) tests/http -m "$(MARKED)$$mark" $(PYTEST_ARGS) || status=1; \
 	done; exit $$status
-## make integration   tests/http against a private httpd (MPMS="event worker prefork", PYTEST_ARGS="-k replay")
+## make integration   tests/http against a private httpd (MPMS="event worker prefork" WORKERS=4 PYTEST_ARGS="-k replay")
 
 # Hosts in network namespaces where there are rights for it, on loopback elsewhere.
 .PHONY: hosts

@@ -25,8 +25,21 @@ HOST_NUMBERS = itertools.count(1)
 def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))  # servers are stopped then, too
     config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
+    config.addinivalue_line("markers", "mpm: depends on what the MPM does; make test runs it on worker and prefork, too")
     config.addinivalue_line("markers", "memory: looks at the memory of a process; not run under sanitizers, which have their own")
     config.addinivalue_line("markers", "long: takes its time; run by make hosts, not by make integration")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from spread import Spread
+    return Spread(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist
+        from spread import longest_first
+        longest_first(items)
 
 
 def pytest_generate_tests(metafunc):
