@@ -2,13 +2,24 @@
  * bodyhash.c - the digest of a request body as it streams by, multipart boundaries left out.
  *
  * Called by the intake filter with whatever pieces the network gives; the digest depends on the bytes alone, not on the
- * pieces. Memory is constant: of a delimiter that may be under way only the count of matched bytes is kept, because the
+ * pieces. Memory is constant: of a boundary that may be under way only the count of matched bytes is kept, because the
  * bytes themselves are the pattern's.
+ *
+ * Two bodies have one digest only if they are equal but for their boundary in delimiters. So what goes into the digest
+ * can be read back: behind each CR LF "--", and behind "--" at the very beginning, stands a mark.
+ *
+ *     L              ordinary bytes follow, as sent
+ *     P tail D       a delimiter: its boundary stood behind the mark; tail is the rest of its line, as sent
+ *     P tail X n b   the boundary b of n bytes stood there, but its line is no delimiter's: ordinary bytes, all of it
+ *
+ * A delimiter's line is the boundary, perhaps "--", perhaps blanks, CR LF (RFC 2046 5.1.1). Whatever else begins with a
+ * boundary keeps it in the digest: no reader, however lenient or strict, takes for a difference what is left out. The
+ * body's end may stand anywhere in such a line, and has no mark.
  *
  * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else (create refuses a boundary with
  * one), so a match that fails cannot overlap a later one except by the very byte it failed at: the search goes on at
  * that byte with nothing matched, and needs no failure table. At the body's very beginning the CR LF counts as already
- * matched.
+ * matched. The CR LF that ends a delimiter does not begin the next one.
  */
 #include "bodyhash.h"
 
@@ -18,12 +29,27 @@
 #define LINE_START 2 /* CR LF */
 #define KEPT 4       /* CR LF "--": fed as it comes; only what follows in the pattern is ever held back */
 
+#define MARK_LITERAL "L"
+#define MARK_BOUNDARY "P"
+#define MARK_DELIMITER "D"
+#define MARK_NO_DELIMITER "X"
+
+/* How much of a delimiter's line was seen behind its boundary. */
+typedef enum tail {
+    TAIL_NONE, /* no boundary is complete: the pattern is looked for */
+    TAIL_BEGIN,
+    TAIL_DASH,
+    TAIL_BLANKS, /* behind "--" or behind blanks: no dash may follow */
+    TAIL_CR
+} tail;
+
 struct idem_bodyhash {
     idem_digest *digest;
     apr_uint64_t fed;        /* as given */
     apr_uint64_t normalised; /* in the digest */
     apr_size_t pattern_len;  /* 0 for a raw body */
     apr_size_t matched;      /* how much of the pattern came last; what lies behind KEPT is not in the digest */
+    tail tail;
     unsigned char pattern[KEPT + IDEM_BOUNDARY_MAX];
 };
 
@@ -44,14 +70,17 @@ apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret,
     return idem_digest_create(&h->digest, secret, pool);
 }
 
-static void feed_digest(idem_bodyhash *h, const unsigned char *from, const unsigned char *to)
+static void feed_digest(idem_bodyhash *h, const void *data, apr_size_t len)
 {
-    apr_size_t len = (apr_size_t)(to - from);
-
     if (!len)
         return;
-    idem_digest_feed(h->digest, from, len);
+    idem_digest_feed(h->digest, data, len);
     h->normalised += len;
+}
+
+static void feed_mark(idem_bodyhash *h, const char *mark)
+{
+    feed_digest(h, mark, 1);
 }
 
 /* The part of a boundary that came and was not fed: ordinary bytes, should the rest of it not come. */
@@ -60,51 +89,91 @@ static idem_blob held_back(const idem_bodyhash *h)
     return idem_blob_of(h->pattern + KEPT, h->matched > KEPT ? h->matched - KEPT : 0);
 }
 
-/*
- * One byte that may go on with a match. Returns where the bytes begin that are neither fed nor held: unfed, or behind
- * at.
- */
-static const unsigned char *match(idem_bodyhash *h, const unsigned char *at, const unsigned char *unfed)
+/* ---- behind a boundary --------------------------------------------------------------------------------------------- */
+
+static tail tail_after(tail seen, unsigned char byte)
 {
-    if (++h->matched < KEPT)
-        return unfed;
-    if (h->matched == KEPT)
-        feed_digest(h, unfed, at + 1);
-    if (h->matched == h->pattern_len)
-        h->matched = 0;
-    return at + 1;
+    switch (byte) {
+    case '-': return seen == TAIL_BEGIN ? TAIL_DASH : seen == TAIL_DASH ? TAIL_BLANKS : TAIL_NONE;
+    case ' ':
+    case '\t': return seen == TAIL_BEGIN || seen == TAIL_BLANKS ? TAIL_BLANKS : TAIL_NONE;
+    case '\r': return seen == TAIL_BEGIN || seen == TAIL_BLANKS ? TAIL_CR : TAIL_NONE;
+    default: return TAIL_NONE;
+    }
 }
 
-static const unsigned char *mismatch(idem_bodyhash *h, const unsigned char *at, const unsigned char *unfed)
+/* It was no delimiter: the boundary is said after all, with its length, so that nothing behind it can pass for a part of it. */
+static void say_boundary(idem_bodyhash *h)
+{
+    unsigned char len = (unsigned char)(h->pattern_len - KEPT);
+
+    feed_mark(h, MARK_NO_DELIMITER);
+    feed_digest(h, &len, 1);
+    feed_digest(h, h->pattern + KEPT, len);
+}
+
+/* Returns what is still to be looked at: byte itself, where it does not belong to a delimiter's line. */
+static const unsigned char *feed_tail(idem_bodyhash *h, const unsigned char *byte)
+{
+    int ends = h->tail == TAIL_CR && *byte == '\n';
+
+    h->tail = ends ? TAIL_NONE : tail_after(h->tail, *byte);
+    if (ends || h->tail != TAIL_NONE)
+        feed_digest(h, byte, 1);
+    if (ends)
+        feed_mark(h, MARK_DELIMITER);
+    else if (h->tail == TAIL_NONE)
+        say_boundary(h);
+    return ends || h->tail != TAIL_NONE ? byte + 1 : byte;
+}
+
+/* ---- looking for one ----------------------------------------------------------------------------------------------- */
+
+/* One byte that goes on with a match. */
+static void match(idem_bodyhash *h, const unsigned char *byte)
+{
+    if (++h->matched <= KEPT)
+        feed_digest(h, byte, 1);
+    if (h->matched < h->pattern_len)
+        return;
+    feed_mark(h, MARK_BOUNDARY);
+    h->matched = 0;
+    h->tail = TAIL_BEGIN;
+}
+
+static void mismatch(idem_bodyhash *h)
 {
     idem_blob held = held_back(h);
-    int behind_kept = h->matched >= KEPT;
 
-    feed_digest(h, held.data, held.data + held.len);
+    if (h->matched >= KEPT)
+        feed_mark(h, MARK_LITERAL);
+    feed_digest(h, held.data, held.len);
     h->matched = 0;
-    return behind_kept ? at : unfed;
+}
+
+/* Feeds what cannot begin a delimiter. Returns where one may begin, or end. */
+static const unsigned char *feed_plain(idem_bodyhash *h, const unsigned char *at, const unsigned char *end)
+{
+    const unsigned char *cr = memchr(at, '\r', (apr_size_t)(end - at));
+
+    if (!cr)
+        cr = end;
+    feed_digest(h, at, (apr_size_t)(cr - at));
+    return cr;
 }
 
 static void feed_multipart(idem_bodyhash *h, const unsigned char *at, const unsigned char *end)
 {
-    const unsigned char *unfed = at;
-
     while (at < end) {
-        if (!h->matched) {
-            at = memchr(at, '\r', (apr_size_t)(end - at));
-            if (!at)
-                break;
-        }
-        if (*at == h->pattern[h->matched]) {
-            unfed = match(h, at, unfed);
-            at++;
-        }
-        else {
-            unfed = mismatch(h, at, unfed);
-        }
+        if (h->tail != TAIL_NONE)
+            at = feed_tail(h, at);
+        else if (!h->matched && *at != '\r')
+            at = feed_plain(h, at, end);
+        else if (*at == h->pattern[h->matched])
+            match(h, at++);
+        else
+            mismatch(h);
     }
-    if (h->matched < KEPT)
-        feed_digest(h, unfed, end);
 }
 
 void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len)
@@ -117,7 +186,7 @@ void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len)
     if (hash->pattern_len)
         feed_multipart(hash, bytes, bytes + len);
     else
-        feed_digest(hash, bytes, bytes + len);
+        feed_digest(hash, bytes, len);
 }
 
 apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash)
@@ -127,10 +196,14 @@ apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash)
 
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
 {
+    unsigned char ordinary[1 + IDEM_BOUNDARY_MAX];
     idem_blob held = held_back(hash);
+    apr_size_t len = held.len ? 1 + held.len : 0;
 
-    *bytes = hash->normalised + held.len;
-    return idem_digest_peek_with(hash->digest, held, out);
+    memcpy(ordinary, MARK_LITERAL, 1);
+    idem_put_bytes(ordinary + 1, held.data, held.len);
+    *bytes = hash->normalised + len;
+    return idem_digest_peek_with(hash->digest, idem_blob_of(ordinary, len), out);
 }
 
 apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
@@ -141,7 +214,7 @@ apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_
 
 /* ---- the boundary in the Content-Type ---------------------------------------------------------------------------- */
 
-#define TYPE "multipart/form-data"
+#define TYPE "multipart/"
 #define NAME "boundary="
 
 static const char *skip_space(const char *s)
@@ -192,14 +265,17 @@ static int usable(const char *boundary)
     return len >= 1 && len <= IDEM_BOUNDARY_MAX;
 }
 
-/* The ';' in front of the boundary parameter of a multipart/form-data, or NULL. */
+/* The ';' in front of the boundary parameter of any multipart type, or NULL. */
 static const char *find_boundary(const char *content_type)
 {
-    const char *at = skip_space(content_type);
+    const char *at = skip_space(content_type), *subtype;
 
     if (strncasecmp(at, TYPE, strlen(TYPE)) != 0)
         return NULL;
-    at = skip_space(at + strlen(TYPE));
+    subtype = at + strlen(TYPE);
+    at = skip_space(subtype + strcspn(subtype, "; \t,"));
+    if (at == subtype)
+        return NULL;
     while (*at == ';') {
         if (strncasecmp(skip_space(at + 1), NAME, strlen(NAME)) == 0)
             return at;

@@ -1,9 +1,9 @@
 /*
  * bodyhash.h - the running digest of a request body, fed in pieces of any size at constant memory.
  *
- * With a multipart boundary, every delimiter ("--boundary" at the beginning of a line, RFC 2046 5.1.1) is fed without
- * the boundary's characters, since browsers choose a new one for each attempt. Bytes before, between and after stay as
- * they are.
+ * With a multipart boundary, every delimiter (RFC 2046 5.1.1) is fed without the boundary's characters and with marks that
+ * tell it from text that looks alike: clients choose a new boundary for each attempt, and no two bodies that differ in
+ * anything else share a digest. Bytes before, between and after stay as they are, and so does a multipart inside a part.
  */
 #ifndef IDEM_BODYHASH_H
 #define IDEM_BODYHASH_H
@@ -26,7 +26,7 @@ void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len);
 apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
 
 /*
- * The digest over what was fed, and the count of normalised bytes under it. A delimiter that the last feed cut is
+ * The digest over what was fed, and the count of normalised bytes under it. A boundary that the last feed cut is
  * counted as ordinary bytes. The hash stays open.
  */
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
@@ -35,7 +35,7 @@ apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGE
 apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
 /*
- * The boundary parameter of a multipart/form-data Content-Type (NULL where there is none), unquoted, in pool; NULL if
+ * The boundary parameter of a Content-Type of any multipart type (content_type NULL where there is none), unquoted, in pool; NULL if
  * it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value
  * without that parameter (type and other parameters as sent), or the whole value.
  */

@@ -89,6 +89,8 @@ apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *par
 idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *mine, unsigned *differ)
 {
     *differ = 0;
+    if (mine->body_flags & IDEM_BODY_PARTED && !(kept->body_flags & IDEM_BODY_MARKED))
+        return IDEM_INCOMPARABLE;
     if (kept->parts != mine->parts || kept->parts > IDEM_PARTS_MAX ||
         !idem_equal_ct(kept->made_of, mine->made_of, sizeof kept->made_of))
         return IDEM_INCOMPARABLE;
@@ -141,7 +143,7 @@ idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *
         return IDEM_SAME;
     if (!(both & IDEM_BODY_USED) || !(kept->body_flags & IDEM_BODY_KNOWN))
         return IDEM_INCOMPARABLE;
-    if (lengths_differ(kept, mine))
+    if (lengths_differ(kept, mine) || (kept->body_flags ^ mine->body_flags) & IDEM_BODY_PARTED)
         return IDEM_DIFFERENT;
     if (!(mine->body_flags & IDEM_BODY_KNOWN))
         return IDEM_INCOMPARABLE;

@@ -15,9 +15,11 @@
 #define IDEM_PART_DIGEST_LEN 8
 #define IDEM_LENGTH_UNKNOWN APR_UINT64_MAX
 
-#define IDEM_BODY_USED 0x01  /* the body is one of the parts */
-#define IDEM_BODY_KNOWN 0x02 /* body and hashed are filled */
-#define IDEM_BODY_WHOLE 0x04 /* the body ended after hashed bytes */
+#define IDEM_BODY_USED 0x01   /* the body is one of the parts */
+#define IDEM_BODY_KNOWN 0x02  /* body and hashed are filled */
+#define IDEM_BODY_WHOLE 0x04  /* the body ended after hashed bytes */
+#define IDEM_BODY_MARKED 0x08 /* by a version whose digest of a multipart body marks delimiters (bodyhash.c) */
+#define IDEM_BODY_PARTED 0x10 /* a boundary was left out of the body and of its type; never without MARKED */
 
 typedef struct idem_print {
     unsigned char made_of[IDEM_PART_DIGEST_LEN];              /* digest over the parts' names in order */
@@ -42,7 +44,10 @@ typedef enum idem_likeness {
  */
 apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *parts, int count, idem_print *print);
 
-/* All parts but the body. *differ gets bit i for each part i that differs (0 when IDEM_SAME). */
+/*
+ * All parts but the body. *differ gets bit i for each part i that differs (0 when IDEM_SAME). A kept print without MARKED cannot
+ * be compared with that of a multipart body: it may be of one, and condensed otherwise.
+ */
 idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *mine, unsigned *differ);
 
 /*

@@ -16,7 +16,8 @@
 
 #define SUM_AT(value) ((value).len - IDEM_SUM_LEN)
 #define ABSENT 0xffffffffu /* the length of a string that is NULL */
-#define FIELD_MIN 10       /* flags, two lengths, one byte of name: bounds what a field count may claim */
+#define BODY_FLAGS (IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE | IDEM_BODY_MARKED | IDEM_BODY_PARTED)
+#define FIELD_MIN 10 /* flags, two lengths, one byte of name: bounds what a field count may claim */
 
 const char idem_record_not_looked_at[] = "there was no memory to look at the record";
 
@@ -41,7 +42,7 @@ static const char *fault_of_head(const idem_head *head)
         return "the record has an impossible life span";
     if (head->print.parts > IDEM_PARTS_MAX)
         return "the record's fingerprint has too many parts";
-    if (head->print.body_flags & ~(unsigned)(IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE))
+    if (head->print.body_flags & ~(unsigned)BODY_FLAGS)
         return "the record's fingerprint has unknown flags";
     return NULL;
 }

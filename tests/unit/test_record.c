@@ -154,7 +154,7 @@ static void impossible_heads_are_not_encoded(void **state)
     bad[5].lease = -1;
     bad[6].lease = ((apr_interval_time_t)APR_UINT32_MAX + 1) * 1000;
     bad[7].print.parts = IDEM_PARTS_MAX + 1;
-    bad[8].print.body_flags = 8;
+    bad[8].print.body_flags = 0x20;
     for (size_t i = 0; i < UNIT_COUNT(bad); i++)
         assert_not_encodable(*state, &bad[i], NULL);
     assert_not_encodable(*state, &good, &response);

@@ -163,7 +163,7 @@ static const struct {
     {6, 2, 0x8000, "unknown flags"},
     {8, 8, APR_INT64_MAX / 1000 + 1, "life span"},
     {8, 8, APR_UINT64_MAX, "life span"},
-    {296, 1, 8, "unknown flags"},
+    {296, 1, 0x20, "unknown flags"},
     {297, 1, IDEM_PARTS_MAX + 1, "too many parts"},
     {298, 1, 1, "unused part"},
     {319, 1, 1, "unused part"},
