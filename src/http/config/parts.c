@@ -28,6 +28,7 @@ static const struct word {
     {"method", NULL, IDEM_PART_METHOD, SAME},
     {"path", NULL, IDEM_PART_PATH, SAME},
     {"query", NULL, IDEM_PART_QUERY, IDEM_USE_FINGERPRINT},
+    {"operation", NULL, IDEM_PART_OPERATION, IDEM_USE_FINGERPRINT},
     {"body", NULL, IDEM_PART_BODY, IDEM_USE_FINGERPRINT},
     {"addr", NULL, IDEM_PART_ADDR, SAME},
     {"header:", "NAME", IDEM_PART_HEADER, ANY},

@@ -25,6 +25,7 @@ typedef enum idem_part_kind {
     IDEM_PART_METHOD,
     IDEM_PART_PATH,
     IDEM_PART_QUERY,
+    IDEM_PART_OPERATION, /* the fields by which a client says what is to be done */
     IDEM_PART_ADDR,
     IDEM_PART_BODY,
     IDEM_PART_TOO_MANY /* stands for a list that became longer than IDEM_PARTS_MAX by merging: evaluating it fails */

@@ -3,7 +3,8 @@
  *
  * Called by the gate for each part of key, scope and fingerprint of a guarded request. What always holds: values are the client's
  * octets, without decoding (query:NAME is the one exception); a value may point into the request; absent is data NULL.
- * Limits: those httpd sets on the request line and on headers. Cookies and credentials are in credentials.c.
+ * Limits: those httpd sets on the request line and on headers. Cookies and credentials are in credentials.c, the fields of an
+ * operation in operation.c.
  */
 #include "parts_private.h"
 #include "wiped.h"
@@ -233,6 +234,7 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
     case IDEM_PART_METHOD: *value = idem_blob_str(asked->method); break;
     case IDEM_PART_PATH: *value = asked->path; break;
     case IDEM_PART_QUERY: *value = query_in_order(asked->query, r->pool); break;
+    case IDEM_PART_OPERATION: *value = idem_operation(asked); break;
     case IDEM_PART_ADDR: *value = idem_blob_str(r->useragent_ip); break;
     case IDEM_PART_BODY: break; /* hashed while it is read: http/intake.c */
     case IDEM_PART_TOO_MANY:
