@@ -210,6 +210,7 @@ static apr_status_t take_print(idem_txn *txn)
     if (rv == APR_SUCCESS)
         rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts,
                              &txn->head.print);
+    txn->head.print.body_flags |= IDEM_BODY_MARKED | (txn->asked.boundary ? IDEM_BODY_PARTED : 0U);
     return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
 }
 
@@ -228,6 +229,8 @@ static int guard(idem_txn *txn, idem_blob key)
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     status = idem_intake_prefetch(txn);
+    if (txn->problem)
+        return refuse_early(txn, txn->problem, txn->detail);
     if (status == OK && take_print(txn) != APR_SUCCESS)
         status = HTTP_INTERNAL_SERVER_ERROR;
     if (status != OK) {

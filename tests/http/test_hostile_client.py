@@ -205,7 +205,7 @@ def test_no_room_for_a_body(new_httpd, host, origin, expect_log):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256K,mode=1777", "tmpfs", server.root / "tmp"], check=True)
     try:
         api = Api(server.start().address, host)
-        assert api.post("/pay", key="k1", body=b"x" * 1000000).status == 503
+        assert api.post("/pay", key="k1", body=b"x" * 1000000).problem == (503, "store-unavailable")
         assert origin.executions("/pay") == 0
         assert "No space left on device" in server.log.faults()[0]
         assert api.post("/pay", key="k2", body=b"x" * 100000).status == 201

@@ -237,6 +237,8 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
         IDEM_LOG(txn, APLOG_WARNING, 21,
                  "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
                  apr_strerror(rv, reason, sizeof(reason)));
+        txn->problem = IDEM_STORE_UNAVAILABLE;
+        txn->detail = "The server has no room for the body of the request at the moment. Nothing was done.";
         return HTTP_SERVICE_UNAVAILABLE;
     }
     IDEM_LOG(txn, APLOG_INFO, 20, "the request body could not be read (%d): nothing was claimed, nothing ran", rv);
@@ -294,11 +296,12 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
 
 /*
  * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart body is half
- * seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at.
+ * seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at. Further away the marks
+ * count: of a multipart body less than two bytes are counted for each that is fed, and what was held back, which margin allows for.
  */
 static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const idem_print *print)
 {
-    apr_uint64_t margin = txn->asked.boundary ? 2 * IDEM_BOUNDARY_MAX : 0;
+    apr_uint64_t margin = txn->asked.boundary ? 2 * IDEM_BOUNDARY_MAX : 0, far;
 
     if (print->hashed == kept->hashed && !memcmp(print->body, kept->body, IDEM_DIGEST_LEN))
         return 0;
@@ -306,7 +309,10 @@ static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const 
         return 0;
     if (print->hashed + margin >= kept->hashed)
         return margin ? 1 : (apr_size_t)(kept->hashed - print->hashed);
-    return kept->hashed - margin - print->hashed < PIECE ? (apr_size_t)(kept->hashed - margin - print->hashed) : PIECE;
+    far = kept->hashed - margin - print->hashed;
+    if (margin)
+        far = (far + 1) / 2;
+    return far < PIECE ? (apr_size_t)far : PIECE;
 }
 
 /* A body read ahead whole, against a record that knows only its beginning: hash that beginning again. */

@@ -19,7 +19,10 @@ void idem_intake_register(apr_pool_t *pool);
 apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary);
 void idem_intake_join(idem_txn *txn, request_rec *r);
 
-/* Reads ahead. OK, or the HTTP status of a body that could not be read (nothing is claimed then). */
+/*
+ * Reads ahead. OK, or the HTTP status of a body that could not be read (nothing is claimed then); txn->problem says so where it is
+ * not the client's fault but a problem to be answered.
+ */
 int idem_intake_prefetch(idem_txn *txn);
 
 /* Copies what is known of the body into print (a no-op unless the body is one of its parts). */
