@@ -143,7 +143,7 @@ static int string_encodable(const char *s)
 
 static int field_encodable(const idem_field *f)
 {
-    return f->name && *f->name && f->value && !(f->flags & ~(unsigned)IDEM_FIELD_ERR) && string_encodable(f->name) &&
+    return f->name && *f->name && f->value && !(f->flags & ~(unsigned)IDEM_FIELD_FLAGS) && string_encodable(f->name) &&
            string_encodable(f->value);
 }
 
@@ -284,7 +284,7 @@ static const char *decode_fields(idem_cursor *c, apr_pool_t *pool, apr_array_hea
         f->value = take_string(c, pool);
         if (!f->name || !*f->name || !f->value)
             return "a recorded header field is torn, nameless, or more than one line";
-        if (f->flags & ~(unsigned)IDEM_FIELD_ERR)
+        if (f->flags & ~(unsigned)IDEM_FIELD_FLAGS)
             return "a recorded header field has unknown flags";
     }
     return NULL;

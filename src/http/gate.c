@@ -9,6 +9,7 @@
  */
 #include "gate.h"
 
+#include "chain.h"
 #include "compare.h"
 #include "detect.h"
 #include "expose.h"
@@ -90,6 +91,13 @@ static int bypass(idem_txn *txn)
     return DECLINED;
 }
 
+static int refuse(idem_txn *txn)
+{
+    if (txn->detecting)
+        return idem_detect_pass(txn, txn->problem ? idem_problem_info_of(txn->problem)->name : "replayed");
+    return idem_respond(txn, txn->r, idem_chain_entry(txn->r), 1);
+}
+
 static int replay(idem_txn *txn)
 {
     if (txn->detecting)
@@ -97,14 +105,7 @@ static int replay(idem_txn *txn)
     IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,
              txn->seen.response.body.len);
     idem_txn_outcome(txn, "replayed");
-    return idem_replay(txn, txn->r, txn->r->output_filters);
-}
-
-static int refuse(idem_txn *txn)
-{
-    if (txn->detecting)
-        return idem_detect_pass(txn, txn->problem ? idem_problem_info_of(txn->problem)->name : "replayed");
-    return idem_respond(txn, txn->r, txn->r->output_filters, 1);
+    return idem_replay(txn, txn->r, idem_chain_replay_entry(txn->r, &txn->seen.response));
 }
 
 /* Asking costs a system call on HTTP/1, so only who has waited asks; the mark of a connection is there for everybody. */

@@ -12,7 +12,7 @@ import struct
 import env
 
 # What a replay need not repeat, and what belongs to the connection.
-NOT_RECORDED = {"date", "server", "connection", "keep-alive", "transfer-encoding", "content-length", "idempotent-replayed"}
+NOT_RECORDED = {"date", "server", "connection", "upgrade", "keep-alive", "transfer-encoding", "content-length", "idempotent-replayed"}
 
 
 class Response:

@@ -180,7 +180,7 @@ static const struct {
     {AT_COUNT, 4, 5, "header field is torn"},
     {AT_COUNT, 4, 3, "body is not as long"},
     {AT_COUNT, 4, 0, "body is not as long"},
-    {AT_FIELD, 1, 2, "header field has unknown flags"},
+    {AT_FIELD, 1, 4, "header field has unknown flags"},
     {AT_FIELD + 1, 4, 0xffffffff, "header field is torn"},
     {AT_FIELD + 1, 4, 0, "header field is torn"},
     {AT_FIELD + 5, 1, '\r', "header field is torn"},

@@ -17,6 +17,8 @@ struct idem_recorder {
     int captured;      /* response and control are filled */
     apr_off_t length;  /* data bytes seen, held or passed */
     ap_filter_t *next; /* where it goes on */
+    ap_filter_t *at;   /* the filter that has found its place; another one of ours must look for its own */
+    const char *maker; /* the filter directly before it, where that is what makes the body (chain.h); else NULL */
     int flowing;       /* passed on as it comes */
     int eos;           /* the end was seen and is held back */
     int eoc;           /* a proxy asked for the connection to be closed without an answer */

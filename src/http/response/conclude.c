@@ -5,6 +5,7 @@
  * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
  * outcome is unknown, and nothing is recorded as complete.
  */
+#include "chain.h"
 #include "compare.h"
 #include "intake.h"
 #include "log.h"
@@ -98,8 +99,11 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
         apr_brigade_cleanup(rec->held);
         idem_compare_lost(txn);
-        if (txn->problem == IDEM_PROBLEM_NONE)
+        if (txn->problem == IDEM_PROBLEM_NONE) {
+            if (!rec->maker) /* with one, what stands before us has had its response */
+                next = idem_chain_replay_entry(r, &txn->seen.response);
             return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;
+        }
         return idem_respond(txn, r, next, 0) == OK ? APR_SUCCESS : APR_EGENERAL;
     }
     if (rec->last)

@@ -9,6 +9,7 @@
  * bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse stream it flows from its
  * first byte, while a copy is made.
  */
+#include "chain.h"
 #include "log.h"
 #include "capture.h"
 #include "replay.h"
@@ -82,6 +83,8 @@ void idem_recorder_capture(idem_txn *txn, request_rec *r)
     idem_response_strip(txn, r);
     memset(&rec->response, 0, sizeof(rec->response));
     idem_response_of(txn, r, &rec->response);
+    if (rec->maker)
+        idem_chain_note(&rec->response, rec->maker);
 }
 
 apr_off_t idem_recorder_declared(request_rec *r)
@@ -241,6 +244,22 @@ static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
     apr_bucket_delete(b);
 }
 
+/* With the first bytes, when the head is complete: what another filter makes of it is recorded as made. */
+static int moves_behind_maker(idem_recorder *rec, ap_filter_t *f)
+{
+    ap_filter_t *maker = idem_chain_maker(f->r, f->next);
+
+    rec->at = f;
+    rec->maker = maker ? maker->frec->name : NULL;
+    if (!maker)
+        return 0;
+    rec->at = apr_pmemdup(f->r->pool, f, sizeof(*f));
+    rec->at->next = maker->next;
+    maker->next = rec->at;
+    ap_remove_output_filter(f);
+    return 1;
+}
+
 static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
 {
     idem_txn *txn = recorded_by(f);
@@ -250,7 +269,11 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, in);
     }
+    if (APR_BRIGADE_EMPTY(in))
+        return APR_SUCCESS;
     rec = txn->recorder;
+    if (rec->at != f && moves_behind_maker(rec, f))
+        return ap_pass_brigade(f->next, in);
     keep_going(rec, f->c);
     rec->next = f->next;
     while (!APR_BRIGADE_EMPTY(in) && !rec->eos) {
@@ -281,9 +304,8 @@ static void insert_recorder(request_rec *r)
 void idem_recorder_register(apr_pool_t *pool)
 {
     (void)pool;
-    recorder_handle =
-        ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, (ap_filter_type)(AP_FTYPE_CONTENT_SET - 3));
+    recorder_handle = ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, IDEM_CHAIN_PLACE);
     /* Canned errors and internal redirects drop content filters (http_request.c, ap_send_error_response). */
-    ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_insert_error_filter(insert_recorder, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_insert_error_filter(insert_recorder, NULL, NULL, APR_HOOK_REALLY_LAST); /* behind others of its type */
 }

@@ -1,8 +1,8 @@
 /*
  * replay.c - which header fields a record keeps, and how they come back.
  *
- * Called by the recorder (to keep) and by gate and recorder (to replay). A replay goes through the same output filters as
- * any response of its location: mod_headers and compression act on it as they would today.
+ * Called by the recorder (to keep) and by gate and recorder (to replay). A replay goes through the output filters behind the place
+ * where it was recorded (chain.c): mod_headers and compression act on it as they would today.
  */
 #include "replay.h"
 
@@ -161,6 +161,8 @@ static void put_fields(const idem_txn *txn, request_rec *r, const apr_array_head
     for (int i = 0; fields && i < fields->nelts; i++) {
         const idem_field *field = &APR_ARRAY_IDX(fields, i, const idem_field);
 
+        if (field->flags & IDEM_FIELD_NOTE)
+            continue;
         apr_table_addn(field->flags & IDEM_FIELD_ERR ? r->err_headers_out : r->headers_out, field->name, field->value);
     }
 }
@@ -187,6 +189,8 @@ int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
     r->status = response->status;
     r->status_line = response->reason;
     r->no_local_copy = 1; /* the record is the answer, whatever If-None-Match says */
+    apr_table_unset(r->notes,
+                    "no-etag"); /* mod_include's, in a chain of today; what it said then is obeyed in the record */
     r->content_type = NULL;
     if (response->content_type)
         ap_set_content_type(r, response->content_type);
