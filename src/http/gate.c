@@ -100,6 +100,8 @@ static int refuse(idem_txn *txn)
 
 static int replay(idem_txn *txn)
 {
+    if (idem_replay_refused(txn, txn->r))
+        return refuse(txn);
     if (txn->detecting)
         return idem_detect_pass(txn, "replayed");
     IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,

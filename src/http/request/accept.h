@@ -1,5 +1,5 @@
 /*
- * accept.h - which of the media types we can answer with a client likes.
+ * accept.h - which of the media types and content codings we can answer with a client likes.
  */
 #ifndef IDEM_ACCEPT_H
 #define IDEM_ACCEPT_H
@@ -11,5 +11,14 @@
  * not. Wildcards of the client stand for nothing else here, parameters but q are not looked at.
  */
 int idem_accept_quality(request_rec *r, const char *range);
+
+/*
+ * May r be answered in this content coding? Without Accept-Encoding in any, with an empty one in none (RFC 9110 12.5.3). Not to be
+ * asked about identity, which is what there is where nothing is accepted.
+ */
+int idem_accepts_coding(request_rec *r, const char *coding);
+
+/* r's Accept-Encoding without what it refuses, for filters that do not look at q=0; NULL where there is none. */
+const char *idem_accept_encoding_cleaned(request_rec *r);
 
 #endif

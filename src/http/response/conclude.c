@@ -99,7 +99,7 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
         apr_brigade_cleanup(rec->held);
         idem_compare_lost(txn);
-        if (txn->problem == IDEM_PROBLEM_NONE) {
+        if (txn->problem == IDEM_PROBLEM_NONE && !idem_replay_refused(txn, r)) {
             if (!rec->maker) /* with one, what stands before us has had its response */
                 next = idem_chain_replay_entry(r, &txn->seen.response);
             return idem_replay(txn, r, next) == OK ? APR_SUCCESS : APR_EGENERAL;

@@ -6,6 +6,7 @@
  */
 #include "replay.h"
 
+#include "coding.h"
 #include "control.h"
 #include "intake.h"
 
@@ -180,6 +181,17 @@ static void put_languages(request_rec *r, const char *languages)
         APR_ARRAY_PUSH(r->content_languages, const char *) = language;
 }
 
+int idem_replay_refused(idem_txn *txn, request_rec *r)
+{
+    if (idem_coding_to_undo(r, &txn->seen.response) >= 0)
+        return 0;
+    txn->problem = IDEM_RESPONSE_NOT_KEPT;
+    txn->detail =
+        "The request was executed. Its response is kept in a content coding that this request's Accept-Encoding "
+        "refuses: repeat the request with one that accepts it.";
+    return 1;
+}
+
 int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
 {
     const idem_response *response = &txn->seen.response;
@@ -208,6 +220,6 @@ int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next)
         APR_BRIGADE_INSERT_TAIL(
             bb, apr_bucket_pool_create((const char *)response->body.data, response->body.len, r->pool, alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
-    ap_pass_brigade(next, bb);
+    idem_coding_pass(r, next, bb, response, idem_coding_to_undo(r, response));
     return OK;
 }

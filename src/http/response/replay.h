@@ -14,6 +14,9 @@
  */
 void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response);
 
+/* Is the record coded in a way that r's client refuses and nobody here can undo? Then txn->problem and txn->detail say so. */
+int idem_replay_refused(idem_txn *txn, request_rec *r);
+
 /* Answers r from txn->seen.response through the output filters from next on. Returns OK. */
 int idem_replay(idem_txn *txn, request_rec *r, ap_filter_t *next);
 
