@@ -49,11 +49,8 @@ DRIVER_LIBS  += -lhiredis
 else
 STORE_SRC := $(filter-out src/store/redis/%,$(STORE_SRC))
 endif
-ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_memcache.h),)
+# memcached needs no library.
 DRIVER_FLAGS += -DIDEM_WITH_MEMCACHE
-else
-STORE_SRC := $(filter-out src/store/memcache/%,$(STORE_SRC))
-endif
 # Of apr_dbd's engines the one is loaded that a configuration names; the drivers have packages of their own.
 ifneq ($(wildcard $(shell apu-1-config --includedir 2>/dev/null)/apr_dbd.h),)
 DRIVER_FLAGS += -DIDEM_WITH_DBD

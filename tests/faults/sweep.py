@@ -32,8 +32,7 @@ from origin import Origin, Stage  # noqa: E402
 SIZES = {"event": "StartServers 3\nServerLimit 6\nThreadsPerChild 4\nMaxRequestWorkers 12\nMinSpareThreads 8\nMaxSpareThreads 12",
          "prefork": "StartServers 3\nMinSpareServers 3\nMaxSpareServers 3\nServerLimit 6\nMaxRequestWorkers 6"}
 NOTHING = Order("thread", 1, FOR_EVER)  # only to learn who served
-# apr_memcache takes a short write for a whole one, and then waits for ever: a blocking socket, as it has, gives none.
-NOT_TO_BE_HAD = {("memcache", "write", fault_page.SHORT)}
+NOT_TO_BE_HAD = set()  # (store, class, kind of failure) that cannot happen
 SHORT_STORES = ("lmdb", "sealed", "socache:shmcb", "redis")
 LASTING = 12  # failures that outlast their request
 ENOUGH = 3    # times without a strike: which child it meets, and how much that one has ready, varies

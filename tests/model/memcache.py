@@ -1,4 +1,4 @@
-"""memcached: two ways to keep a slot where only single keys are atomic (apr_memcache has no cas).
+"""memcached: two ways to keep a slot where only single keys are atomic (add and replace, no cas).
 
 WriteOnceStore is the driver's protocol: keys made by `add`, so each decision has one winner.
 For attempt n = 0, 1, 2… of a slot:

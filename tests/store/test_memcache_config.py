@@ -10,7 +10,7 @@ WRONG = {
     "memcache:host:99999": "no HOST[:PORT]",
     "memcache:user@host": "no HOST[:PORT]",
     "memcache:/run/memcached.sock": "no HOST[:PORT]",
-    "memcache:host,[::1]:11211": '"[::1]:11211" is an IPv6 address, and apr_memcache speaks IPv4 only',
+    "memcache:host,[::1]:11211": '"[::1]:11211" is an IPv6 address, and memcached is reached by IPv4 only',
     "memcache:one,two,ONE:11211": "the server one:11211 is named twice",
     "memcache:" + ",".join(f"host{i}" for i in range(17)): "more than 16 servers",
 }

@@ -218,9 +218,15 @@ int idem_dbd_next(idem_dbd_conn *conn, idem_dbd_row *row)
     return apr_dbd_get_row(driver, conn->scratch, row->results, &row->row, ++row->number) == 0;
 }
 
+/* apr_dbd's engines look behind what a row has. */
+static int has_column(idem_dbd_conn *conn, const idem_dbd_row *row, int column)
+{
+    return column < apr_dbd_num_cols(conn->access->driver, row->results);
+}
+
 const char *idem_dbd_text(idem_dbd_conn *conn, const idem_dbd_row *row, int column)
 {
-    const char *text = apr_dbd_get_entry(conn->access->driver, row->row, column);
+    const char *text = has_column(conn, row, column) ? apr_dbd_get_entry(conn->access->driver, row->row, column) : NULL;
     return text ? text : "";
 }
 
@@ -247,7 +253,9 @@ apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd
 {
     apr_bucket_alloc_t *buckets = apr_bucket_alloc_create(conn->scratch);
     apr_bucket_brigade *brigade = apr_brigade_create(conn->scratch, buckets);
-    apr_status_t rv = apr_dbd_datum_get(conn->access->driver, row->row, column, APR_DBD_TYPE_BLOB, brigade);
+    apr_status_t rv = has_column(conn, row, column)
+                          ? apr_dbd_datum_get(conn->access->driver, row->row, column, APR_DBD_TYPE_BLOB, brigade)
+                          : APR_EGENERAL;
     char *flat = NULL;
     apr_size_t len = 0;
 

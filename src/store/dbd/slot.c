@@ -14,9 +14,10 @@
 
 #include <apr_strings.h>
 
-#define TIME_IS_OLD 10000 /* milliseconds since the database told its time */
-#define TURNS_AT_ONCE 3   /* races are won or lost in two or three */
-#define PAUSE 2000        /* microseconds */
+#define TIME_IS_OLD 10000                      /* milliseconds since the database told its time */
+#define TURNS_AT_ONCE 3                        /* races are won or lost in two or three */
+#define PAUSE 2000                             /* microseconds */
+#define TIME_MOST APR_INT64_C(253402300799999) /* milliseconds: the end of the year 9999 */
 
 /* One row of LOOK, of FETCH, and of the changes that show. */
 enum { NOW, DONE, STATE, GONE, DEAD, OWN, SEEN, EXPIRES, VALUE };
@@ -92,9 +93,13 @@ static const struct {
 static apr_status_t read_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order, const idem_dbd_row *row,
                              standing *s)
 {
+    apr_int64_t expires;
     int is_there = *idem_dbd_text(conn, row, STATE) != '\0' && !idem_dbd_number(conn, row, GONE);
 
     s->now = idem_dbd_number(conn, row, NOW);
+    if (s->now <= 0 || s->now > TIME_MOST)
+        return idem_dbd_fail(conn->access, call, APR_EGENERAL, "%s gave a row without its time",
+                             conn->access->config.engine->title);
     s->done = (int)idem_dbd_number(conn, row, DONE);
     s->state = is_there ? (int)idem_dbd_number(conn, row, STATE) : 0;
     s->dead = s->state == IDEM_LEASE && idem_dbd_number(conn, row, DEAD);
@@ -104,7 +109,8 @@ static apr_status_t read_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
     if (s->done >= 0 || s->state == 0 || !operations[order->statement].shows_value)
         return APR_SUCCESS;
     order->found.owner_dead = s->dead;
-    order->found.expires = idem_dbd_number(conn, row, EXPIRES) * 1000;
+    expires = idem_dbd_number(conn, row, EXPIRES);
+    order->found.expires = expires > 0 && expires <= TIME_MOST ? expires * 1000 : 0; /* of a damaged row: not known */
     return idem_dbd_bytes(conn, call, row, VALUE, &order->found.value);
 }
 

@@ -4,8 +4,8 @@
  *   memcache:HOST[:PORT],…
  *
  * Called by the front when a configuration is read; nothing is looked up or connected to. What always holds: the servers
- * are sorted, so that the order in which hosts list them does not matter; their spelling does. Limits: IPv4, since
- * apr_memcache opens no other sockets; a name that has other addresses too is reached by its IPv4 one.
+ * are sorted, so that the order in which hosts list them does not matter; their spelling does. Limits: IPv4;
+ * a name that has other addresses too is reached by its IPv4 one.
  */
 #include "memcache_private.h"
 
@@ -34,7 +34,7 @@ static apr_status_t read_server(reading *r, const char *text, idem_mc_server *se
     if (rv != APR_SUCCESS || !host || scope || strpbrk(host, "/@ ") || (strchr(host, ':') && *text != '['))
         return wrong(r, "\"%s\" is no HOST[:PORT]: write memcache:HOST or memcache:HOST:PORT,HOST:PORT", text);
     if (strchr(host, ':'))
-        return wrong(r, "\"%s\" is an IPv6 address, and apr_memcache speaks IPv4 only", text);
+        return wrong(r, "\"%s\" is an IPv6 address, and memcached is reached by IPv4 only", text);
     for (char *c = host; *c; c++)
         *c = (char)apr_tolower(*c);
     server->host = host;

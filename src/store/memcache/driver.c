@@ -9,7 +9,6 @@
 #include "memcache_private.h"
 
 #include <apr_strings.h>
-#include <signal.h>
 
 #define USUAL_TIMEOUT apr_time_from_msec(500)
 
@@ -53,7 +52,7 @@ static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *po
     apr_size_t most = IDEM_MC_ITEM_USUAL;
     idem_mc_facts facts;
     const char *eviction;
-    apr_status_t rv = idem_mc_probe(op->server, op, &facts);
+    apr_status_t rv = idem_mc_look(op, &facts);
 
     if (rv != APR_SUCCESS) {
         store->super.flags |= IDEM_EVICTS;
@@ -114,20 +113,6 @@ static void memcache_detach(idem_store *base)
         idem_mc_server_stop(&store->servers[i]);
 }
 
-/*
- * apr_memcache writes to connections that the other side may have closed. httpd ignores the signal that follows; a program
- * that has not thought of it would end by it.
- */
-static void ignore_broken_pipes(void)
-{
-    struct sigaction is;
-
-    if (sigaction(SIGPIPE, NULL, &is) == 0 && is.sa_handler == SIG_DFL) {
-        is.sa_handler = SIG_IGN;
-        sigaction(SIGPIPE, &is, NULL);
-    }
-}
-
 /* One server that answers is enough; what belongs to the others is refused until they do. */
 static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const char **why)
 {
@@ -135,7 +120,6 @@ static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const ch
     apr_time_t until = idem_clock_uptime() + timeout_of(store);
     apr_status_t rv = APR_EGENERAL;
 
-    ignore_broken_pipes();
     for (int i = 0; i < store->server_count; i++) {
         idem_call call = {pool, 0, NULL};
         idem_mc_op op = op_for(store, i, &call, until);
@@ -186,7 +170,7 @@ static apr_status_t memcache_status(idem_store *base, idem_call *call, idem_stor
     for (int i = 0; i < store->server_count; i++) {
         idem_mc_op op = op_for(store, i, call, until);
         idem_mc_facts facts;
-        apr_status_t one = idem_mc_probe(op.server, &op, &facts);
+        apr_status_t one = idem_mc_look(&op, &facts);
         const char *said = call->why;
 
         if (one == APR_SUCCESS) {

@@ -1,10 +1,11 @@
 /*
  * memcache_private.h - what the files of the memcache driver share.
  *
- *   driver.c          the driver's table, its life, its state
+ *   driver.c                 the driver's table, its life, its state
  *   config.c   the list of servers
+ *   conn.c     bytes to a server and back, in lines and blocks
  *   probe.c    what a server says of itself, asked by a deadline
- *   server.c   apr_memcache's connections to one server; one key at a time
+ *   server.c   the connections to one server; one key at a time
  *   chain.c    the keys of a slot: read, made, prolonged
  *   slot.c     the operations on one slot
  */
@@ -16,7 +17,8 @@
 #include "drivers.h"
 #include "fail.h"
 
-#include <apr_memcache.h>
+#include <apr_network_io.h>
+#include <apr_ring.h>
 #include <apr_tables.h>
 #include <apr_thread_mutex.h>
 
@@ -25,6 +27,7 @@
 /* memcached's item_size_max counts its own head, the key, and what stands around a value. */
 #define IDEM_MC_ITEM_USUAL ((apr_size_t)1 << 20)
 #define IDEM_MC_OVERHEAD 512
+#define IDEM_MC_ITEM_MOST ((apr_size_t)64 << 20) /* no larger one is written, or read, whatever a server takes */
 
 /* As a server says itself. */
 typedef struct idem_mc_facts {
@@ -36,14 +39,18 @@ typedef struct idem_mc_facts {
     apr_int64_t time; /* seconds; never set back while the server runs */
 } idem_mc_facts;
 
-/* Connections to a server, all made within a minute, and used for one. */
-typedef struct idem_mc_link {
-    apr_pool_t *pool; /* an allocator of its own */
-    apr_memcache_t *cache;
-    int open, busy; /* connections that have been made, and calls that are under way */
-    int retired;    /* goes with its last call */
-    apr_time_t born;
-} idem_mc_link;
+/* A connection to a server, used for a minute. */
+typedef struct idem_mc_conn {
+    APR_RING_ENTRY(idem_mc_conn) link; /* among those that wait for their next call */
+    int fd;
+    unsigned generation;
+    apr_time_t born;     /* uptime */
+    apr_size_t item_max; /* as the server said; the longest value that is read */
+    apr_size_t at, len;  /* of what has been received, and not been used: at … len */
+    char buffer[2048];   /* a line of the server's is shorter */
+} idem_mc_conn;
+
+APR_RING_HEAD(idem_mc_ring, idem_mc_conn);
 
 typedef struct idem_mc_server {
     const char *host, *name; /* name: HOST:PORT */
@@ -51,7 +58,9 @@ typedef struct idem_mc_server {
 
     /* each process's own, guarded by lock */
     apr_thread_mutex_t *lock; /* held while the server is asked whether it is there */
-    idem_mc_link *link;       /* NULL: none, or it is down */
+    struct idem_mc_ring idle; /* the latest used first */
+    unsigned generation;      /* of connections: raised whenever one went wrong */
+    int busy;                 /* connections in use */
     apr_time_t retry_at;      /* uptime; until then it counts as down */
     apr_int64_t ahead;        /* its clock less our uptime, milliseconds; up to a second too small */
     char reason[200];         /* why it was down */
@@ -84,8 +93,27 @@ apr_status_t idem_mc_configure(idem_store **store, const idem_env *env, const ch
 
 /* ---- one server --------------------------------------------------------------------------------------------------- */
 
-/* Asks on a connection of its own, within op's deadline. */
-apr_status_t idem_mc_probe(const idem_mc_server *server, const idem_mc_op *op, idem_mc_facts *facts);
+/*
+ * A connection; any failure leaves it fit to be closed only. until is a time by uptime, 0 for no deadline. A line is without its end, and
+ * is there until the next call.
+ */
+apr_status_t idem_mc_dial(const idem_mc_op *op, idem_mc_conn **conn);
+void idem_mc_hang_up(idem_mc_conn *conn);
+int idem_mc_is_quiet(
+    const idem_mc_conn *conn); /* alive as far as can be told, and nothing has come that nobody asked for */
+apr_status_t idem_mc_say(const idem_mc_op *op, const idem_mc_conn *conn, apr_time_t until, idem_blob bytes, int more);
+apr_status_t idem_mc_read_line(const idem_mc_op *op, idem_mc_conn *conn, apr_time_t until, char **line);
+apr_status_t idem_mc_read_block(const idem_mc_op *op, idem_mc_conn *conn, apr_time_t until, unsigned char *to,
+                                apr_size_t len);
+
+/* What is in an answer. */
+int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number); /* a whole decimal one from 0 to most? */
+int idem_mc_is_refusal(const char *line);
+apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked); /* a failure, with its sentence */
+
+/* Asks op's server how it is set up, within op's deadline: on a new connection, or on one for this alone. */
+apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts);
+apr_status_t idem_mc_look(const idem_mc_op *op, idem_mc_facts *facts);
 
 apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, apr_pool_t *pool);
 void idem_mc_server_stop(idem_mc_server *server);

@@ -1,155 +1,106 @@
 /*
- * probe.c - what a memcached server says of itself, asked on a connection of its own and by a deadline.
+ * probe.c - what a memcached server says of itself, by a deadline.
  *
- * Called before apr_memcache is trusted with a server, since a call of apr_memcache's can neither be bounded nor told what
- * it is that went wrong, and when it is to be known how a server is set up. What always holds: nothing here waits
- * longer than its deadline; no signal is raised. Limits: looking up a host's name takes as long as the resolver takes.
+ * Called on each new connection before it is used, and when it is to be known how a server is set up. What always holds: nothing
+ * here waits longer than its deadline; a number is believed only where it is one, within its bounds. Limits: what a server does not say is unknown,
+ * but for its time, without which it cannot be used.
  */
 #include "memcache_private.h"
 
 #include <apr_lib.h>
-#include <apr_network_io.h>
-#include <apr_portable.h>
 #include <apr_strings.h>
-#include <errno.h>
-#include <sys/socket.h>
 
-#define REPLY_MOST 32768 /* bytes of what it says of itself; it is a tenth of that */
+#define LINES_MOST 2000                     /* it says about two hundred */
+#define TIME_MOST APR_INT64_C(253402300799) /* seconds: the end of the year 9999 */
+#define BYTES_MOST ((apr_int64_t)1 << 60)
 
 static const char question[] = "stats settings\r\nstats\r\n";
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
-
-static apr_status_t cannot(const idem_mc_server *server, const idem_mc_op *op, const char *what, apr_status_t rv)
+/* A whole decimal number from 0 to most, else -1. */
+static apr_int64_t number_in(const char *digits, apr_int64_t most)
 {
-    char reason[120];
-
-    if (idem_mc_is_late(op) || APR_STATUS_IS_TIMEUP(rv))
-        return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", server->name);
-    return idem_fail(op->call, rv, "memcached at %s %s: %s", server->name, what,
-                     apr_strerror(rv, reason, sizeof(reason)));
+    apr_int64_t n;
+    return idem_mc_number(digits, most, &n) ? n : -1;
 }
 
-/* The socket waits no longer than what is left; nothing left is a failure. */
-static apr_status_t limit(apr_socket_t *socket, const idem_mc_op *op)
+static void set_bytes(apr_uint64_t *to, const char *value)
 {
-    apr_interval_time_t left = op->until - idem_clock_uptime();
-    return left > 0 ? apr_socket_timeout_set(socket, left) : APR_TIMEUP;
+    apr_int64_t n = number_in(value, BYTES_MOST);
+    *to = n > 0 ? (apr_uint64_t)n : 0;
 }
 
-static apr_status_t dial(const idem_mc_server *server, const idem_mc_op *op, apr_pool_t *pool, apr_socket_t **socket)
+static void set_version(idem_mc_facts *facts, const char *value)
 {
-    apr_sockaddr_t *address;
-    apr_status_t rv = apr_sockaddr_info_get(&address, server->host, APR_INET, server->port, 0, pool);
-
-    if (rv != APR_SUCCESS)
-        return idem_fail(op->call, rv, "the address of the memcached host %s is not known", server->host);
-    rv = apr_socket_create(socket, APR_INET, SOCK_STREAM, APR_PROTO_TCP, pool);
-    if (rv == APR_SUCCESS)
-        rv = limit(*socket, op);
-    if (rv == APR_SUCCESS)
-        rv = apr_socket_connect(*socket, address);
-    return rv == APR_SUCCESS ? rv : cannot(server, op, "cannot be reached", rv);
-}
-
-/* Short enough to find room at once on a new connection. */
-static apr_status_t ask(apr_socket_t *socket)
-{
-    apr_os_sock_t fd;
-    apr_status_t rv = apr_os_sock_get(&fd, socket);
-
-    if (rv == APR_SUCCESS && send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(question) - 1)
-        rv = errno ? errno : APR_EGENERAL;
-    return rv;
-}
-
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
-
-static int begins(const char *line, const char *word)
-{
-    return strncmp(line, word, strlen(word)) == 0;
+    apr_cpystrn(facts->version, value, sizeof(facts->version));
+    for (char *c = facts->version; *c; c++)
+        if (!apr_isgraph(*c))
+            *c = '?';
 }
 
 /* Both kinds of reply have their names, no name is in both. */
 static void read_fact(idem_mc_facts *facts, const char *name, const char *value)
 {
     if (strcmp(name, "version") == 0)
-        apr_cpystrn(facts->version, value, sizeof(facts->version));
+        set_version(facts, value);
     else if (strcmp(name, "time") == 0) {
-        facts->time = apr_atoi64(value);
+        facts->time = number_in(value, TIME_MOST);
         facts->knows_time = facts->time > 0;
     }
     else if (strcmp(name, "bytes") == 0)
-        facts->bytes = (apr_uint64_t)apr_atoi64(value);
+        set_bytes(&facts->bytes, value);
     else if (strcmp(name, "limit_maxbytes") == 0)
-        facts->bytes_max = (apr_uint64_t)apr_atoi64(value);
+        set_bytes(&facts->bytes_max, value);
     else if (strcmp(name, "evictions") == 0 && !apr_isdigit(*value)) /* the other reply counts them */
         facts->evicts = strcmp(value, "off") != 0;
-    else if (strcmp(name, "item_size_max") == 0)
-        facts->item_max = (apr_size_t)apr_atoi64(value);
+    else if (strcmp(name, "item_size_max") == 0) {
+        apr_int64_t most = number_in(value, BYTES_MOST);
+        facts->item_max = most < 0 ? 0 : (apr_size_t)most < IDEM_MC_ITEM_MOST ? (apr_size_t)most : IDEM_MC_ITEM_MOST;
+    }
 }
 
-/* Takes the whole lines off text; returns how many replies have ended. A refusal is a reply without facts. */
-static int read_lines(idem_mc_facts *facts, char *text, apr_size_t *len)
+/* One of the two replies: lines of facts, and one that is none. A refusal is a reply without facts. */
+static apr_status_t read_facts(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts)
 {
-    char *line = text, *end;
-    int ended = 0;
+    for (int i = 0; i < LINES_MOST; i++) {
+        char *line, *rest, *name;
+        apr_status_t rv = idem_mc_read_line(op, conn, op->until, &line);
 
-    text[*len] = '\0';
-    for (; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
-        char *rest, *name;
-        *end = '\0';
-        if (!begins(line, "STAT ")) {
-            ended++;
-            continue;
-        }
+        if (rv != APR_SUCCESS)
+            return rv;
+        if (strncmp(line, "STAT ", 5) != 0)
+            return APR_SUCCESS;
         name = apr_strtok(line + 5, " ", &rest);
         if (name && rest)
             read_fact(facts, name, rest);
     }
-    *len -= (apr_size_t)(line - text);
-    memmove(text, line, *len);
-    return ended;
+    return idem_mc_nonsense(op, "stats");
 }
 
-static apr_status_t listen_to(apr_socket_t *socket, const idem_mc_op *op, apr_pool_t *pool, idem_mc_facts *facts)
+apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts)
 {
-    char *text = apr_palloc(pool, REPLY_MOST + 1);
-    apr_size_t len = 0;
-
-    for (int missing = 2; missing > 0;) {
-        apr_size_t more = REPLY_MOST - len;
-        apr_status_t rv = more ? limit(socket, op) : APR_EGENERAL;
-        if (rv == APR_SUCCESS)
-            rv = apr_socket_recv(socket, text + len, &more);
-        if (rv != APR_SUCCESS && !(APR_STATUS_IS_EOF(rv) && more))
-            return rv;
-        len += more;
-        missing -= read_lines(facts, text, &len);
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t idem_mc_probe(const idem_mc_server *server, const idem_mc_op *op, idem_mc_facts *facts)
-{
-    apr_socket_t *socket = NULL;
-    apr_pool_t *pool;
-    apr_status_t rv;
+    apr_status_t rv = idem_mc_say(op, conn, op->until, idem_blob_str(question), 0);
 
     memset(facts, 0, sizeof(*facts));
     facts->evicts = -1;
-    apr_pool_create(&pool, op->call->pool);
-    rv = dial(server, op, pool, &socket);
-    if (rv == APR_SUCCESS) {
-        rv = ask(socket);
-        if (rv == APR_SUCCESS)
-            rv = listen_to(socket, op, pool, facts);
-        if (rv != APR_SUCCESS)
-            rv = cannot(server, op, "does not say how it is set up", rv);
-        else if (!facts->knows_time)
-            rv = idem_fail(op->call, APR_EGENERAL, "memcached at %s does not tell its time, and cannot be used",
-                           server->name);
-    }
-    apr_pool_destroy(pool);
+    for (int i = 0; i < 2 && rv == APR_SUCCESS; i++)
+        rv = read_facts(op, conn, facts);
+    if (rv != APR_SUCCESS && rv != APR_TIMEUP)
+        return idem_fail(op->call, rv, "memcached at %s does not say how it is set up (%s)", op->server->name,
+                         op->call->why);
+    if (rv == APR_SUCCESS && !facts->knows_time)
+        return idem_fail(op->call, APR_EGENERAL, "memcached at %s does not tell its time, and cannot be used",
+                         op->server->name);
+    return rv != APR_SUCCESS || idem_mc_is_quiet(conn) ? rv : idem_mc_nonsense(op, "stats");
+}
+
+apr_status_t idem_mc_look(const idem_mc_op *op, idem_mc_facts *facts)
+{
+    idem_mc_conn *conn;
+    apr_status_t rv = idem_mc_dial(op, &conn);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = idem_mc_probe(op, conn, facts);
+    idem_mc_hang_up(conn);
     return rv;
 }

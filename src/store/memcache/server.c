@@ -1,27 +1,21 @@
 /*
- * server.c - apr_memcache's connections to one server, and one key at a time.
+ * server.c - the connections to one server, and one key at a time.
  *
- * Called by the memcache driver, from any thread. apr_memcache has the protocol and the pool of connections. What it does
- * about servers that fail is not used: it would go on to another server, where the slot's keys are not, or take one that
- * is down for a key that is not there. So each server has an apr_memcache_t of its own, which always answers with that
- * one, and whether it is down is known here.
+ * Called by the memcache driver, from any thread. A thread uses one connection at a time, and takes a waiting one before it makes a
+ * new one. What always holds: a connection is used only after the server has answered on it, by the call's deadline, how it is set up; there
+ * are never more connections than threads; a server that did not answer is left alone for a second, and every call in
+ * that second fails at once. What one connection has seen (a restart, an idle limit) the others will see too, so all are
+ * replaced together; and each minute in any case, with a fresh look at the server's clock. A connection on which anything but the
+ * answer to its question came is not used again.
  *
- * What always holds: apr_memcache is asked to open a connection only after the server has just answered on one of ours, by
- * the call's deadline; there are never more connections than threads; a server that did not answer is left alone for a
- * second, and every call in that second fails at once. What one connection has seen (a restart, an idle limit) the others
- * will see too, so all are replaced together; and each minute in any case, with a fresh look at the server's clock.
- *
- * Limits: a call that is inside apr_memcache when its server hangs is there until the server goes on or the connection
- * breaks; the next one that would need a connection more finds out. apr_memcache reads the end of a connection as a
- * refusal, see put(). It does not look whether a value was written whole either: a process that is stopped while a large
- * one is on its way can lose that connection, and the thread with it.
+ * Reading a key ends by the deadline, and harms nobody. Storing one ends when the server has answered or the connection is broken,
+ * however long that takes: so a claim cannot come after its own withdrawal (slot.c). Limits: a thread that stores when its
+ * server hangs is there until the server goes on or the connection breaks.
  */
 #include "memcache_private.h"
-#include "pools.h"
 
-#include <apr_allocator.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
-#include <stdarg.h>
 
 #define RETRY_PAUSE apr_time_from_sec(1)
 #define LINK_LIFE apr_time_from_sec(60)
@@ -37,74 +31,88 @@ static apr_status_t late(const idem_mc_op *op)
     return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
 }
 
-/* ---- links: the server's lock is held ------------------------------------------------------------------------------ */
+/* ---- words of the protocol ------------------------------------------------------------------------------------------ */
 
-static apr_memcache_server_t *the_only_one(void *baton, apr_memcache_t *cache, const apr_uint32_t hash)
+int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number)
 {
-    (void)baton, (void)hash;
-    return cache->live_servers[0];
+    apr_int64_t n = 0;
+
+    if (!digits || !*digits)
+        return 0;
+    for (; *digits; digits++) {
+        if (!apr_isdigit(*digits) || n > (most - (*digits - '0')) / 10)
+            return 0;
+        n = n * 10 + (*digits - '0');
+    }
+    *number = n;
+    return 1;
 }
 
-static apr_status_t make_link(idem_mc_server *server, idem_mc_link **out)
+static int begins(const char *line, const char *word)
 {
-    apr_uint32_t most = (apr_uint32_t)server->connections_most;
-    apr_memcache_server_t *remote;
-    apr_thread_mutex_t *mutex;
-    idem_mc_link *link;
-    apr_pool_t *pool;
-    /* Nobody's child: a process may end with a call inside, and apr_reslist aborts where that is seen. */
-    apr_status_t rv = idem_pool_alone(&pool);
+    return strncmp(line, word, strlen(word)) == 0;
+}
 
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool); /* connections are made by any thread */
-    if (rv == APR_SUCCESS) {
-        apr_allocator_mutex_set(apr_pool_allocator_get(pool), mutex);
-        link = apr_pcalloc(pool, sizeof(*link));
-        link->pool = pool;
-        link->born = idem_clock_uptime();
-        rv = apr_memcache_create(pool, 1, 0, &link->cache);
+/* Nothing was done. */
+int idem_mc_is_refusal(const char *line)
+{
+    return strcmp(line, "ERROR") == 0 || begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR");
+}
+
+/* ---- connections: the server's lock is held -------------------------------------------------------------------------- */
+
+static void close_idle(idem_mc_server *server)
+{
+    while (!APR_RING_EMPTY(&server->idle, idem_mc_conn, link)) {
+        idem_mc_conn *conn = APR_RING_FIRST(&server->idle);
+        APR_RING_REMOVE(conn, link);
+        idem_mc_hang_up(conn);
     }
-    if (rv == APR_SUCCESS)
-        rv = apr_memcache_server_create(pool, server->host, server->port, 0, most, most, 0, &remote);
-    if (rv == APR_SUCCESS)
-        rv = apr_memcache_add_server(link->cache, remote);
-    if (rv != APR_SUCCESS) {
-        apr_pool_destroy(pool);
-        return rv;
-    }
-    link->cache->server_func = the_only_one;
-    *out = link;
-    return APR_SUCCESS;
 }
 
 static void retire(idem_mc_server *server)
 {
-    idem_mc_link *link = server->link;
-
-    server->link = NULL;
-    if (!link)
-        return;
-    link->retired = 1;
-    if (link->busy == 0)
-        apr_pool_destroy(link->pool);
+    server->generation++;
+    close_idle(server);
 }
 
-/* Whether it is there, asked on a connection of ours. A server is down only if it had time enough to answer. */
-static apr_status_t look(idem_mc_server *server, const idem_mc_op *op)
+static idem_mc_conn *first_idle(idem_mc_server *server)
+{
+    while (!APR_RING_EMPTY(&server->idle, idem_mc_conn, link)) {
+        idem_mc_conn *conn = APR_RING_FIRST(&server->idle);
+
+        APR_RING_REMOVE(conn, link);
+        if (idem_clock_uptime() - conn->born <= LINK_LIFE && idem_mc_is_quiet(conn))
+            return conn;
+        idem_mc_hang_up(conn);
+        retire(server);
+    }
+    return NULL;
+}
+
+/* A new one, on which the server has just answered. A server is down only if it had time enough to do so. */
+static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op, idem_mc_conn **conn)
 {
     apr_time_t began = idem_clock_uptime();
     idem_mc_facts facts;
     apr_status_t rv;
 
+    if (server->busy >= server->connections_most)
+        return idem_fail(op->call, APR_EAGAIN, "all %d connections to memcached at %s are in use",
+                         server->connections_most, server->name);
     if (began < server->retry_at)
         return idem_fail(op->call, APR_ECONNREFUSED, "%s", server->reason);
     if (began >= op->until)
         return late(op);
-    rv = idem_mc_probe(server, op, &facts);
+    rv = idem_mc_dial(op, conn);
     if (rv == APR_SUCCESS) {
-        server->ahead = facts.time * 1000 - apr_time_as_msec(idem_clock_uptime());
-        return rv;
+        rv = idem_mc_probe(op, *conn, &facts);
+        if (rv == APR_SUCCESS) {
+            server->ahead = facts.time * 1000 - apr_time_as_msec(idem_clock_uptime());
+            (*conn)->item_max = facts.item_max > IDEM_MC_ITEM_USUAL ? facts.item_max : IDEM_MC_ITEM_USUAL;
+            return rv;
+        }
+        idem_mc_hang_up(*conn);
     }
     if (rv != APR_TIMEUP || idem_clock_uptime() - began >= server->timeout / 2) {
         server->retry_at = idem_clock_uptime() + RETRY_PAUSE;
@@ -114,80 +122,95 @@ static apr_status_t look(idem_mc_server *server, const idem_mc_op *op)
     return rv;
 }
 
-static apr_status_t need_connection(idem_mc_server *server, const idem_mc_op *op)
-{
-    apr_status_t rv;
-
-    if (server->link && server->link->busy >= server->connections_most)
-        return idem_fail(op->call, APR_EAGAIN, "all %d connections to memcached at %s are in use",
-                         server->connections_most, server->name);
-    rv = look(server, op);
-    if (rv == APR_SUCCESS && !server->link)
-        rv = make_link(server, &server->link);
-    if (rv == APR_SUCCESS)
-        server->link->open++;
-    return rv;
-}
-
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t enter(const idem_mc_op *op, idem_mc_link **out)
+static apr_status_t enter(const idem_mc_op *op, idem_mc_conn **out)
 {
     idem_mc_server *server = op->server;
     apr_status_t rv = APR_SUCCESS;
 
     apr_thread_mutex_lock(server->lock);
-    if (server->link && idem_clock_uptime() - server->link->born > LINK_LIFE)
-        retire(server);
-    if (!server->link || server->link->busy >= server->link->open)
-        rv = need_connection(server, op);
+    *out = first_idle(server);
+    if (!*out)
+        rv = make_connection(server, op, out);
     if (rv == APR_SUCCESS) {
-        *out = server->link;
-        server->link->busy++;
+        server->busy++;
+        (*out)->generation = server->generation;
     }
     apr_thread_mutex_unlock(server->lock);
     return rv;
 }
 
-static void leave(const idem_mc_op *op, idem_mc_link *link, int trusted)
+/* trusted: the answer came, and nothing went wrong. */
+static void leave(const idem_mc_op *op, idem_mc_conn *conn, int trusted)
 {
     idem_mc_server *server = op->server;
+    int is_quiet = trusted && idem_mc_is_quiet(conn);
 
     apr_thread_mutex_lock(server->lock);
-    link->busy--;
-    if (!trusted && server->link == link)
+    server->busy--;
+    if (!is_quiet && conn->generation == server->generation)
         retire(server);
-    else if (link->retired && link->busy == 0)
-        apr_pool_destroy(link->pool);
+    if (conn->generation == server->generation)
+        APR_RING_INSERT_HEAD(&server->idle, conn, idem_mc_conn, link);
+    else
+        idem_mc_hang_up(conn);
     apr_thread_mutex_unlock(server->lock);
 }
 
-static apr_status_t broken(const idem_mc_op *op, apr_status_t rv)
+/* "VALUE KEY FLAGS BYTES": of the key that was asked for, and no more bytes than an item has. */
+static int is_value(const idem_mc_conn *conn, char *line, const char *key, apr_size_t *len)
 {
-    char reason[120];
+    char *rest, *word = apr_strtok(line, " ", &rest);
+    apr_int64_t number;
 
-    if (rv == APR_EGENERAL)
-        return idem_fail(op->call, APR_ECONNRESET, "memcached at %s closed the connection, or gave no sense",
-                         op->server->name);
-    return idem_fail(op->call, rv, "the connection to memcached at %s was lost: %s", op->server->name,
-                     apr_strerror(rv, reason, sizeof(reason)));
+    if (!word || strcmp(word, "VALUE") != 0)
+        return 0;
+    word = apr_strtok(NULL, " ", &rest);
+    if (!word || strcmp(word, key) != 0 ||
+        !idem_mc_number(apr_strtok(NULL, " ", &rest), APR_INT64_C(0xffffffff), &number) ||
+        !idem_mc_number(apr_strtok(NULL, " ", &rest), (apr_int64_t)conn->item_max, &number) ||
+        apr_strtok(NULL, " ", &rest))
+        return 0;
+    *len = (apr_size_t)number;
+    return 1;
+}
+
+static apr_status_t read_value(const idem_mc_op *op, idem_mc_conn *conn, const char *key, char *line, idem_blob *value)
+{
+    unsigned char *data;
+    apr_size_t len;
+    apr_status_t rv;
+
+    if (!is_value(conn, line, key, &len))
+        return idem_mc_nonsense(op, "get");
+    data = apr_palloc(op->call->pool, len + 2);
+    rv = idem_mc_read_block(op, conn, op->until, data, len + 2);
+    if (rv == APR_SUCCESS)
+        rv = idem_mc_read_line(op, conn, op->until, &line);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (memcmp(data + len, "\r\n", 2) != 0 || strcmp(line, "END") != 0)
+        return idem_mc_nonsense(op, "get");
+    *value = idem_blob_of(data, len);
+    return APR_SUCCESS;
 }
 
 static apr_status_t get_once(const idem_mc_op *op, const char *key, idem_blob *value)
 {
-    idem_mc_link *link;
-    char *data = NULL;
-    apr_size_t len = 0;
-    apr_status_t rv = enter(op, &link);
+    const char *question = apr_pstrcat(op->call->pool, "get ", key, "\r\n", NULL);
+    idem_mc_conn *conn;
+    char *line;
+    apr_status_t rv = enter(op, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
-    rv = apr_memcache_getp(link->cache, op->call->pool, key, &data, &len, NULL);
-    leave(op, link, rv == APR_SUCCESS || rv == APR_NOTFOUND);
+    rv = idem_mc_say(op, conn, op->until, idem_blob_str(question), 0);
     if (rv == APR_SUCCESS)
-        *value = idem_blob_of(data, len);
-    else if (rv != APR_NOTFOUND)
-        rv = broken(op, rv);
+        rv = idem_mc_read_line(op, conn, op->until, &line);
+    if (rv == APR_SUCCESS)
+        rv = strcmp(line, "END") == 0 ? APR_NOTFOUND : read_value(op, conn, key, line, value);
+    leave(op, conn, rv == APR_SUCCESS || rv == APR_NOTFOUND);
     return rv;
 }
 
@@ -204,12 +227,9 @@ apr_status_t idem_mc_get(const idem_mc_op *op, const char *key, idem_blob *value
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
-typedef apr_status_t storing(apr_memcache_t *cache, const char *key, char *data, const apr_size_t len,
-                             apr_uint32_t timeout, apr_uint16_t flags);
-
 /* What is to be stored, and how. */
 typedef struct item {
-    storing *store;
+    const char *how; /* add, replace */
     const char *key;
     idem_blob value;
     apr_int64_t life;
@@ -235,16 +255,45 @@ static apr_uint32_t expiry(const idem_mc_op *op, apr_int64_t life)
     return date < APR_INT32_MAX ? (apr_uint32_t)date : APR_INT32_MAX; /* memcached reads a signed number */
 }
 
-static apr_status_t store_once(const idem_mc_op *op, const item *it)
+static apr_status_t say_item(const idem_mc_op *op, const idem_mc_conn *conn, const item *it)
 {
-    idem_mc_link *link;
-    apr_status_t rv = enter(op, &link);
+    const char *head = apr_psprintf(op->call->pool, "%s %s 0 %u %" APR_SIZE_T_FMT "\r\n", it->how, it->key,
+                                    expiry(op, it->life), it->value.len);
+    apr_status_t rv = idem_mc_say(op, conn, 0, idem_blob_str(head), 1);
+
+    if (rv == APR_SUCCESS)
+        rv = idem_mc_say(op, conn, 0, it->value, 1);
+    return rv == APR_SUCCESS ? idem_mc_say(op, conn, 0, idem_blob_str("\r\n"), 0) : rv;
+}
+
+/* APR_EEXIST: the server's word that it was not stored, since there is one (add) or none (replace). */
+static apr_status_t meaning_of(const idem_mc_op *op, const item *it, const char *line)
+{
+    if (strcmp(line, "STORED") == 0)
+        return APR_SUCCESS;
+    if (strcmp(line, "NOT_STORED") == 0)
+        return APR_EEXIST;
+    if (idem_mc_is_refusal(line))
+        return idem_fail(op->call, IDEM_EFULL, "memcached at %s refused a value of %lu bytes: it has no room for it",
+                         op->server->name, (unsigned long)it->value.len);
+    return idem_mc_nonsense(op, it->how);
+}
+
+static apr_status_t put_once(const idem_mc_op *op, const item *it)
+{
+    idem_mc_conn *conn;
+    char *line;
+    apr_status_t rv = enter(op, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
-    rv = it->store(link->cache, it->key, (char *)(apr_uintptr_t)it->value.data, it->value.len, expiry(op, it->life), 0);
-    leave(op, link, rv == APR_SUCCESS || rv == APR_EEXIST || rv == APR_EGENERAL);
-    return rv == APR_SUCCESS || rv == APR_EEXIST || rv == APR_EGENERAL ? rv : broken(op, rv);
+    rv = say_item(op, conn, it);
+    if (rv == APR_SUCCESS)
+        rv = idem_mc_read_line(op, conn, 0, &line);
+    if (rv == APR_SUCCESS)
+        rv = meaning_of(op, it, line);
+    leave(op, conn, rv == APR_SUCCESS || rv == APR_EEXIST || rv == IDEM_EFULL);
+    return rv;
 }
 
 static int holds(idem_blob a, idem_blob b)
@@ -253,47 +302,34 @@ static int holds(idem_blob a, idem_blob b)
 }
 
 /*
- * apr_memcache says APR_EGENERAL when the server refused, and also when the connection was closed before an answer came.
- * The first leaves everything as it was and the second leaves doubt. What the key holds now tells them apart: whatever a closed
- * connection has brought to the server, it has brought by now. APR_EGENERAL: nothing was stored, for whatever reason.
+ * Repeating is safe: an add that was done meets its own value, and a replacement replaces it by the same. Where it met one, it is looked
+ * whose it is: whatever a closed connection has brought to the server, it has brought by now.
  */
-static apr_status_t put(const idem_mc_op *op, const item *it)
-{
-    idem_blob there = {NULL, 0};
-    apr_status_t rv = store_once(op, it);
-
-    if (rv != APR_EGENERAL)
-        return rv;
-    rv = idem_mc_get(op, it->key, &there);
-    if (rv == APR_SUCCESS && holds(there, it->value))
-        return APR_SUCCESS;
-    if (it->store == apr_memcache_replace)
-        return rv == APR_SUCCESS ? APR_EGENERAL : rv == APR_NOTFOUND ? APR_EEXIST : rv;
-    return rv == APR_SUCCESS ? APR_EEXIST : rv == APR_NOTFOUND ? APR_EGENERAL : rv;
-}
-
-/* Repeating is safe: an add that was done meets its own value, and a replacement replaces it by the same. */
 static apr_status_t put_surely(const idem_mc_op *op, const item *it)
 {
-    apr_status_t rv = idem_mc_is_late(op) ? late(op) : put(op, it);
+    apr_status_t rv = idem_mc_is_late(op) ? late(op) : put_once(op, it);
+    idem_blob there = {NULL, 0};
 
-    if (is_lost(op, rv))
-        rv = put(op, it);
-    if (rv == APR_EGENERAL)
-        return idem_fail(op->call, IDEM_EFULL, "memcached at %s refused a value of %lu bytes: it has no room for it",
-                         op->server->name, (unsigned long)it->value.len);
-    return rv;
+    if (!is_lost(op, rv))
+        return rv;
+    rv = put_once(op, it);
+    if (rv != APR_EEXIST || strcmp(it->how, "add") != 0)
+        return rv;
+    rv = idem_mc_get(op, it->key, &there);
+    if (rv == APR_SUCCESS)
+        return holds(there, it->value) ? APR_SUCCESS : APR_EEXIST;
+    return rv == APR_NOTFOUND ? APR_EEXIST : rv;
 }
 
 apr_status_t idem_mc_add(const idem_mc_op *op, const char *key, idem_blob value, apr_int64_t life)
 {
-    item it = {apr_memcache_add, key, value, life};
+    item it = {"add", key, value, life};
     return put_surely(op, &it);
 }
 
 apr_status_t idem_mc_replace(const idem_mc_op *op, const char *key, idem_blob value, apr_int64_t life)
 {
-    item it = {apr_memcache_replace, key, value, life};
+    item it = {"replace", key, value, life};
     apr_status_t rv = put_surely(op, &it);
     return rv == APR_EEXIST ? APR_NOTFOUND : rv;
 }
@@ -302,21 +338,22 @@ apr_status_t idem_mc_replace(const idem_mc_op *op, const char *key, idem_blob va
 
 apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, apr_pool_t *pool)
 {
-    idem_mc_link *link;
+    idem_mc_conn *conn;
     apr_status_t rv = apr_thread_mutex_create(&server->lock, APR_THREAD_MUTEX_DEFAULT, pool);
 
-    server->link = NULL;
+    APR_RING_INIT(&server->idle, idem_mc_conn, link);
+    server->busy = 0;
     server->retry_at = 0;
     if (rv == APR_SUCCESS)
-        rv = enter(op, &link);
+        rv = enter(op, &conn);
     if (rv == APR_SUCCESS)
-        leave(op, link, 1);
+        leave(op, conn, 1);
     return rv;
 }
 
 void idem_mc_server_stop(idem_mc_server *server)
 {
     if (server->lock)
-        retire(server);
+        close_idle(server);
     server->lock = NULL;
 }

@@ -5,7 +5,7 @@
  * that decides; where another was faster it reads again. What always holds: nothing is made after the deadline, and what
  * became a lease only after it is told to be in doubt, since its heart may have stopped by then: the caller withdraws it.
  *
- * A claim cannot come after its own withdrawal: a call of apr_memcache's returns when the server has answered, or when
+ * A claim cannot come after its own withdrawal: what stores a key returns when the server has answered, or when
  * the connection is broken. A server that is merely stopped breaks none, so that nothing is withdrawn meanwhile; one that
  * has ended has lost what was under way, and one that closed a connection has done what it will ever do of it.
  *

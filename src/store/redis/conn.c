@@ -18,21 +18,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define REPLY_SHOWN 200 /* bytes of an error of Redis's that are passed on */
 #define POLL_MOST apr_time_from_sec(60)
-
-apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply)
-{
-    int is_error = reply->type == REDIS_REPLY_ERROR;
-    char *said = apr_pstrndup(call->pool, is_error ? reply->str : "", REPLY_SHOWN);
-
-    for (char *c = said; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    if (is_error)
-        return idem_fail(call, APR_EGENERAL, "Redis refused: %s", said);
-    return idem_fail(call, APR_EGENERAL, "Redis gave an answer of an unexpected kind (%d)", reply->type);
-}
+#define PIECE 16384 /* bytes read at once */
 
 apr_int64_t idem_redis_monotonic(void)
 {
@@ -75,10 +62,12 @@ static apr_status_t lost(idem_call *call, const char *reason)
     return idem_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
 }
 
+/* What it has said beyond its answers would be taken for the answer to the next question. */
 int idem_redis_is_quiet(const idem_redis_conn *conn)
 {
+    const redisReader *reader = conn->redis->reader;
     struct pollfd ready = {conn->redis->fd, POLLIN, 0};
-    return poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
+    return reader->pos == reader->len && poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
 }
 
 /* ---- words and replies --------------------------------------------------------------------------------------------- */
@@ -136,22 +125,77 @@ apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const
     return idem_redis_send(conn, call, count, blobs);
 }
 
+/* One piece of what is there; read here, so that its length is known. */
+static apr_status_t read_piece(idem_redis_conn *conn, idem_call *call, apr_size_t *total)
+{
+    char piece[PIECE];
+    ssize_t len = recv(conn->redis->fd, piece, sizeof(piece), MSG_DONTWAIT);
+
+    if (len < 0)
+        return errno == EAGAIN || errno == EINTR ? APR_SUCCESS : lost(call, strerror(errno));
+    if (len == 0)
+        return lost(call, "Redis closed it");
+    *total += (apr_size_t)len;
+    if (*total > IDEM_REDIS_REPLY_MOST)
+        return idem_fail(call, APR_EGENERAL, "Redis answers without an end: more than %lu bytes",
+                         (unsigned long)IDEM_REDIS_REPLY_MOST);
+    return redisReaderFeed(conn->redis->reader, piece, (size_t)len) == REDIS_OK
+               ? APR_SUCCESS
+               : idem_fail(call, APR_ENOMEM, "no memory for an answer of Redis's");
+}
+
+static apr_status_t unreadable(const idem_redis_conn *conn, idem_call *call)
+{
+    if (conn->elements > IDEM_REDIS_ELEMENTS_MOST)
+        return idem_fail(call, APR_EGENERAL, "Redis announced an answer of more than %d parts",
+                         IDEM_REDIS_ELEMENTS_MOST);
+    return lost(call, conn->redis->reader->errstr);
+}
+
 apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply)
 {
+    apr_size_t total = 0;
     void *whole = NULL;
 
-    while (redisGetReplyFromReader(conn->redis, &whole) == REDIS_OK) {
+    conn->elements = 0;
+    while (redisReaderGetReply(conn->redis->reader, &whole) == REDIS_OK) {
         apr_status_t rv;
         *reply = whole;
         if (whole)
             return APR_SUCCESS;
         rv = wait_for(conn->redis->fd, POLLIN, call);
+        if (rv == APR_SUCCESS)
+            rv = read_piece(conn, call, &total);
         if (rv != APR_SUCCESS)
             return rv;
-        if (redisBufferRead(conn->redis) != REDIS_OK)
-            break;
     }
-    return lost(call, conn->redis->errstr);
+    return unreadable(conn, call);
+}
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count;
+#else
+typedef int element_count;
+#endif
+
+/* hiredis makes room for as many elements as are announced: the sum of all arrays of a reply is bounded. */
+static void *create_array(const redisReadTask *task, element_count elements)
+{
+    idem_redis_conn *conn = task->privdata;
+
+    conn->elements += (apr_uint64_t)elements;
+    return conn->elements <= IDEM_REDIS_ELEMENTS_MOST ? conn->create_array(task, elements) : NULL;
+}
+
+static void bound_reader(idem_redis_conn *conn)
+{
+    redisReader *reader = conn->redis->reader;
+
+    conn->functions = *reader->fn;
+    conn->create_array = conn->functions.createArray;
+    conn->functions.createArray = create_array;
+    reader->fn = &conn->functions;
+    reader->privdata = conn;
 }
 
 /* ---- connecting ---------------------------------------------------------------------------------------------------- */
@@ -220,6 +264,7 @@ apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address,
         return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
     }
     (*conn)->redis = redis;
+    bound_reader(*conn);
     return APR_SUCCESS;
 }
 

@@ -7,10 +7,12 @@
  */
 #include "redis_private.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 
 #define OLDEST_MAJOR 6
+#define REPLICAS_MOST 65535
 
 /* ---- reading INFO -------------------------------------------------------------------------------------------------- */
 
@@ -35,18 +37,21 @@ static apr_uint64_t number_field(const char *info, const char *name)
 {
     char text[24];
     read_field(info, name, text, sizeof(text));
-    return strtoull(text, NULL, 10);
+    return apr_isdigit(*text) ? strtoull(text, NULL, 10) : 0; /* it would read a sign */
 }
 
 void idem_redis_read_info(idem_redis_facts *facts, const char *info)
 {
+    apr_uint64_t replicas;
+
     read_field(info, "redis_version", facts->version, sizeof(facts->version));
     read_field(info, "role", facts->role, sizeof(facts->role));
     read_field(info, "maxmemory_policy", facts->policy, sizeof(facts->policy));
     read_field(info, "loading", facts->loading, sizeof(facts->loading));
     read_field(info, "cluster_enabled", facts->cluster, sizeof(facts->cluster));
     read_field(info, "aof_enabled", facts->aof, sizeof(facts->aof));
-    facts->replicas = (int)number_field(info, "connected_slaves");
+    replicas = number_field(info, "connected_slaves");
+    facts->replicas = replicas < REPLICAS_MOST ? (int)replicas : REPLICAS_MOST;
     facts->memory_used = number_field(info, "used_memory");
     facts->memory_max = number_field(info, "maxmemory");
 }

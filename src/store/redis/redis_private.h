@@ -1,9 +1,10 @@
 /*
  * redis_private.h - what the files of the redis driver share.
  *
- *   driver.c           the driver's tables, its life, and the operations on one slot
+ *   driver.c                 the driver's tables, its life, and the operations on one slot
  *   config.c    address and options
  *   conn.c      bytes to a server and back, each by its call's deadline
+ *   reply.c     what a reply must look like before it is used
  *   session.c   what is said first on a new connection: password, database, clock, facts
  *   sentinel.c  who is the primary
  *   pool.c      connections that wait for their next call
@@ -35,6 +36,13 @@
 /* Redis serves one command at a time: larger values would make every other client wait. */
 #define IDEM_REDIS_VALUE_MAX ((apr_size_t)16 << 20)
 
+/* The most that is read of one reply: a value with what stands around it, and more elements than a batch of SCAN has. */
+#define IDEM_REDIS_REPLY_MOST (IDEM_REDIS_VALUE_MAX + 65536)
+#define IDEM_REDIS_ELEMENTS_MOST 65536
+
+/* Milliseconds: the end of the year 9999. A clock beyond it, or before 1970, is no clock. */
+#define IDEM_REDIS_TIME_MOST APR_INT64_C(253402300799999)
+
 typedef struct idem_redis_address {
     const char *host; /* without brackets; of a unix socket its path */
     apr_port_t port;  /* 0: a unix socket */
@@ -55,6 +63,9 @@ typedef struct idem_redis_facts {
 typedef struct idem_redis_conn {
     APR_RING_ENTRY(idem_redis_conn) link; /* in the pool */
     redisContext *redis;
+    redisReplyObjectFunctions functions; /* the reader's, with a bound of ours before the array's */
+    __typeof__(((redisReplyObjectFunctions *)NULL)->createArray) create_array;
+    apr_uint64_t elements; /* announced by the reply that is being read */
     unsigned generation;
     apr_interval_time_t idle_since; /* monotonic */
     /* Redis's clock less the machine's monotonic one, milliseconds: too small by what the last answer was on its way. */
@@ -97,9 +108,6 @@ idem_redis_configure_fn idem_redis_configure_sentinel;
 
 /* ---- one connection: any failure leaves it fit to be closed only --------------------------------------------------- */
 
-/* Fills call->why with what Redis said. */
-apr_status_t idem_redis_refused(idem_call *call, const redisReply *reply);
-
 apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);
 void idem_redis_hang_up(idem_redis_conn *conn);
 apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words);
@@ -108,7 +116,8 @@ apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, 
 apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const char *const *words);
 /* The caller frees the reply, which may be an error of Redis's. */
 apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply);
-int idem_redis_is_quiet(const idem_redis_conn *conn); /* alive as far as can be told without asking */
+/* Alive as far as can be told without asking, and has said nothing that nobody asked for. */
+int idem_redis_is_quiet(const idem_redis_conn *conn);
 
 /* Milliseconds of a clock that nobody sets, and what Redis's clock shows at least when that one shows this. */
 apr_int64_t idem_redis_monotonic(void);
@@ -117,6 +126,17 @@ void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now);
 /* Finds the server, dials it and says what is to be said first. */
 apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_conn **conn);
 apr_status_t idem_redis_find_primary(idem_redis *store, idem_call *call, idem_redis_address *address);
+
+/* ---- replies: whether one is what was asked for --------------------------------------------------------------------- */
+
+/* Fills call->why with what Redis said to what was asked. */
+apr_status_t idem_redis_refused(idem_call *call, const char *asked, const redisReply *reply);
+const char *idem_redis_text(const redisReply *reply); /* of a string without a NUL inside; NULL of anything else */
+int idem_redis_is_ok(const redisReply *reply);
+int idem_redis_is_array(const redisReply *reply, size_t elements);
+int idem_redis_is_number(const redisReply *reply, apr_int64_t least, apr_int64_t most);
+int idem_redis_is_decimal(const redisReply *reply, apr_int64_t most, apr_int64_t *number); /* a string of digits */
+int idem_redis_is_time(const redisReply *reply, apr_int64_t *milliseconds);
 
 /* ---- connections of a process -------------------------------------------------------------------------------------- */
 

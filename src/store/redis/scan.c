@@ -16,49 +16,53 @@
 #define BATCH "20"         /* keys whose values are read at once */
 #define COUNT_BATCH "1000" /* keys that are only counted */
 #define COUNT_BATCHES 10
+#define CURSOR_LEN 24
+#define STORED_LAST "16777232" /* of the longest string of ours, one byte more */
 
 /* ---- asking -------------------------------------------------------------------------------------------------------- */
 
-/* One reply of the type wanted; everything else is a failure. */
-static apr_status_t receive(idem_redis_conn *conn, idem_call *call, int type, redisReply **reply)
+static apr_status_t receive_count(idem_redis_conn *conn, idem_call *call, apr_uint64_t *count)
 {
-    apr_status_t rv = idem_redis_receive(conn, call, reply);
+    redisReply *reply;
+    apr_status_t rv = idem_redis_receive(conn, call, &reply);
 
-    if (rv == APR_SUCCESS && (*reply)->type != type) {
-        rv = idem_redis_refused(call, *reply);
-        freeReplyObject(*reply);
-    }
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (idem_redis_is_number(reply, 0, APR_INT64_MAX))
+        *count = (apr_uint64_t)reply->integer;
+    else
+        rv = idem_redis_refused(call, "DBSIZE", reply);
+    freeReplyObject(reply);
     return rv;
 }
 
-static apr_status_t receive_number(idem_redis_conn *conn, idem_call *call, apr_uint64_t *number)
+/* A number of 64 bits without a sign, in digits; NULL if it is none. */
+static const char *cursor_of(const redisReply *reply)
 {
-    redisReply *reply;
-    apr_status_t rv = receive(conn, call, REDIS_REPLY_INTEGER, &reply);
-
-    if (rv != APR_SUCCESS)
-        return rv;
-    *number = (apr_uint64_t)reply->integer;
-    freeReplyObject(reply);
-    return APR_SUCCESS;
+    const char *text = idem_redis_text(reply);
+    return text && *text && reply->len < CURSOR_LEN && strspn(text, "0123456789") == reply->len ? text : NULL;
 }
 
 /* Asks for the next keys; *reply is {cursor, keys}, and cursor is set to the one to go on from. */
-static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[24], const char *most, redisReply **reply)
+static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[CURSOR_LEN], const char *most,
+                         redisReply **reply)
 {
     apr_status_t rv = idem_redis_send_words(conn, call, IDEM_WORDS("SCAN", cursor, "COUNT", most));
+    const char *next = NULL;
 
     if (rv == APR_SUCCESS)
-        rv = receive(conn, call, REDIS_REPLY_ARRAY, reply);
+        rv = idem_redis_receive(conn, call, reply);
     if (rv != APR_SUCCESS)
         return rv;
-    if ((*reply)->elements != 2 || (*reply)->element[1]->type != REDIS_REPLY_ARRAY) {
-        rv = idem_redis_refused(call, *reply);
-        freeReplyObject(*reply);
-        return rv;
+    if (idem_redis_is_array(*reply, 2) && (*reply)->element[1]->type == REDIS_REPLY_ARRAY)
+        next = cursor_of((*reply)->element[0]);
+    if (next) {
+        apr_cpystrn(cursor, next, CURSOR_LEN);
+        return APR_SUCCESS;
     }
-    apr_cpystrn(cursor, (*reply)->element[0]->str, 24);
-    return APR_SUCCESS;
+    rv = idem_redis_refused(call, "SCAN", *reply);
+    freeReplyObject(*reply);
+    return rv;
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
@@ -119,32 +123,30 @@ static batch choose(walk *w, const redisReply *keys)
     return b;
 }
 
-/* The values and the time, in one round trip. */
+/* The time and the values, in one round trip. Each value is a reply of its own, and bounded as one. */
 static apr_status_t ask_values(walk *w, const batch *b)
 {
-    idem_blob *words = apr_palloc(w->batch, sizeof(*words) * (apr_size_t)(b->count + 1));
-    apr_status_t rv;
+    apr_status_t rv = idem_redis_send_words(w->conn, w->call, IDEM_WORDS("TIME"));
 
-    words[0] = idem_blob_str("MGET");
-    for (int i = 0; i < b->count; i++) {
-        char *key = apr_palloc(w->batch, IDEM_REDIS_KEY_LEN + 1);
+    for (int i = 0; i < b->count && rv == APR_SUCCESS; i++) {
+        char key[IDEM_REDIS_KEY_LEN + 1];
         idem_redis_key(b->slots[i], key);
-        words[i + 1] = idem_blob_of(key, IDEM_REDIS_KEY_LEN);
+        rv = idem_redis_send_words(w->conn, w->call, IDEM_WORDS("GETRANGE", key, "0", STORED_LAST));
     }
-    rv = idem_redis_send_words(w->conn, w->call, IDEM_WORDS("TIME"));
-    return rv == APR_SUCCESS ? idem_redis_send(w->conn, w->call, b->count + 1, words) : rv;
+    return rv;
 }
 
 static apr_status_t receive_time(walk *w)
 {
     redisReply *reply;
-    apr_status_t rv = receive(w->conn, w->call, REDIS_REPLY_ARRAY, &reply);
+    apr_status_t rv = idem_redis_receive(w->conn, w->call, &reply);
 
     if (rv != APR_SUCCESS)
         return rv;
-    w->now = apr_atoi64(reply->element[0]->str) * 1000 + atoi(reply->element[1]->str) / 1000;
+    if (!idem_redis_is_time(reply, &w->now))
+        rv = idem_redis_refused(w->call, "TIME", reply);
     freeReplyObject(reply);
-    return APR_SUCCESS;
+    return rv;
 }
 
 /* What is too short to have its times is shown as a value of nothing, which is told to be damaged. */
@@ -152,20 +154,40 @@ static idem_found found_in(const walk *w, const redisReply *stored)
 {
     idem_blob all = idem_blob_of(stored->str, stored->len);
     idem_found found = {{NULL, 0}, 0, 0};
+    apr_uint64_t expires;
 
     if (all.len < IDEM_REDIS_TIMES_LEN)
         return found;
     found.value = idem_blob_of(all.data + IDEM_REDIS_TIMES_LEN, all.len - IDEM_REDIS_TIMES_LEN);
-    found.expires = (apr_time_t)idem_value_number(all.data + 8, 8) * 1000;
+    expires = idem_value_number(all.data + 8, 8);
+    found.expires = expires <= IDEM_REDIS_TIME_MOST ? (apr_time_t)expires * 1000 : 0;
     found.owner_dead = idem_value_plausible(found.value) && idem_value_state(found.value) == IDEM_LEASE &&
-                       w->now >= (apr_int64_t)idem_value_number(all.data, 8);
+                       (apr_uint64_t)w->now >= idem_value_number(all.data, 8);
     return found;
+}
+
+/* Expired since, or no string and so none of ours: nothing to see. What is left is read when nobody wants to see it, too. */
+static apr_status_t visit_next(walk *w, const unsigned char *slot)
+{
+    redisReply *stored;
+    apr_status_t rv = idem_redis_receive(w->conn, w->call, &stored);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (stored->type != REDIS_REPLY_STRING && stored->type != REDIS_REPLY_ERROR) {
+        rv = idem_redis_refused(w->call, "GETRANGE", stored);
+    }
+    else if (stored->type == REDIS_REPLY_STRING && stored->len > 0 && !w->stopped) {
+        idem_found found = found_in(w, stored);
+        w->stopped = !w->visitor(w->baton, slot, &found);
+    }
+    freeReplyObject(stored);
+    return rv;
 }
 
 static apr_status_t visit_batch(walk *w, const redisReply *keys)
 {
     batch b = choose(w, keys);
-    redisReply *values;
     apr_status_t rv;
 
     if (b.count == 0)
@@ -173,24 +195,14 @@ static apr_status_t visit_batch(walk *w, const redisReply *keys)
     rv = ask_values(w, &b);
     if (rv == APR_SUCCESS)
         rv = receive_time(w);
-    if (rv == APR_SUCCESS)
-        rv = receive(w->conn, w->call, REDIS_REPLY_ARRAY, &values);
-    if (rv != APR_SUCCESS)
-        return rv;
-    for (size_t i = 0; i < values->elements && !w->stopped; i++) {
-        idem_found found;
-        if (values->element[i]->type != REDIS_REPLY_STRING)
-            continue; /* expired since, or no string and so none of ours */
-        found = found_in(w, values->element[i]);
-        w->stopped = !w->visitor(w->baton, b.slots[i], &found);
-    }
-    freeReplyObject(values);
-    return APR_SUCCESS;
+    for (int i = 0; i < b.count && rv == APR_SUCCESS; i++)
+        rv = visit_next(w, b.slots[i]);
+    return rv;
 }
 
 static apr_status_t walk_all(walk *w)
 {
-    char cursor[24] = "0";
+    char cursor[CURSOR_LEN] = "0";
     apr_status_t rv;
 
     do {
@@ -226,7 +238,7 @@ apr_status_t idem_redis_each(idem_store *base, idem_call *call, idem_visitor *vi
 static apr_status_t count_entries(idem_redis_conn *conn, idem_call *call, apr_uint64_t total, apr_uint64_t *entries)
 {
     apr_uint64_t seen = 0, ours = 0;
-    char cursor[24] = "0";
+    char cursor[CURSOR_LEN] = "0";
     int batches = 0;
 
     do {
@@ -260,17 +272,21 @@ static const char *text_of(const idem_redis_facts *facts, apr_pool_t *pool)
 static apr_status_t refresh_facts(idem_redis *store, idem_redis_conn *conn, idem_call *call, idem_redis_facts *facts)
 {
     redisReply *reply;
+    const char *info;
     apr_status_t rv = idem_redis_receive(conn, call, &reply);
 
     if (rv != APR_SUCCESS)
         return rv;
+    info = idem_redis_text(reply);
+    if (!info && reply->type != REDIS_REPLY_ERROR)
+        rv = idem_redis_refused(call, "INFO", reply);
     apr_thread_mutex_lock(store->lock);
-    if (reply->type == REDIS_REPLY_STRING)
-        idem_redis_read_info(&store->facts, reply->str);
+    if (info)
+        idem_redis_read_info(&store->facts, info);
     *facts = store->facts;
     apr_thread_mutex_unlock(store->lock);
     freeReplyObject(reply);
-    return APR_SUCCESS;
+    return rv;
 }
 
 apr_status_t idem_redis_status(idem_store *base, idem_call *call, idem_store_status *status)
@@ -290,7 +306,7 @@ apr_status_t idem_redis_status(idem_store *base, idem_call *call, idem_store_sta
     if (rv == APR_SUCCESS)
         rv = refresh_facts(store, conn, call, &facts);
     if (rv == APR_SUCCESS)
-        rv = receive_number(conn, call, &total);
+        rv = receive_count(conn, call, &total);
     if (rv == APR_SUCCESS)
         rv = count_entries(conn, call, total, &status->entries);
     idem_redis_give(store, conn, rv == APR_SUCCESS);

@@ -54,7 +54,7 @@ static const char script[] =
     "end\n"
     "local function show(word)\n"
     "  local answered = answer(word)\n"
-    "  answered[3] = redis.call('GETRANGE', key, 16, -1)\n"
+    "  answered[3] = redis.call('GETRANGE', key, 16, 16777232)\n" /* a byte more than the longest value of ours */
     "  answered[4] = dead and 1 or 0\n"
     "  answered[5] = expires\n"
     "  return answered\n"
@@ -117,12 +117,21 @@ static const char script[] =
     "end\n"
     "return operations[op]()\n";
 
+/* Each operation's answers, and whether what stands is shown with it. Any other is no answer, above all none to a claim. */
 static const struct {
-    const char *word;
+    const char *operation, *word;
     apr_status_t status;
+    int shows;
 } meanings[] = {
-    {"done", APR_SUCCESS}, {"taken", APR_EEXIST},  {"absent", APR_NOTFOUND},
-    {"lost", IDEM_ELOST},  {"alive", IDEM_EALIVE},
+    {"claim", "done", APR_SUCCESS, 0},      {"claim", "taken", APR_EEXIST, 1},
+    {"takeover", "done", APR_SUCCESS, 0},   {"takeover", "absent", APR_NOTFOUND, 0},
+    {"takeover", "lost", IDEM_ELOST, 0},    {"takeover", "alive", IDEM_EALIVE, 0},
+    {"renew", "done", APR_SUCCESS, 0},      {"renew", "absent", APR_NOTFOUND, 0},
+    {"renew", "lost", IDEM_ELOST, 0},       {"settle", "done", APR_SUCCESS, 0},
+    {"settle", "lost", IDEM_ELOST, 0},      {"release", "done", APR_SUCCESS, 0},
+    {"release", "absent", APR_NOTFOUND, 0}, {"release", "lost", IDEM_ELOST, 0},
+    {"fetch", "done", APR_SUCCESS, 1},      {"fetch", "absent", APR_NOTFOUND, 0},
+    {"forget", "done", APR_SUCCESS, 0},     {"forget", "absent", APR_NOTFOUND, 0},
 };
 
 void idem_redis_script_init(idem_redis *store)
@@ -196,8 +205,11 @@ static apr_status_t send_wait(idem_redis *store, idem_redis_conn *conn, idem_cal
 static apr_status_t exchange(idem_redis *store, idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
                              const char *how, redisReply **replies)
 {
-    apr_status_t rv = send_order(store, conn, call, order, how);
+    apr_status_t rv;
 
+    if (!idem_redis_is_quiet(conn))
+        return idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or said more than it was asked for");
+    rv = send_order(store, conn, call, order, how);
     if (rv == APR_SUCCESS && waits(store, order))
         rv = send_wait(store, conn, call);
     if (rv == APR_SUCCESS)
@@ -234,48 +246,58 @@ static apr_status_t exchange_surely(idem_redis *store, idem_redis_conn *conn, id
 
 /* ---- understanding ------------------------------------------------------------------------------------------------- */
 
-static int is_text(const redisReply *reply)
+/* The end of a damaged entry can be anything: then it is not known. */
+static int take_found(idem_call *call, const redisReply *answer, idem_found *found)
 {
-    return reply->type == REDIS_REPLY_STRING;
-}
+    const redisReply *value = answer->element[2], *expires = answer->element[4];
 
-static apr_status_t take_found(idem_call *call, const redisReply *answer, idem_found *found)
-{
-    const redisReply *value = answer->element[2];
-
-    if (answer->elements != 5 || !is_text(value))
-        return idem_redis_refused(call, answer);
+    if (value->type != REDIS_REPLY_STRING || !idem_redis_is_number(answer->element[3], 0, 1) ||
+        expires->type != REDIS_REPLY_INTEGER)
+        return 0;
     found->value = idem_blob_of(apr_pmemdup(call->pool, value->str, value->len), value->len);
     found->owner_dead = answer->element[3]->integer != 0;
-    found->expires = answer->element[4]->integer * 1000;
-    return APR_SUCCESS;
+    found->expires = idem_redis_is_number(expires, 0, IDEM_REDIS_TIME_MOST) ? expires->integer * 1000 : 0;
+    return 1;
+}
+
+/* {word, now, ...}: the word and the time are what they should be. */
+static const char *word_of(const redisReply *answer)
+{
+    if (!idem_redis_is_array(answer, 2) && !idem_redis_is_array(answer, 5))
+        return NULL;
+    return idem_redis_is_number(answer->element[1], 0, IDEM_REDIS_TIME_MOST) ? idem_redis_text(answer->element[0])
+                                                                             : NULL;
 }
 
 /* What the script said; APR_EAGAIN for "late", which changed nothing. */
 static apr_status_t understand(idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
                                const redisReply *answer)
 {
+    const char *word;
+
     if (is_error(answer, "OOM ") && order->value.len > 0)
         return idem_fail(call, IDEM_EFULL, "Redis is full (maxmemory)");
-    if (answer->type != REDIS_REPLY_ARRAY || answer->elements < 2 || !is_text(answer->element[0]))
-        return idem_redis_refused(call, answer);
-    idem_redis_note_time(conn, answer->element[1]->integer);
-    if (strcmp(answer->element[0]->str, "late") == 0)
-        return APR_EAGAIN;
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
-        if (strcmp(answer->element[0]->str, meanings[i].word) == 0) {
-            apr_status_t rv =
-                answer->elements > 2 && order->found ? take_found(call, answer, order->found) : APR_SUCCESS;
-            return rv == APR_SUCCESS ? meanings[i].status : rv;
-        }
+    word = word_of(answer);
+    for (size_t i = 0; word && i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if (strcmp(order->operation, meanings[i].operation) != 0 || strcmp(word, meanings[i].word) != 0)
+            continue;
+        if (answer->elements != (meanings[i].shows ? 5 : 2) ||
+            (meanings[i].shows && !take_found(call, answer, order->found)))
+            break;
+        idem_redis_note_time(conn, answer->element[1]->integer);
+        return meanings[i].status;
     }
-    return idem_redis_refused(call, answer);
+    if (word && strcmp(word, "late") == 0 && answer->elements == 2) {
+        idem_redis_note_time(conn, answer->element[1]->integer);
+        return APR_EAGAIN;
+    }
+    return idem_redis_refused(call, order->operation, answer);
 }
 
 static apr_status_t check_replicas(const idem_redis *store, idem_call *call, const redisReply *count)
 {
-    if (count->type != REDIS_REPLY_INTEGER)
-        return idem_redis_refused(call, count);
+    if (!idem_redis_is_number(count, 0, 65535))
+        return idem_redis_refused(call, "WAIT", count);
     if (count->integer >= store->wait_replicas)
         return APR_SUCCESS;
     return idem_fail(call, APR_EGENERAL, "only %d of %d replicas have confirmed it in time", (int)count->integer,

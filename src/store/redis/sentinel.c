@@ -9,25 +9,39 @@
  */
 #include "redis_private.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
-#include <stdlib.h>
 
-static int is_address(const redisReply *reply)
+#define HOST_MOST 253 /* characters; no name is longer, no address either */
+
+/* The host goes to the resolver and into sentences. */
+static int is_address(const redisReply *reply, apr_int64_t *port)
 {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
-           reply->element[1]->type == REDIS_REPLY_STRING;
+    const char *host;
+
+    if (!idem_redis_is_array(reply, 2) || !idem_redis_is_decimal(reply->element[1], 65535, port) || *port == 0)
+        return 0;
+    host = idem_redis_text(reply->element[0]);
+    if (!host || !*host || reply->element[0]->len > HOST_MOST)
+        return 0;
+    for (; *host; host++)
+        if (!apr_isgraph(*host))
+            return 0;
+    return 1;
 }
 
 static apr_status_t read_address(const idem_redis *store, idem_call *call, const redisReply *reply,
                                  idem_redis_address *address)
 {
+    apr_int64_t port;
+
     if (reply->type == REDIS_REPLY_NIL)
         return idem_fail(call, APR_NOTFOUND, "the sentinel knows no primary named %s", store->primary);
-    if (!is_address(reply))
-        return idem_redis_refused(call, reply);
+    if (!is_address(reply, &port))
+        return idem_redis_refused(call, "get-master-addr-by-name", reply);
     address->host = apr_pstrdup(call->pool, reply->element[0]->str);
-    address->port = (apr_port_t)atoi(reply->element[1]->str);
-    return address->port ? APR_SUCCESS : idem_redis_refused(call, reply);
+    address->port = (apr_port_t)port;
+    return APR_SUCCESS;
 }
 
 static apr_status_t ask(const idem_redis *store, idem_call *call, const idem_redis_address *sentinel,

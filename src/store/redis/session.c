@@ -8,7 +8,7 @@
 #include "redis_private.h"
 
 #include <apr_strings.h>
-#include <stdlib.h>
+#include <strings.h>
 
 typedef struct greeting greeting;
 
@@ -26,37 +26,37 @@ struct greeting {
 
 static apr_status_t read_ok(greeting *g, const redisReply *reply)
 {
-    return reply->type == REDIS_REPLY_STATUS ? APR_SUCCESS : idem_redis_refused(g->call, reply);
+    return idem_redis_is_ok(reply) ? APR_SUCCESS : idem_redis_refused(g->call, "a greeting", reply);
 }
 
-/* A refusal is no failure: what it would have said stays unknown. */
+/* A refusal is no failure, nor is nonsense: what it would have said stays unknown, and unknown is taken for the worse. */
 static apr_status_t read_info(greeting *g, const redisReply *reply)
 {
-    const char *unfit;
+    const char *info = idem_redis_text(reply), *unfit;
 
-    if (reply->type == REDIS_REPLY_STRING)
-        idem_redis_read_info(&g->conn->facts, reply->str);
+    if (info)
+        idem_redis_read_info(&g->conn->facts, info);
     unfit = idem_redis_unfit(&g->conn->facts, g->call->pool);
     return unfit ? idem_fail(g->call, APR_EGENERAL, "%s", unfit) : APR_SUCCESS;
 }
 
-/* CONFIG GET NAME: the name and its value, or nothing. */
-static const char *config_value(const redisReply *reply)
+/* CONFIG GET NAME: the name and its value, or NULL. */
+static const char *config_value(const redisReply *reply, const char *name)
 {
-    int is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
-    return is_pair && reply->element[1]->type == REDIS_REPLY_STRING ? reply->element[1]->str : NULL;
+    const char *answered = idem_redis_is_array(reply, 2) ? idem_redis_text(reply->element[0]) : NULL;
+    return answered && !strcasecmp(answered, name) ? idem_redis_text(reply->element[1]) : NULL;
 }
 
 static apr_status_t read_fsync(greeting *g, const redisReply *reply)
 {
-    const char *value = config_value(reply);
+    const char *value = config_value(reply, "appendfsync");
     apr_cpystrn(g->conn->facts.fsync, value ? value : "", sizeof(g->conn->facts.fsync));
     return APR_SUCCESS;
 }
 
 static apr_status_t read_save(greeting *g, const redisReply *reply)
 {
-    const char *value = config_value(reply);
+    const char *value = config_value(reply, "save");
     if (value)
         apr_cpystrn(g->conn->facts.save, *value ? value : "none", sizeof(g->conn->facts.save));
     return APR_SUCCESS;
@@ -64,9 +64,11 @@ static apr_status_t read_save(greeting *g, const redisReply *reply)
 
 static apr_status_t read_time(greeting *g, const redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
-        return idem_redis_refused(g->call, reply);
-    idem_redis_note_time(g->conn, apr_atoi64(reply->element[0]->str) * 1000 + atoi(reply->element[1]->str) / 1000);
+    apr_int64_t now;
+
+    if (!idem_redis_is_time(reply, &now))
+        return idem_redis_refused(g->call, "TIME", reply);
+    idem_redis_note_time(g->conn, now);
     return APR_SUCCESS;
 }
 

@@ -8,6 +8,10 @@ INFO = "redis_version:7.0.15\r\nrole:master\r\nconnected_slaves:0\r\nmaxmemory:0
        "loading:0\r\ncluster_enabled:0\r\naof_enabled:1\r\nused_memory:1\r\n"
 
 
+NOW = b":%d\r\n" % (time.time() * 1000)
+DONE = b"*2\r\n$4\r\ndone\r\n" + NOW
+
+
 def bulk(text):
     return b"$%d\r\n%s\r\n" % (len(text), text.encode())
 
@@ -17,14 +21,17 @@ def array(*texts):
 
 
 class FakeRedis:
-    """answers: command name -> bytes, or a function of the connection; what is not in it is answered well."""
+    """
+    answers: command name -> bytes, or a function of the connection; what is not in it is answered well. asked has the words of each
+    command.
+    """
 
     def __init__(self, info=None, **answers):
         self.answers = {"INFO": bulk(INFO if info is None else info)}
         self.answers.update({name.upper(): answer for name, answer in answers.items()})
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.connections = []
+        self.connections, self.asked = [], []
 
     def url(self):
         return f"redis://127.0.0.1:{self.port}"
@@ -42,8 +49,18 @@ class FakeRedis:
                 words = []
                 for _ in range(int(line[1:])):
                     words.append(stream.read(int(stream.readline()[1:]) + 2)[:-2].decode("latin-1"))
+                self.asked.append(words)
                 answer = self.answers.get(words[0].upper()) or self.usual(words)
                 answer(connection) if callable(answer) else connection.sendall(answer)
+
+    def scripted(self, **answers):
+        """Answers the script by its operation: claim=b"…"; the mark of the secret is written and nothing else is there."""
+        usual = {"fetch": b"*2\r\n$6\r\nabsent\r\n" + NOW, "settle": DONE, "release": DONE} | answers
+
+        def answer(connection):
+            connection.sendall(usual.get(self.asked[-1][4], b"-ERR unknown operation\r\n"))
+        self.answers["EVALSHA"] = answer
+        return self
 
     @staticmethod
     def usual(words):
