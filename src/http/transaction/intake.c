@@ -10,6 +10,7 @@
 #include "intake.h"
 
 #include "log.h"
+#include "taken.h"
 
 #include <unistd.h>
 
@@ -22,16 +23,19 @@
 
 struct idem_intake {
     idem_txn *txn;
-    ap_filter_t *filter;      /* of the request that reads at the moment */
+    ap_filter_t *source; /* ours of the request that reads at the moment; of the first one where the body was taken */
     apr_bucket_brigade *kept; /* read ahead and not handed out */
     apr_bucket_brigade *in;   /* scratch */
     apr_file_t *spool;
     apr_uint64_t read;
-    idem_bodyhash *hash; /* NULL where the body is no part of the fingerprint */
-    int whole;           /* its end was seen */
-    int cut;             /* it broke off under the handler */
-    int no_room;         /* the temporary file failed, not the client */
-    int comparing;       /* read on for a comparison: no handler will see it, or needs it */
+    apr_uint64_t declared; /* before a decoder takes the field away */
+    idem_bodyhash *hash;   /* NULL where the body is no part of the fingerprint */
+    int whole;             /* its end was seen */
+    int cut;               /* it broke off under the handler */
+    int no_room;           /* the temporary file failed, not the client */
+    int taken;             /* another module has read it, or a part, before us */
+    int lost;              /* ..., and not all of it can be had */
+    int comparing;         /* read on for a comparison: no handler will see it, or needs it */
 };
 
 static ap_filter_rec_t *intake_handle;
@@ -57,17 +61,18 @@ static apr_uint64_t declared_length(request_rec *r)
 
 /*
  * mod_http2 ends the body of a stream that its client reset like one that is complete, before it marks the connection
- * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself.
+ * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself, so what is
+ * missing there was read by somebody, who did not keep it.
  */
 static apr_status_t take_end(idem_intake *intake)
 {
-    request_rec *r = intake->txn->r;
-    apr_uint64_t declared = declared_length(r);
+    int is_short = intake->declared != IDEM_LENGTH_UNKNOWN && intake->read < intake->declared;
 
-    if (r->connection->master && declared != IDEM_LENGTH_UNKNOWN && intake->read < declared)
+    if (is_short && intake->txn->r->connection->master && !intake->taken)
         return APR_ECONNABORTED;
-    intake->whole = 1;
-    return APR_SUCCESS;
+    intake->lost |= is_short && intake->hash;
+    intake->whole = !intake->lost;
+    return intake->lost ? APR_EGENERAL : APR_SUCCESS;
 }
 
 static void count(idem_intake *intake, const char *data, apr_size_t len)
@@ -86,10 +91,13 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
     for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
         used |= APR_ARRAY_IDX(txn->settings->fingerprint, i, idem_part).kind == IDEM_PART_BODY;
     intake->txn = txn;
+    intake->declared = declared_length(r);
+    intake->taken = idem_body_was_taken(r);
     intake->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     txn->intake = intake;
     idem_intake_join(txn, r);
+    intake->lost = used && intake->taken && idem_body_is_lost(r, intake->source, intake->declared != 0);
     return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool)
                 : APR_SUCCESS;
 }
@@ -112,15 +120,20 @@ static void let_stream(request_rec *r, ap_filter_t *f)
 
 void idem_intake_join(idem_txn *txn, request_rec *r)
 {
+    idem_intake *intake = txn->intake;
     ap_filter_t *f;
 
     for (f = r->input_filters; f; f = f->next)
-        if (f->frec == intake_handle && f->ctx == txn->intake)
+        if (f->frec == intake_handle && f->ctx == intake)
             break;
     if (!f)
-        f = ap_add_input_filter_handle(intake_handle, txn->intake, r, r->connection);
-    let_stream(r, f);
-    txn->intake->filter = f;
+        f = ap_add_input_filter_handle(intake_handle, intake, r, r->connection);
+    if (intake->taken)
+        idem_body_read_through(r, f);
+    else
+        let_stream(r, f);
+    if (!intake->taken || !intake->source) /* a later request's keepers might begin anew: we go on with the first's */
+        intake->source = f;
 }
 
 /* ---- reading ahead -------------------------------------------------------------------------------------------------- */
@@ -178,7 +191,7 @@ static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
     apr_status_t rv;
 
     apr_brigade_cleanup(intake->in);
-    rv = ap_get_brigade(intake->filter->next, intake->in, AP_MODE_READBYTES, APR_BLOCK_READ, most);
+    rv = ap_get_brigade(intake->source->next, intake->in, AP_MODE_READBYTES, APR_BLOCK_READ, most);
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(intake->in))
         return APR_EOF;
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(intake->in)) {
@@ -233,6 +246,11 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
     char reason[120];
 
     txn->r->connection->keepalive = AP_CONN_CLOSE;
+    if (txn->intake->lost) {
+        IDEM_LOG(txn, APLOG_ERR, 110,
+                 "another module has read the request body before the handlers, and not all of it can be read again");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (txn->intake->no_room) {
         IDEM_LOG(txn, APLOG_WARNING, 21,
                  "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
@@ -245,10 +263,7 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
     return status; /* AP_FILTER_ERROR: HTTP_IN has sent its own error page already */
 }
 
-/*
- * HTTP_IN refuses a body over LimitRequestBody at the first read, but a body that is not read ahead is first read by a handler that
- * has begun. What goes to a proxy is not limited.
- */
+/* HTTP_IN refuses a body over LimitRequestBody when it is first read: a long one by a handler that has begun. A proxy has no limit. */
 static int over_limit(request_rec *r, apr_uint64_t declared)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
@@ -260,11 +275,13 @@ int idem_intake_prefetch(idem_txn *txn)
 {
     idem_intake *intake = txn->intake;
     apr_uint64_t limit = (apr_uint64_t)txn->settings->spool;
-    apr_uint64_t declared = declared_length(txn->r);
+    apr_uint64_t declared = intake->declared;
     apr_status_t rv = APR_SUCCESS;
 
     if (txn->detecting)
         return OK;
+    if (intake->lost)
+        return input_failed(txn, APR_EGENERAL);
     if (declared != IDEM_LENGTH_UNKNOWN && declared > limit)
         return over_limit(txn->r, declared) ? input_failed(txn, APR_ENOSPC) : OK;
     while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
@@ -282,8 +299,8 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
     apr_status_t rv;
 
     /* Another boundary may be longer: a multipart body's length says nothing. */
-    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN : declared_length(txn->r);
-    if (!intake || !intake->hash || !(print->body_flags & IDEM_BODY_USED))
+    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN : intake ? intake->declared : declared_length(txn->r);
+    if (!intake || !intake->hash || intake->lost || !(print->body_flags & IDEM_BODY_USED))
         return APR_SUCCESS;
     if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
@@ -422,7 +439,8 @@ static apr_status_t hand_out(idem_intake *intake, apr_bucket_brigade *bb, ap_inp
 static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
                             apr_read_type_e block, apr_off_t bytes)
 {
-    apr_status_t rv = ap_get_brigade(f->next, bb, mode, block, bytes);
+    const ap_filter_t *source = intake->taken ? intake->source : f;
+    apr_status_t rv = ap_get_brigade(source->next, bb, mode, block, bytes);
 
     if (mode == AP_MODE_SPECULATIVE || mode == AP_MODE_INIT || !running(intake))
         return rv;
