@@ -1,13 +1,18 @@
 """A replay enters the chain of output filters behind the place where it was recorded: what made its bytes never sees them again."""
 import gzip
+import sys
 import urllib.parse
 
 import pytest
 
 import env
 from checks import assert_replayed
+from client import Api
 from client_http2 import Http2
 from httpd import Httpd
+
+sys.path.append(str(env.REPO / "tests/store/servers"))
+from redis_server import Redis  # noqa: E402 (found by the line above)
 
 MODULES = ["sed", "substitute", "ext_filter", "xml2enc", "proxy_html", "lua", "unique_id", "security2", "data", "expires"]
 STORES = ["lmdb"]
@@ -109,6 +114,30 @@ LuaOutputFilter lua-again {root}/filter.lua again
     Substitute "s|/|/app/|"
 </Location>
 ErrorDocument 404 "nothing at / here"
+<Location /missing>
+    SetOutputFilter INCLUDES;SUBSTITUTE
+    Options +Includes
+    Substitute "s|/|/app/|"
+    ErrorDocument 404 /page
+</Location>
+Alias /page "{root}/tmp/page.html"
+<Directory "{root}/tmp">
+    Require all granted
+    SetOutputFilter INCLUDES
+    Options +Includes
+    ForceType text/html
+</Directory>
+"""
+CONFIG_OF_LOST = """
+XSendFilePath {root}/tmp
+<Location ~ "/(substitute|rewritten)">
+    SetOutputFilter SUBSTITUTE
+    Substitute "s|/|/app/|"
+</Location>
+<Location ~ "/(rewritten-)?file">
+    XSendFile On
+    Header add X-Added once
+</Location>
 """
 LUA = """
 function again(r)
@@ -127,6 +156,7 @@ SHOWS = '<!--#echo encoding="none" var="HTTP_X_TEXT" -->'
 def httpd(stage, store):
     server = Httpd(stage, CONFIG, store, MODULES)
     (server.root / "filter.lua").write_text(LUA)
+    (server.root / "tmp" / "page.html").write_text(SHOWS)
     yield server.start()
     server.stop()
 
@@ -252,3 +282,40 @@ def test_over_http2(httpd, host, origin):
     with Http2(httpd.address, host) as client:
         first, again = (client.result(client.start("/cgi/substitute" + LINK, "k1")) for _ in range(2))
     assert again.replayed and again.recorded == first.recorded and first.body == b'<a href="/app/cart">'
+
+
+def assert_owner_that_lost_gets_the_record(server, redis, host, origin, path, body):
+    """Its slot was forgotten while it ran, and the same request took it: what stood before its recorder has had its response."""
+    api = Api(server.address, host)
+    with origin.hold(path.partition("?")[0]) as held:
+        running = api.post_async(path, key=held.lock_path.name)
+        held.wait_until_entered()
+        held.let_others_pass()
+        redis.cli("FLUSHALL")
+        winner = api.post(path, key=held.lock_path.name)
+    loser = running.last_result()
+    assert loser.replayed and loser.recorded == winner.recorded and winner.body == body
+    assert origin.executions() == 2
+
+
+@pytest.mark.mpm_independent
+def test_owner_that_lost_its_slot(stage, new_httpd, host, origin, expect_log, tmp_path):
+    expect_log(14)
+    with Redis(tmp_path / "redis") as redis:
+        server = new_httpd(CONFIG_OF_LOST, redis.url(), ["substitute", "xsendfile"]).start()
+        file = server.root / "tmp" / "bill"
+        file.write_text("a/bill")
+        file.chmod(0o644)
+        for path, body in ((path_of("/substitute", "a/b"), b"a/app/b"), (path_of("/file", "a/b", f"X-Sendfile: {file}"), b"a/bill"),
+                           (path_of("/rewritten-file", "a/b", f"X-Sendfile: {file}"), b"a/bill")):
+            origin.clear()
+            assert_owner_that_lost_gets_the_record(server, redis, host, origin, path, body)
+
+
+@pytest.mark.mpm_independent
+def test_error_document_that_is_parsed_is_parsed_once(api, origin, httpd):
+    """The page is a request of its own, with the filters of its own place; the replay has those of the place that failed."""
+    first = api.at("").post("/missing/script", key="k1", headers=[("X-Text", INERT)])
+    again = api.at("").post("/missing/script", key="k1", headers=[("X-Text", INERT)])
+    assert first.status == 404 and first.body == INERT.encode()
+    assert again.replayed and again.recorded == first.recorded

@@ -1,10 +1,13 @@
 """A file that is sent in the place of a response that names it belongs to the response: it is recorded as it was sent."""
 import gzip
+import socketserver
+import threading
 import urllib.parse
 
 import pytest
 
 from checks import assert_replayed
+from client import Api
 from client_http2 import Http2
 
 pytestmark = pytest.mark.mpm_independent
@@ -145,3 +148,47 @@ def test_file_over_http2(httpd, host, origin, bill):
         reuse(bill)
         again = client.result(client.start("/cgi" + naming("/plain", bill), "k1"))
     assert first.body == ALICE and again.replayed and again.recorded == first.recorded
+
+
+class Scgi(socketserver.StreamRequestHandler):
+    """Names the file that its query asks for."""
+
+    def handle(self):
+        length = b""
+        while not length.endswith(b":"):
+            length += self.rfile.read(1)
+        fields = self.rfile.read(int(length[:-1])).split(b"\0")
+        asked = dict(zip(fields[::2], fields[1::2]))
+        self.server.requests += 1
+        self.wfile.write(b"Status: 200 OK\r\nContent-Type: text/plain\r\nX-Sendfile: " + asked[b"QUERY_STRING"] + b"\r\n\r\nignored")
+
+
+@pytest.fixture
+def scgi():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Scgi) as server:
+        server.requests = 0
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_file_that_a_handler_sends(new_httpd, host, scgi):
+    """mod_proxy_scgi reads the header itself, before the recorder: the file is the handler's response."""
+    config = """
+ProxyPass /scgi scgi://127.0.0.1:{port}/
+ProxySCGISendfile On
+<Directory "{root}/tmp">
+    Require all granted
+</Directory>
+"""
+    server = new_httpd(config.replace("{port}", str(scgi.server_address[1])), modules=["proxy_scgi"]).start()
+    file = server.root / "tmp" / "bill.txt"
+    reuse(file, "of alice")
+    api = Api(server.address, host, "/scgi")
+    first = api.post(f"/x?{file}", key="k1")
+    reuse(file)
+    again = api.post(f"/x?{file}", key="k1")
+    assert first.body == b"of alice" and again.replayed and again.recorded == first.recorded
+    assert scgi.requests == 1
