@@ -9,13 +9,11 @@
 #include "expose.h"
 #include "gate.h"
 #include "intake.h"
-#include "keeper.h"
+#include "child.h"
 #include "log.h"
 #include "metrics.h"
-#include "outage.h"
 #include "quota.h"
 #include "recorder.h"
-#include "renewer.h"
 #include "src/store/socache/socache.h"
 #include "stores.h"
 #include "wakeup.h"
@@ -59,9 +57,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     idem_metrics_attach();
     idem_wakeup_attach();
     idem_stores_attach(pchild, s);
-    idem_keeper_start(pchild, s);
-    idem_renewer_start(pchild, s);
-    idem_outage_start(s);
+    idem_child_start(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *pool)
@@ -75,7 +71,7 @@ static void register_hooks(apr_pool_t *pool)
     /* After mod_unixd and the socache providers have read their configuration. */
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_stopping(idem_keeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(idem_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(idem_metrics_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Behind every access check, with the filter chain standing, before every real handler. */

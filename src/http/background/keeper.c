@@ -8,9 +8,8 @@
  * child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with several threads, and
  * whatever an interpreter forks at that moment hangs with it, holding the listening sockets.
  *
- * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop`; if the
- * thread is at that moment inside a store, it is waited for a little, otherwise it never touches anything again. Nothing is joined:
- * prefork ends its child inside a signal handler, where a lock that the interrupted code holds would never be had.
+ * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop` (child.c): from
+ * then on the thread touches nothing more once it has left the store.
  */
 #include "keeper.h"
 
@@ -18,21 +17,16 @@
 #include "log.h"
 #include "metrics.h"
 #include "mpm.h"
-#include "outage.h"
 #include "pools.h"
-#include "renewer.h"
 #include "stores.h"
 #include "threads.h"
 #include "wakeup.h"
 
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include <apr_ring.h>
-#include <apr_signal.h>
 #include <apr_strings.h>
 
 #define MOST_BYTES (64 * 1024 * 1024) /* of kept records; then tombstones */
@@ -41,7 +35,6 @@
 #define LONGEST_PAUSE apr_time_from_sec(2)
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define SWEEP_STEP 200
-#define PARK_WAIT_MS 2000
 #define LAST_TRIES apr_time_from_sec(30) /* what a graceful end waits for the store; as patient as for a long request */
 
 typedef struct kept_job {
@@ -70,10 +63,9 @@ static struct {
     server_rec *server;
 } keeper;
 
-static atomic_int stop;     /* the child ends: touch nothing more */
-static atomic_int busy;     /* the thread is inside a store */
-static atomic_int wanted;   /* there is no thread, and there should be */
-static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
+static atomic_int stop;   /* the child ends: touch nothing more */
+static atomic_int busy;   /* the thread is inside a store */
+static atomic_int wanted; /* there is no thread, and there should be */
 
 static void start_thread(void);
 
@@ -350,38 +342,26 @@ static void *keep(void *unused)
 
 /* ---- beginning and end ---------------------------------------------------------------------------------------------- */
 
-/* Async-signal-safe, and bounded: a store call has a deadline of its own. */
-static void park(void)
+void idem_keeper_stop(void)
 {
-    const struct timespec step = {0, 1000000};
-
     atomic_store(&stop, 1);
-    idem_outage_stop();
-    for (int i = 0; (atomic_load(&busy) || idem_outage_busy() || idem_renewer_ending()) && i < PARK_WAIT_MS; i++)
-        nanosleep(&step, NULL);
 }
 
-static void told_to_die(int signal)
+int idem_keeper_busy(void)
 {
-    (void)signal;
-    atomic_store(&stopping, 1);
+    return atomic_load(&busy);
 }
 
-/*
- * A graceful end has time: what still waits is repeated in this thread, while a store that is in trouble may recover. The server may be
- * told to stop meanwhile; an MPM in a graceful end does not listen to that any more.
- */
-static void last_tries(void)
+void idem_keeper_last_tries(const atomic_int *hurry)
 {
     apr_interval_time_t give_up = idem_monotonic() + LAST_TRIES;
 
-    apr_signal(SIGTERM, told_to_die);
     while (!APR_RING_EMPTY(&keeper.ring, kept_job, link)) {
         kept_job *job = APR_RING_FIRST(&keeper.ring);
 
         idem_front_let_probe(job->front, 0); /* nobody else looks any more whether it is back */
         while (!run_job(job)) {
-            if (atomic_load(&stopping) || idem_monotonic() >= give_up) {
+            if (atomic_load(hurry) || idem_monotonic() >= give_up) {
                 idem_metrics_job(IDEM_JOB_DROPPED);
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
                           "store %s: a settlement is lost with this process, its outcome is unknown",
@@ -393,41 +373,6 @@ static void last_tries(void)
         APR_RING_REMOVE(job, link);
         drop(job);
     }
-}
-
-static apr_status_t child_ends(void *unused)
-{
-    (void)unused;
-    idem_renewer_stop();
-    park();
-    if (!atomic_load(&stopping) && !atomic_load(&busy))
-        last_tries();
-    return APR_SUCCESS;
-}
-
-/* Prefork calls every end ungraceful. Told to die at once it comes here from its handler of that signal, which is blocked then. */
-static int at_once(void)
-{
-    sigset_t blocked;
-
-    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
-}
-
-void idem_keeper_child_stopping(apr_pool_t *pchild, int graceful)
-{
-    (void)pchild;
-    if (graceful || (!keeper.threaded && !at_once()))
-        return; /* requests run on, and their settlements with them */
-    atomic_store(&stopping, 1);
-    if (!keeper.threaded)
-        idem_renewer_stop(); /* other threads may be in their handlers for seconds yet: they own what they hold */
-    park();
-}
-
-int idem_keeper_stopping(void)
-{
-    return atomic_load(&stopping);
 }
 
 static void forked(void)
@@ -451,7 +396,7 @@ static void start_thread(void)
                   failed);
 }
 
-void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
+void idem_keeper_start(server_rec *s)
 {
     keeper.server = s;
     keeper.next_sweep = idem_monotonic() + SWEEP_EVERY;
@@ -463,7 +408,6 @@ void idem_keeper_start(apr_pool_t *pchild, server_rec *s)
     }
     pthread_mutex_init(&keeper.lock, NULL);
     idem_cond_init(&keeper.wake);
-    apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
     if (keeper.threaded)
         start_thread();
 }

@@ -4,20 +4,31 @@
  * One thread per child does it; where the MPM has no threads, from the first job on.
  *
  * Jobs own their memory. Their number of bytes is bounded: beyond it a record is shortened to a tombstone. The thread touches
- * nothing that a dying child frees; at the child's end it is parked, not joined, since prefork ends inside a signal handler.
+ * nothing that a dying child frees.
  */
 #ifndef IDEM_KEEPER_H
 #define IDEM_KEEPER_H
 
 #include "front.h"
 
+#include <stdatomic.h>
+
 #include <httpd.h>
 
-void idem_keeper_start(apr_pool_t *pchild, server_rec *s);
+/* child_init. */
+void idem_keeper_start(server_rec *s);
 
-/* child_stopping: from here on no cleanup does store I/O (an ungraceful stop), see DESIGN of cleanups in docs/design.md. */
-void idem_keeper_child_stopping(apr_pool_t *pchild, int graceful);
-int idem_keeper_stopping(void);
+/* Async-signal-safe: the thread touches nothing more once its call under way has ended. */
+void idem_keeper_stop(void);
+
+/* Is the thread inside a store? */
+int idem_keeper_busy(void);
+
+/*
+ * A graceful end has time: what still waits is repeated in the calling thread, while a store that is in trouble may recover. *hurry
+ * ends it before half a minute is over. Called after idem_keeper_stop().
+ */
+void idem_keeper_last_tries(const atomic_int *hurry);
 
 /* Repeats the settlement until the store acknowledges or refuses it. value is copied; fallback (a tombstone) too. */
 void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback);

@@ -7,6 +7,7 @@
  */
 #include "txn.h"
 
+#include "child.h"
 #include "compare.h"
 #include "intake.h"
 #include "keeper.h"
@@ -45,7 +46,7 @@ static void log_store(idem_txn *txn, const char *what, apr_status_t rv, const ch
 /* Whatever still holds the slot says what it knows; a stopping child says it by dying. */
 static void let_go(idem_txn *txn)
 {
-    if (idem_keeper_stopping())
+    if (idem_child_is_stopping())
         return; /* what is held is renewed no more: the process ends */
     if (txn->phase == IDEM_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
         idem_txn_release(txn);

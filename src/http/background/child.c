@@ -1,0 +1,88 @@
+/*
+ * child.c - begins and ends what runs in a child beside its requests.
+ *
+ * Called by the hooks of a child's life. A dying child stops its threads; a thread that is inside a store at that moment is waited for a
+ * little, otherwise it never touches anything again. Nothing is joined: prefork ends its child inside a signal handler, where a
+ * lock that the interrupted code holds would never be had.
+ */
+#include "child.h"
+
+#include "keeper.h"
+#include "mpm.h"
+#include "outage.h"
+#include "renewer.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include <apr_signal.h>
+
+#define PARK_WAIT_MS 2000
+
+static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
+static int threaded;        /* the MPM has threads of its own; asked before a signal may come */
+
+/* Async-signal-safe, and bounded: a store call has a deadline of its own. */
+static void park_threads(void)
+{
+    const struct timespec step = {0, 1000000};
+
+    idem_keeper_stop();
+    idem_outage_stop();
+    for (int i = 0; (idem_keeper_busy() || idem_outage_busy() || idem_renewer_ending()) && i < PARK_WAIT_MS; i++)
+        nanosleep(&step, NULL);
+}
+
+/* The server may be told to stop during a graceful end; an MPM does not listen to that any more then. */
+static void told_to_die(int signal)
+{
+    (void)signal;
+    atomic_store(&stopping, 1);
+}
+
+static apr_status_t child_ends(void *unused)
+{
+    (void)unused;
+    idem_renewer_stop();
+    park_threads();
+    if (!atomic_load(&stopping) && !idem_keeper_busy()) {
+        apr_signal(SIGTERM, told_to_die);
+        idem_keeper_last_tries(&stopping);
+    }
+    return APR_SUCCESS;
+}
+
+void idem_child_start(apr_pool_t *pchild, server_rec *s)
+{
+    threaded = idem_threads_usual();
+    idem_keeper_start(s);
+    apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
+    idem_renewer_start(pchild, s);
+    idem_outage_start(s);
+}
+
+/* Prefork calls every end ungraceful. Told to die at once it comes here from its handler of that signal, which is blocked then. */
+static int is_at_once(void)
+{
+    sigset_t blocked;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
+}
+
+void idem_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    if (graceful || (!threaded && !is_at_once()))
+        return; /* requests run on, and their settlements with them */
+    atomic_store(&stopping, 1);
+    if (!threaded)
+        idem_renewer_stop(); /* other threads may be in their handlers for seconds yet: they own what they hold */
+    park_threads();
+}
+
+int idem_child_is_stopping(void)
+{
+    return atomic_load(&stopping);
+}
