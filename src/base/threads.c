@@ -1,5 +1,5 @@
 /*
- * threads.c - starts threads, lets them wait for each other, and keeps forks safe where a process had only one before.
+ * threads.c - starts threads, lets them wait for each other by one clock, and keeps forks safe where a process had only one before.
  *
  * Called by keeper, renewer, waiters, outages, and by the drivers whose client libraries need threads. A process with several threads forks
  * with malloc() locked. Prefork's handlers that end a child, which free, must not run on either side of such a fork before it is unlocked
@@ -30,6 +30,13 @@ static void after_fork(void)
 static void guard_forks(void)
 {
     pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+apr_interval_time_t idem_monotonic(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return apr_time_from_sec((apr_interval_time_t)ts.tv_sec) + ts.tv_nsec / 1000;
 }
 
 void idem_cond_init(pthread_cond_t *cond)

@@ -13,6 +13,9 @@
  */
 int idem_thread_start(void *(*run)(void *), void *data, apr_size_t stack);
 
+/* Microseconds of a clock that nobody sets. */
+apr_interval_time_t idem_monotonic(void);
+
 /* A condition by the clock that nobody sets: a wait is neither prolonged nor ended by who sets the other. */
 void idem_cond_init(pthread_cond_t *cond);
 

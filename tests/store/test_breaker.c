@@ -4,6 +4,7 @@
 #include "watched.h"
 
 #include "bytes.h"
+#include "threads.h"
 
 /* Claims until it is not refused. */
 static apr_status_t claim_at_last(bench *b)

@@ -4,6 +4,7 @@
 #include "watched.h"
 
 #include "bytes.h"
+#include "threads.h"
 
 #define TIMEOUT apr_time_from_msec(200)
 

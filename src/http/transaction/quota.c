@@ -7,8 +7,7 @@
 #include "quota.h"
 
 #include "counters.h"
-
-#include <time.h>
+#include "threads.h"
 
 #include <apr_shm.h>
 
@@ -56,14 +55,6 @@ apr_status_t idem_quota_name(idem_txn *txn, const idem_part_value *scope, int pa
     return idem_slot_make(&secret, values, parts + 1, no_key, txn->quota);
 }
 
-static apr_int64_t monotonic(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * APR_USEC_PER_SEC + now.tv_nsec / 1000;
-}
-
 static int refused(idem_txn *txn, apr_int64_t wait)
 {
     txn->problem = IDEM_TOO_MANY_KEYS;
@@ -74,7 +65,8 @@ static int refused(idem_txn *txn, apr_int64_t wait)
 int idem_quota_spent(idem_txn *txn)
 {
     idem_counter_rule rule = rule_of(txn);
-    apr_int64_t wait = rule.most && !txn->quota_ends ? idem_counters_full(table, txn->quota, &rule, monotonic()) : 0;
+    apr_int64_t wait =
+        rule.most && !txn->quota_ends ? idem_counters_full(table, txn->quota, &rule, idem_monotonic()) : 0;
     const char *why = NULL;
 
     /* What the store holds, or that it does not answer, is the claim's to say. */
@@ -90,13 +82,13 @@ int idem_quota_exceeded(idem_txn *txn)
 
     if (!rule.most || txn->quota_ends || txn->head.attempt > 1)
         return 0;
-    wait = idem_counters_take(table, txn->quota, &rule, monotonic(), &txn->quota_ends);
+    wait = idem_counters_take(table, txn->quota, &rule, idem_monotonic(), &txn->quota_ends);
     return wait ? refused(txn, wait) : 0;
 }
 
 void idem_quota_give_back(idem_txn *txn)
 {
     if (txn->quota_ends)
-        idem_counters_give_back(table, txn->quota, txn->quota_ends, monotonic());
+        idem_counters_give_back(table, txn->quota, txn->quota_ends, idem_monotonic());
     txn->quota_ends = 0;
 }

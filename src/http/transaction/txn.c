@@ -15,6 +15,7 @@
 #include "metrics.h"
 #include "quota.h"
 #include "stores.h"
+#include "threads.h"
 #include "wakeup.h"
 
 #include <apr_atomic.h>

@@ -8,6 +8,8 @@
  */
 #include "breaker.h"
 
+#include "threads.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /*
- * breaker.h - whether calls may enter the driver, for one part of a front's store. Private to src/store.
+ * breaker.h - whether calls may enter the driver, for one part of a front's store. Private to the front.
  *
  * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take: some
  * drivers cannot bound a call inside a server that hangs, so waiting for failures would cost a thread each. It closes when the
@@ -8,7 +8,7 @@
 #ifndef IDEM_BREAKER_H
 #define IDEM_BREAKER_H
 
-#include "front.h"
+#include "health.h"
 
 #include <stdatomic.h>
 

@@ -9,6 +9,8 @@
  */
 #include "front_private.h"
 
+#include "threads.h"
+
 #include <apr_strings.h>
 
 /* One call on its way through the front. */
@@ -24,11 +26,6 @@ typedef struct passage {
     int inside;  /* the breaker waits for the visit's end */
     int refused; /* by the breaker */
 } passage;
-
-static int reads_free(const idem_front *front)
-{
-    return (front->store->flags & IDEM_READS_FREE) != 0;
-}
 
 static apr_status_t begin(passage *p, idem_front *front, idem_op op, const unsigned char *slot, apr_pool_t *pool)
 {
@@ -47,7 +44,7 @@ static apr_status_t enter(passage *p)
 {
     char why[IDEM_REASON_LEN];
 
-    if (p->op == IDEM_OP_FETCH && reads_free(p->front))
+    if (p->op == IDEM_OP_FETCH && idem_front_reads_free(p->front))
         return APR_SUCCESS;
     p->inside = idem_breaker_enter(idem_front_breaker(p->front, p->slot), &p->visit, p->slot, why);
     if (p->inside)
@@ -62,33 +59,6 @@ static apr_status_t begin_and_enter(passage *p, idem_front *front, idem_op op, c
 {
     apr_status_t rv = begin(p, front, op, slot, pool);
     return rv == APR_SUCCESS ? enter(p) : rv;
-}
-
-/* Did the store say what it did? If not, a change may or may not have been made. IDEM_EDOWN: nothing was sent. */
-static int is_answer(apr_status_t rv)
-{
-    switch (rv) {
-    case APR_SUCCESS:
-    case APR_EEXIST:
-    case APR_NOTFOUND:
-    case IDEM_ELOST:
-    case IDEM_EFULL:
-    case IDEM_ETOOBIG:
-    case IDEM_EDAMAGED:
-    case IDEM_EALIVE:
-    case IDEM_EDOWN: return 1;
-    default: return 0;
-    }
-}
-
-/* Refusals are answers. Some are given without asking the store; and reads that wait for nobody say nothing of writers. */
-idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv)
-{
-    int read = op == IDEM_OP_FETCH || (op == IDEM_OP_CLAIM && rv == APR_EEXIST);
-
-    if (rv == IDEM_ETOOBIG || rv == APR_ENOTIMPL || (read && reads_free(front)))
-        return IDEM_SIGN_NONE;
-    return is_answer(rv) && rv != IDEM_EDOWN ? IDEM_SIGN_ANSWER : IDEM_SIGN_FAILURE;
 }
 
 /* Every call leaves by here. */
@@ -165,7 +135,7 @@ static apr_status_t send_lease_surely(passage *p)
     const char *why;
     apr_status_t second, first = send_lease(p);
 
-    if (is_answer(first) || apr_time_now() >= p->call.deadline)
+    if (idem_store_answered(first) || apr_time_now() >= p->call.deadline)
         return first;
     why = p->call.why;
     second = send_lease(p);
@@ -182,7 +152,7 @@ static apr_status_t look_instead(passage *p)
     const char *why = p->call.why;
     apr_status_t rv;
 
-    if (!p->refused || p->op != IDEM_OP_CLAIM || !reads_free(p->front))
+    if (!p->refused || p->op != IDEM_OP_CLAIM || !idem_front_reads_free(p->front))
         return IDEM_EDOWN;
     p->call.why = NULL;
     rv = store->driver->fetch(store, &p->call, p->slot, &p->found);

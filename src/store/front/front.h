@@ -1,5 +1,5 @@
 /*
- * store.h - the front of every store: opened by URL, one value codec, one deadline, one reason to log.
+ * front.h - the front of every store: opened by URL, one value codec, one deadline, one reason to log.
  *
  * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads and
  * responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its own
@@ -13,10 +13,8 @@
 #ifndef IDEM_STORE_FRONT_H
 #define IDEM_STORE_FRONT_H
 
+#include "health.h"
 #include "record.h"
-
-#define IDEM_EDOWN (IDEM_ESTART + 20) /* not attached, or known to be down: nothing was sent */
-#define IDEM_REASON_LEN 512
 
 typedef struct idem_front idem_front;
 
@@ -33,28 +31,6 @@ typedef enum idem_op {
 
 /* Called after each call, in the calling thread; took is in microseconds. */
 typedef void idem_front_observer(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took);
-
-typedef enum idem_breaker_state {
-    IDEM_BREAKER_CLOSED,    /* calls reach the driver */
-    IDEM_BREAKER_HALF_OPEN, /* one call is inside to see whether the store is back; the others are refused */
-    IDEM_BREAKER_OPEN       /* calls are refused: the store does not answer, or is not attached, or damaged */
-} idem_breaker_state;
-
-/* How this process finds the store. The counters begin with the process. */
-typedef struct idem_health {
-    idem_breaker_state state;
-    int part, parts; /* of a store whose parts fail one by one: whose health this is, from 0, and how many there are */
-    apr_interval_time_t lasts;            /* microseconds since it last closed or opened; half-open counts as open */
-    apr_interval_time_t before;           /* what lasts had been until then: after closing, how long it was open */
-    int in_a_row;                         /* calls that failed since one was last answered */
-    int inside;                           /* calls inside the driver now */
-    int stuck;                            /* … of these, longer than a call may take */
-    apr_uint64_t opened, failed, refused; /* how often it opened; calls that failed, and that it refused */
-    char reason[IDEM_REASON_LEN];         /* why it opened last; "" if it never did */
-} idem_health;
-
-/* Called when the breaker of a part has opened or closed, in the thread whose call made it so, with no lock held. */
-typedef void idem_front_watcher(void *baton, const idem_health *health);
 
 /* What was found in a slot. */
 typedef struct idem_seen {
@@ -105,9 +81,6 @@ void idem_front_let_probe(idem_front *front, int others);
  * changes anything. Returns the microseconds until the next look is due; 0: closed, or damaged, no need.
  */
 apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *pool);
-
-/* Microseconds of a clock that nobody sets. */
-apr_interval_time_t idem_monotonic(void);
 
 const char *idem_front_url(const idem_front *front);         /* with any password masked: fit for a log */
 const idem_store *idem_front_store(const idem_front *front); /* flags, max_value, warning */

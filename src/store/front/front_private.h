@@ -1,11 +1,19 @@
 /*
- * front_private.h - what the parts of the front share: store.c (its life), calls.c (calls through it), probe.c (is
- * the store back?), mark.c (whose is it?).
+ * front_private.h - what the files of the front share.
+ *
+ *   lifecycle.c  configured, opened, attached, detached
+ *   calls.c      the calls through it
+ *   parts.c      the breakers of its parts
+ *   probe.c      is the store back?
+ *   mark.c       whose is it?
+ *   status.c     how full is it?
+ *   errors.c     what an answer means
  */
-#ifndef IDEM_STORE_PRIVATE_H
-#define IDEM_STORE_PRIVATE_H
+#ifndef IDEM_FRONT_PRIVATE_H
+#define IDEM_FRONT_PRIVATE_H
 
 #include "breaker.h"
+#include "front.h"
 
 #include <stdatomic.h>
 
@@ -55,6 +63,12 @@ apr_status_t idem_front_mark_again(idem_front *front, int part, idem_call *call)
 
 /* The store told that it is damaged: it is not called again. */
 void idem_front_damaged(idem_front *front, const char *why);
+
+/* Reading waits for nobody there, so it says nothing of writers. */
+int idem_front_reads_free(const idem_front *front);
+
+/* Did the store say what it did? If not, a change may or may not have been made. IDEM_EDOWN: nothing was sent. */
+int idem_store_answered(apr_status_t status);
 
 /* A sentence for each status that has one; a driver's own is better. */
 const char *idem_store_sentence(apr_status_t status, apr_pool_t *pool);

@@ -1,5 +1,5 @@
 /*
- * store.c - the life of a store's front: configured, opened, attached, detached.
+ * lifecycle.c - the life of a store's front: configured, opened, attached, detached.
  *
  * Called by the glue at start and in each child; the calls of guarded requests are in calls.c and come here only
  * while the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a
@@ -9,8 +9,7 @@
  */
 #include "front_private.h"
 
-#include <time.h>
-
+#include "threads.h"
 #include <apr_allocator.h>
 #include <apr_strings.h>
 
@@ -18,30 +17,6 @@
 
 #define DEFAULT_TIMEOUT apr_time_from_msec(500)
 #define RETRY_INTERVAL apr_time_from_sec(1)
-
-apr_interval_time_t idem_monotonic(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return apr_time_from_sec((apr_interval_time_t)ts.tv_sec) + ts.tv_nsec / 1000;
-}
-
-const char *idem_store_sentence(apr_status_t status, apr_pool_t *pool)
-{
-    char text[200];
-    switch (status) {
-    case APR_EEXIST: return "the slot is taken";
-    case APR_NOTFOUND: return "the slot is empty";
-    case APR_TIMEUP: return "the store did not answer in time";
-    case IDEM_ELOST: return "the slot holds another's token";
-    case IDEM_EFULL: return "the store is full";
-    case IDEM_ETOOBIG: return "the value is larger than the store can hold";
-    case IDEM_EDAMAGED: return "the store is damaged";
-    case IDEM_EALIVE: return "the owner of the lease lives";
-    case IDEM_EDOWN: return "the store is not attached";
-    default: return apr_pstrdup(pool, apr_strerror(status, text, sizeof(text)));
-    }
-}
 
 static apr_status_t make_locks(idem_front *front, apr_pool_t *pool)
 {

@@ -10,58 +10,11 @@
 /* Between two looks at a driver that another thread is attaching, or may attach in a moment. */
 #define SHORT_PAUSE apr_time_from_msec(50)
 
-idem_breaker *idem_front_breaker(idem_front *front, const unsigned char *slot)
-{
-    int part = slot && front->parts > 1 ? front->store->driver->part(front->store, slot) : 0;
-    return &front->breakers[part];
-}
-
-void idem_front_set_watcher(idem_front *front, idem_front_watcher *watcher, void *baton)
-{
-    for (int i = 0; i < front->parts; i++) {
-        front->breakers[i].watcher = watcher;
-        front->breakers[i].baton = baton;
-    }
-}
-
-void idem_front_let_probe(idem_front *front, int others)
-{
-    for (int i = 0; i < front->parts; i++)
-        atomic_store(&front->breakers[i].others_probe, others);
-}
-
-void idem_front_part_health(idem_front *front, int part, idem_health *health)
-{
-    idem_breaker_describe(&front->breakers[part], health);
-}
-
-void idem_front_health(idem_front *front, idem_health *health)
-{
-    idem_health sum, one;
-
-    memset(&sum, 0, sizeof(sum));
-    for (int i = 0; i < front->parts; i++) {
-        idem_front_part_health(front, i, &one);
-        if (i == 0 || one.state > health->state)
-            *health = one;
-        sum.inside += one.inside;
-        sum.stuck += one.stuck;
-        sum.opened += one.opened;
-        sum.failed += one.failed;
-        sum.refused += one.refused;
-    }
-    health->inside = sum.inside;
-    health->stuck = sum.stuck;
-    health->opened = sum.opened;
-    health->failed = sum.failed;
-    health->refused = sum.refused;
-}
-
 /*
  * First where the trouble was. Then a settlement: a store that only answers readers (replicas are missing, a writer holds
  * the lock) is not back.
  */
-static apr_status_t look(idem_front *front, int part, idem_call *call, const unsigned char *slot)
+static apr_status_t look_again(idem_front *front, int part, idem_call *call, const unsigned char *slot)
 {
     apr_status_t rv = APR_SUCCESS;
     idem_found found;
@@ -86,7 +39,7 @@ static void probe(idem_front *front, int part, apr_pool_t *pool)
 
     if (!idem_breaker_enter_to_probe(breaker, &visit, slot, &has_slot))
         return;
-    rv = look(front, part, &call, has_slot ? slot : NULL);
+    rv = look_again(front, part, &call, has_slot ? slot : NULL);
     if (rv != APR_SUCCESS && !call.why)
         call.why = idem_store_sentence(rv, pool);
     idem_breaker_leave(breaker, &visit, idem_front_sign(front, IDEM_OP_SETTLE, rv), call.why);
