@@ -12,6 +12,7 @@
 #include "chain.h"
 #include "compare.h"
 #include "detect.h"
+#include "execution.h"
 #include "expose.h"
 #include "fingerprint.h"
 #include "intake.h"
@@ -61,11 +62,12 @@ static int visit(idem_txn *txn, request_rec *r)
 {
     request_rec *outer = txn->inside;
     conn_rec *real = r->connection, *lent;
-    int rv;
+    int shown = 0, rv;
 
     if (!txn->detecting) {
         idem_txn_export(txn, r);
         idem_recorder_join(txn, r);
+        shown = idem_execution_show(txn, r);
     }
     idem_intake_join(txn, r);
     idem_expose_join(r);
@@ -73,6 +75,7 @@ static int visit(idem_txn *txn, request_rec *r)
     txn->inside = r;
     rv = ap_run_handler(r);
     take_back(r, lent, real);
+    idem_execution_hide(r, shown);
     rv = txn->detecting ? idem_detect_conclude(txn, r, rv) : idem_recorder_conclude(txn, r, rv);
     txn->inside = outer;
     return rv;
@@ -217,17 +220,28 @@ static apr_status_t take_print(idem_txn *txn)
     return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
 }
 
-static int guard(idem_txn *txn, idem_blob key)
+/* Sent by an execution that is over, to a guard that would take it for another operation: it must not run now. */
+static int refuse_late(idem_txn *txn)
+{
+    IDEM_LOG(txn, APLOG_INFO, 131, "sent by an execution of this key that is over: refused");
+    return refuse_early(txn, IDEM_OUTCOME_UNKNOWN, NULL);
+}
+
+static int guard(idem_txn *txn, const idem_way *way)
 {
     request_rec *r = txn->r;
     const char *type = apr_table_get(r->headers_in, "Content-Type");
+    apr_status_t rv;
     int status;
 
     txn->asked.content_type = type;
     if (type)
         txn->asked.boundary = idem_multipart_boundary(type, r->pool, &txn->asked.content_type);
     idem_warn_volatile_auth(txn);
-    if (name_slot(txn, key) != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
+    rv = name_slot(txn, txn->key);
+    if (rv == APR_SUCCESS && way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
+        return refuse_late(txn);
+    if (rv != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
         txn->phase = IDEM_DONE;
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -268,6 +282,14 @@ static int is_decided(request_rec *r)
     return 0;
 }
 
+/* On its way in an execution that another guard decided: that was the decision. */
+static int pass(request_rec *r)
+{
+    IDEM_SLOG(r->server, APLOG_DEBUG, 130, "a request on its way in an execution of another guard has passed");
+    idem_execution_passes(r);
+    return DECLINED;
+}
+
 static int consider(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
@@ -276,6 +298,8 @@ static int consider(request_rec *r)
     const char *detail = NULL;
     apr_status_t rv;
     idem_problem problem;
+    idem_front *front = idem_stores_front(r->server);
+    idem_way way;
     idem_txn *txn;
 
     idem_asked_of(r, &asked);
@@ -285,8 +309,13 @@ static int consider(request_rec *r)
     if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && !key.data && !settings->require_key)
         return DECLINED;
 
-    txn = idem_txn_create(r, settings, idem_stores_front(r->server));
+    idem_execution_read(r, front, key, &way);
+    if (way.inside)
+        return pass(r);
+    txn = idem_txn_create(r, settings, front);
     txn->asked = asked;
+    txn->key = key;
+    txn->came_by = way.members;
     txn->asked.session_cookies = settings->session_cookies;
     if (rv != APR_SUCCESS) {
         IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s", detail ? detail : "unknown reason");
@@ -297,7 +326,7 @@ static int consider(request_rec *r)
         return refuse_early(txn, problem, detail);
     if (!key.data)
         return refuse_early(txn, IDEM_KEY_MISSING, NULL);
-    return guard(txn, key);
+    return guard(txn, &way);
 }
 
 /* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to read. */
@@ -319,6 +348,8 @@ int idem_gate(request_rec *r)
     txn = idem_txn_of(r);
     if (txn)
         return join(txn, r);
+    if (r->prev && idem_execution_passes(r))
+        return DECLINED;
     if (idem_engine_of(r) == IDEM_ENGINE_OFF)
         return DECLINED;
     idem_expose_join(r);

@@ -1,7 +1,7 @@
 """
 Fixtures: one stage for the run, one httpd for each module of tests and store, one host name and a clean ledger for each test.
 
-A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories and {peer} for the port of a backend whose every byte a test sends), BASE (what
+A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories and {peer} for the port of a backend whose every byte a test sends, {port} for the server's own), BASE (what
 the paths of api begin with), STORES (where its behaviour depends on durability) and MODULES (more modules of httpd) where it needs them.
 """
 import itertools

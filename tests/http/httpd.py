@@ -140,6 +140,7 @@ class Httpd:
         self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.reserved.bind((host, int(port)))
         self.address = self.reserved.getsockname()
+        self.config = self.config.replace("{port}", str(self.address[1]))
 
     def store_directive(self):
         """lmdb and socache:shmcb mean a store of this server's own; anything else stands as it is written."""

@@ -5,6 +5,8 @@
  */
 #include "control.h"
 
+#include "problem.h"
+
 #include <string.h>
 
 #include <apr_lib.h>
@@ -59,6 +61,21 @@ static int read_field(void *baton, const char *name, const char *value)
     return 1;
 }
 
+/* Another guard's word that nothing was done, whatever its store: see IDEM_IN_PROGRESS and the others in core/problem.c. */
+static int read_error(void *baton, const char *name, const char *value)
+{
+    static const idem_problem undone[] = {IDEM_IN_PROGRESS, IDEM_STORE_UNAVAILABLE, IDEM_TOO_MANY_KEYS};
+    reader *reading = baton;
+
+    (void)name;
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(value, idem_problem_info_of(undone[i])->name)) {
+            reading->control->no_store = 1;
+            reading->control->ttl = 0;
+        }
+    return 1;
+}
+
 void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr_interval_time_t max_ttl,
                        apr_pool_t *pool, idem_control *control)
 {
@@ -68,4 +85,6 @@ void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr
     reading = (reader){control, max_ttl, pool};
     apr_table_do(read_field, &reading, fields, IDEM_CONTROL_HEADER, NULL);
     apr_table_do(read_field, &reading, errors, IDEM_CONTROL_HEADER, NULL);
+    apr_table_do(read_error, &reading, fields, IDEM_ERROR_HEADER, NULL);
+    apr_table_do(read_error, &reading, errors, IDEM_ERROR_HEADER, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "execution.h"
 #include "txn.h"
 
 #include <apr_strings.h>
@@ -57,6 +58,10 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     if (APR_BRIGADE_EMPTY(bb))
         return ap_pass_brigade(f->next, bb);
+    if (idem_execution_passing(r)) { /* what the application says is for the guard that decided */
+        ap_remove_output_filter(f);
+        return ap_pass_brigade(f->next, bb);
+    }
     txn = idem_txn_of(r);
     if (txn && txn->detecting)
         note_control(txn, r);
@@ -65,7 +70,7 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (txn && !txn->detecting && header_out(r, "Access-Control-Allow-Origin")) {
         if (txn->settings->replayed_header)
             expose_one(r, txn->settings->replayed_header);
-        expose_one(r, "Idempotency-Error");
+        expose_one(r, IDEM_ERROR_HEADER);
         expose_one(r, "Retry-After");
     }
     ap_remove_output_filter(f);

@@ -7,6 +7,7 @@
 #include "respond.h"
 
 #include "accept.h"
+#include "control.h"
 #include "intake.h"
 #include "log.h"
 
@@ -33,7 +34,7 @@ static void put_headers(const idem_txn *txn, request_rec *r, const idem_problem_
     apr_table_t *out = r->err_headers_out;
     int retry_after = txn->retry_after ? txn->retry_after : info->retry_after;
 
-    apr_table_setn(out, "Idempotency-Error", info->name);
+    apr_table_setn(out, IDEM_ERROR_HEADER, info->name);
     apr_table_setn(out, "Cache-Control", "no-store");
     if (retry_after)
         apr_table_setn(out, "Retry-After", apr_itoa(r->pool, retry_after));

@@ -19,6 +19,7 @@
 #include "wakeup.h"
 
 #include <apr_atomic.h>
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #define TXN_KEY "mod_idempotency"
@@ -366,24 +367,21 @@ void idem_txn_outcome(idem_txn *txn, const char *outcome)
     idem_txn_export(txn, txn->r);
 }
 
+void idem_lease_export(request_rec *r, const idem_head *lease)
+{
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", apr_pescape_hex(r->pool, lease->slot, 4, 0));
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_TOKEN", apr_pescape_hex(r->pool, lease->token, IDEM_TOKEN_LEN, 0));
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_ATTEMPT", apr_itoa(r->pool, (int)lease->attempt));
+}
+
 void idem_txn_export(const idem_txn *txn, request_rec *r)
 {
-    static const char hex[] = "0123456789abcdef";
-    char token[2 * IDEM_TOKEN_LEN + 1];
-
     if (txn->outcome)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", txn->outcome);
     if (txn->settlement)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", txn->settlement);
-    if (txn->slot_name[0] != '-')
+    if (txn->phase == IDEM_HOLDING || txn->phase == IDEM_RUNNING)
+        idem_lease_export(r, &txn->head);
+    else if (txn->slot_name[0] != '-')
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", txn->slot_name);
-    if (txn->phase != IDEM_HOLDING && txn->phase != IDEM_RUNNING)
-        return;
-    for (int i = 0; i < IDEM_TOKEN_LEN; i++) {
-        token[2 * i] = hex[txn->head.token[i] >> 4];
-        token[2 * i + 1] = hex[txn->head.token[i] & 15];
-    }
-    token[2 * IDEM_TOKEN_LEN] = 0;
-    apr_table_set(r->subprocess_env, "IDEMPOTENCY_TOKEN", token);
-    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_ATTEMPT", apr_itoa(r->pool, (int)txn->head.attempt));
 }

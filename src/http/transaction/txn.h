@@ -23,6 +23,9 @@ typedef struct idem_txn {
     idem_front *front;
     const idem_keyring *ring; /* NULL without IdempotencySecret */
     idem_asked asked;
+    idem_blob key;
+    const char
+        *came_by; /* executions of other guards that this request is on its way in (execution.h); NULL for none */
 
     idem_phase phase;
     idem_head head; /* our lease, or what it was settled as */
@@ -88,7 +91,8 @@ void idem_txn_look_again(idem_txn *txn);
 /* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
 void idem_txn_outcome(idem_txn *txn, const char *outcome);
 
-/* Writes IDEMPOTENCY_… into r's environment. */
+/* Writes IDEMPOTENCY_… into r's environment; of a lease, so much as its handler is to know of it. */
 void idem_txn_export(const idem_txn *txn, request_rec *r);
+void idem_lease_export(request_rec *r, const idem_head *lease);
 
 #endif
