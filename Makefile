@@ -17,7 +17,7 @@ OPT      ?= -O2 -g
 CFLAGS   ?= $(OPT)
 HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2
 LDFLAGS  ?=
-CHECKING := check unit conformance durability integration test asan tsan valgrind warnings
+CHECKING := check unit conformance durability integration integration-short integration-event built asan tsan valgrind warnings
 WERROR   ?= $(if $(CI)$(filter $(CHECKING),$(MAKECMDGOALS)),-Werror)
 
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -Wimplicit-fallthrough -Wstrict-prototypes
@@ -138,4 +138,4 @@ clean:
 ## make clean         remove build/ (stop a running demo first: make demo-stop)
 
 help:
-	@sed -n 's/^## //p' Makefile mk/run.mk mk/check.mk mk/faults.mk
+	@sed -n 's/^## //p' Makefile mk/run.mk mk/suite.mk mk/check.mk mk/faults.mk

@@ -2,20 +2,11 @@
 
 include mk/stores.mk
 
-.PHONY: check unit conformance conformance-httpd durability servers model integration test
+.PHONY: check unit conformance conformance-httpd durability servers model integration
 check: all unit conformance durability model warnings lint install-check fuzz-replay
 ## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
 
-# Everything continuous integration runs. In this order, so that what is quick to say is said first; all of it, whatever fails.
-TESTS := check analyze asan demo demo-stop conformance-httpd servers integration fuzz-requests chaos-short faults-short
-test: deps
-	+@failed=; for part in $(TESTS); do \
-	    echo "== make $$part"; began=$$(date +%s); \
-	    case $$part in analyze | asan) jobs=-j2 ;; *) jobs= ;; esac; \
-	    $(MAKE) -k $$jobs --no-print-directory $$part || failed="$$failed $$part"; \
-	    echo "== $$part took $$(($$(date +%s) - began)) s"; \
-	done; test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
-## make test          deps, check, analyze, asan, demo, conformance-httpd, servers, integration, fuzz-requests, chaos-short and faults-short: everything that continuous integration runs
+include mk/suite.mk
 
 # ---- programs -------------------------------------------------------------------------------------------------------------
 
@@ -98,21 +89,22 @@ model:
 WORKERS ?= 4
 PYTEST  ?= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=15 --durations-min=1
 SPREAD   = -n $(WORKERS)
+SELECTED = tests/http
 MPMS    ?= event worker prefork
 integration: all integration-modules integration-run
 integration-modules: $(TEST_MODULES)
 integration-run:
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
-	    test $$mpm = event && mark='not long' || mark='not long and not mpm_independent'; \
-	    IDEM_MPM=$$mpm $(PYTEST) $(SPREAD) tests/http -m "$(MARKED)$$mark" $(PYTEST_ARGS) || status=1; \
+	    test $$mpm = event && mark='not long' || mark='$(ON_OTHERS) not long and not mpm_independent'; \
+	    IDEM_MPM=$$mpm $(PYTEST) $(SPREAD) $(SELECTED) -m "$(MARKED)$$mark" $(PYTEST_ARGS) || status=1; \
 	done; exit $$status
 ## make integration   tests/http against a private httpd (MPMS="event worker prefork" WORKERS=4 PYTEST_ARGS="-k replay")
 
 # Hosts in network namespaces where there are rights for it, on loopback elsewhere.
 .PHONY: hosts
 hosts: all $(TEST_MODULES)
-	@$(PYTEST) tests/http/test_two_hosts*.py -s $(PYTEST_ARGS)
+	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/test_two_hosts*.py) -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork; a

@@ -10,6 +10,7 @@ import signal
 import pytest
 
 import env
+import mpms
 from checks import passwords
 from client import Api
 from farm import Farm
@@ -36,7 +37,11 @@ def pytest_xdist_make_scheduler(config, log):
     return Spread(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before markers select
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if mpms.depends(item, env.MPM):
+            item.add_marker(pytest.mark.mpm)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         from spread import longest_first
         longest_first(items)

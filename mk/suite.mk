@@ -1,0 +1,35 @@
+# Everything at once: what continuous integration runs, what runs beyond it, what a change needs. Part of mk/check.mk.
+
+.PHONY: test test-all test-changed integration-short integration-event built
+
+# What is quick to say is said first; then what waits runs beside what computes. All of it runs, whatever fails.
+TEST_FIRST   := check built
+TEST_WAITS   := integration-short servers
+TEST_WORKS   := demo demo-stop analyze asan conformance-httpd fuzz-requests faults-short chaos-short
+test: deps
+	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(TEST_WAITS) -- $(TEST_WORKS)
+## make test          what continuous integration runs, a quarter of an hour on two cores: check, analyze, asan, demo,
+##                    conformance-httpd, servers, integration-short, fuzz-requests, chaos-short, faults-short
+
+# The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
+ALL_WAITS    := integration servers hosts million chaos
+ALL_WORKS    := $(TEST_WORKS) integration-asan tsan valgrind coverage fuzz faults
+test-all: deps
+	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(ALL_WORKS)
+## make test-all      hours: make test with every integration test on each MPM, and hosts, tsan, valgrind, coverage,
+##                    fuzz, integration-asan, million, chaos, faults
+
+BASE ?= main
+test-changed:
+	+@MAKE='$(MAKE)' $(PYTHON) tests/run/changed.py $(BASE) $(CHANGED_ARGS)
+## make test-changed  the suites for what differs from BASE=main, and why (CHANGED_ARGS=--dry-run: only says so)
+
+# Before parts that run beside each other need the same files.
+built: all integration-modules
+built: $(addprefix $(BUILD)/,probe conformance mod_conformance.so faults.so mod_idem_faults.so)
+
+# Every behaviour on event; on the other two what tests/http/mpms.py says.
+integration-short: ON_OTHERS = mpm and
+integration-event: MPMS = event
+integration-short integration-event: integration
+## make integration-short  all behaviours on event, on the others what depends on the MPM; integration-event: event
