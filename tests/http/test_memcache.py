@@ -13,7 +13,6 @@ from memcached_server import Memcached, url  # noqa: E402 (found by the line abo
 pytestmark = pytest.mark.mpm_independent
 CONFIG = "IdempotencyStoreTimeout 400ms\n"
 FORGETS = "memcached keeps everything in memory: after a restart of a server its operations can run again"
-SLACK = 1.0  # seconds: slowness of the machine
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_server_starts_without_its_store(pair, new_httpd, host):
     for one in pair:
         one.start()
     _, seconds = timed(lambda: env.until(lambda: api.post("/pay", key="back").problem == (201, None), "the store is used"))
-    assert seconds < 2 + SLACK
+    assert seconds < 2 + env.SLACK
     tolerate(server, "IDEM010", "IDEM064", "IDEM065")
 
 

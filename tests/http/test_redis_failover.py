@@ -110,7 +110,7 @@ def hung(primary, replica, sentinel):
     primary.pause()
     await_promotion(replica, sentinel)
     primary.resume()
-    until(lambda: primary.info("role") == "slave", "the old primary is told of its successor", 30)
+    until(lambda: primary.info("role") == "slave", "the old primary is told of its successor")
 
 
 def fail_over(failure, servers, sentinel, load):

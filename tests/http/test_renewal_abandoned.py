@@ -27,7 +27,7 @@ def redis(tmp_path):
 
 
 @pytest.fixture
-def server(new_httpd, redis):
+def server(redis, new_httpd):
     server = new_httpd(CONFIG, f"wrap:{{root}}/control,{redis.url()}").start()
     server.wait_until_attached()
     yield server

@@ -15,7 +15,7 @@ from memcached_server import Memcached, url as memcached_url  # noqa: E402 (foun
 from redis_server import Redis  # noqa: E402
 
 TIMEOUT = 0.3
-SLACK = 1.0  # seconds: slowness of the machine
+LEASE = 5.0  # long enough for a busy machine to act within it
 FAILURES = 5  # in a row: then a process gives the store up
 CONFIG = """
 IdempotencyStoreTimeout 300ms
@@ -37,16 +37,16 @@ def redis(tmp_path):
 
 
 @pytest.fixture
-def server(new_httpd, redis, host):
+def server(redis, new_httpd, host):
     server = new_httpd(CONFIG + ONE_CHILD, redis.url()).start()
     assert api_of(server, host).post("/ready", key="k0").problem == (201, None)  # its child has its store
     return server
 
 
 @pytest.fixture
-def wrapped(new_httpd, redis):
+def wrapped(redis, new_httpd):
     """A driver that holds its calls, or their results, for as long as the test says, whatever their deadline."""
-    return new_httpd(CONFIG + ONE_CHILD + "IdempotencyLease 2s\n", "wrap:{root}/control," + redis.url()).start()
+    return new_httpd(CONFIG + ONE_CHILD + f"IdempotencyLease {LEASE:.0f}s\n", "wrap:{root}/control," + redis.url()).start()
 
 
 @pytest.fixture
@@ -62,12 +62,17 @@ def assert_refused(answer):
     assert answer.problem == (503, "store-unavailable") and answer["Retry-After"] == "5"
 
 
+def assert_quick(seconds, others):
+    """They take no longer than requests beside them that have nothing to do with a store, which a call for it would."""
+    assert statistics.median(seconds) < statistics.median(others) + TIMEOUT / 2
+
+
 def give_up(server, api):
     """Requests until the child has given the store up: each is answered in time."""
     for number in range(3 * FAILURES):
         answer, seconds = timed(lambda: api.post("/pay", key=f"lost{number}"))
         assert_refused(answer)
-        assert seconds < 2 * TIMEOUT + SLACK
+        assert seconds < 2 * TIMEOUT + env.SLACK
         if server.log.count("IDEM022"):
             return
     pytest.fail("the store is called for ever")
@@ -95,14 +100,17 @@ def test_paused_store_costs_time_only_until_that_is_noticed(server, host, redis,
     first = api.post("/pay", key="k1")
     redis.pause()
     give_up(server, api)
-    answers = [timed(lambda: api.post("/pay", key=f"new{number}")) for number in range(21)]
-    for answer, _ in answers:
+    refusals, others = [], []
+    for number in range(21):
+        answer, seconds = timed(lambda: api.post("/pay", key=f"new{number}"))
         assert_refused(answer)
-    assert statistics.median(seconds for _, seconds in answers) < TIMEOUT / 2
+        refusals.append(seconds)
+        others.append(timed(lambda: api.get("/free"))[1])
+    assert_quick(refusals, others)
     assert api.post("/bypass", key="k2").problem == (201, None)
     assert api.post("/pay").problem == (201, None)
     redis.resume()
-    assert used_again(api) < 2 + SLACK
+    assert used_again(api) < 2 + env.SLACK
     assert api.post("/pay", key="k1").recorded == first.recorded
     assert origin.executions("/pay") == 3 and origin.executions("/bypass") == 1
     assert server.log.count("IDEM022") == 1 and server.log.count("IDEM023") == 1
@@ -139,7 +147,7 @@ def test_child_that_ends_writes_what_it_has_kept(server, host, redis, origin):
     tolerate(server, "IDEM010", "IDEM022", "IDEM064", "IDEM065")  # its successor may or may not find the store away
 
 
-def test_settlements_are_kept_and_written_when_it_is_back(new_httpd, redis, host, origin):
+def test_settlements_are_kept_and_written_when_it_is_back(redis, new_httpd, host, origin):
     """More of them at once than it takes to give the store up."""
     server = new_httpd(CONFIG, redis.url()).start()
     api, keys = api_of(server, host), [f"k{number}" for number in range(12)]
@@ -148,7 +156,7 @@ def test_settlements_are_kept_and_written_when_it_is_back(new_httpd, redis, host
         held.wait_until_entered(len(keys))
         redis.pause()
     answers, seconds = timed(lambda: {key: conn.result() for key, conn in running.items()})
-    assert seconds < 2 * TIMEOUT + SLACK
+    assert seconds < 2 * TIMEOUT + env.SLACK
     assert {answer.problem for answer in answers.values()} == {(201, None)}
     redis.resume()
     for key in keys:
@@ -160,10 +168,10 @@ def test_settlements_are_kept_and_written_when_it_is_back(new_httpd, redis, host
 
 @pytest.mark.mpm_independent
 @needs_threads
-def test_lease_outlives_an_outage_that_is_shorter(new_httpd, redis, host, origin, expect_log):
+def test_lease_outlives_an_outage_that_is_shorter(redis, new_httpd, host, origin, expect_log):
     """A renewal that falls into the outage is repeated as soon as it is over, not when the next is due."""
     expect_log(10, 22, 91)
-    server = new_httpd(CONFIG + ONE_CHILD + "IdempotencyLease 3s\n", redis.url()).start()
+    server = new_httpd(CONFIG + ONE_CHILD + f"IdempotencyLease {LEASE + 1:.0f}s\n", redis.url()).start()
     api = api_of(server, host)
     with origin.hold("/long") as held:
         first = api.post_async("/long", key="k1")
@@ -175,8 +183,8 @@ def test_lease_outlives_an_outage_that_is_shorter(new_httpd, redis, host, origin
         env.until(lambda: server.log.count("IDEM022") and server.log.count("IDEM091"), "a renewal is refused")
         redis.resume()
         used_again(api)
-        assert time.monotonic() - paused < 3
-        while time.monotonic() < paused + 4:
+        assert time.monotonic() - paused < LEASE + 1, "it was no outage shorter than the lease"
+        while time.monotonic() < paused + LEASE + 2:
             assert api.post("/long", key="k1").problem == (409, "in-progress")
     assert first.result().problem == (201, None)
     assert origin.executions("/long") == 1
@@ -199,11 +207,11 @@ def test_hung_driver_takes_no_more_workers(wrapped, host, origin):
         assert_refused(answer)
         refusals.append(seconds)
         during.append(unguarded())
-    assert statistics.median(refusals) < TIMEOUT / 2
-    assert statistics.median(during) < 2 * before + 0.01
+    assert_quick(refusals, during)
+    assert statistics.median(during) < 3 * before + TIMEOUT / 4
     assert wrapped.control.calls().count(["claim", "blocked"]) == 4
     wrapped.control.behave()
-    assert used_again(api) < 2 + SLACK
+    assert used_again(api) < 2 + env.SLACK
     for conn in held:
         assert_refused(conn.result())  # the driver came too late to its store
     assert origin.executions("/hung") == 0
@@ -219,10 +227,10 @@ def test_hung_settlement_is_as_good_as_a_hung_claim(wrapped, host, origin, expec
     held = hold(wrapped, api, "settle", "k1")
     answer, seconds = timed(lambda: api.post("/pay", key="k2"))
     assert_refused(answer)
-    assert seconds < TIMEOUT / 2 + SLACK
+    assert seconds < TIMEOUT / 2 + env.SLACK
     wrapped.control.behave()
     assert held[0].result().problem == (201, None)
-    assert used_again(api) < 2 + SLACK
+    assert used_again(api) < 2 + env.SLACK
     assert api.post("/hung", key="k1").replayed
     assert origin.executions("/hung") == 1
 
@@ -232,15 +240,15 @@ def test_late_claim_is_renewed_before_anything_runs(wrapped, host, origin):
     api = api_of(wrapped, host)
     wrapped.control.block("claim", "late")
     held = hold(wrapped, api, "claim", "k1")
-    time.sleep(1.1 - 2 * TIMEOUT)
+    time.sleep(LEASE / 2 + 0.1 - 2 * TIMEOUT)
     wrapped.control.behave()
     assert held[0].result().problem == (201, None)
     assert wrapped.control.calls() == [["claim", "blocked"], ["claim", "ok"], ["renew", "ok"], ["settle", "ok"]]
     assert api.post("/hung", key="k1").replayed
 
 
-def test_late_claim_whose_lease_went_to_another_runs_nothing(wrapped, new_httpd, redis, host, origin):
-    other = new_httpd(CONFIG + "IdempotencyLease 2s\nIdempotencyInterrupted retry\n", redis.url()).start()
+def test_late_claim_whose_lease_went_to_another_runs_nothing(redis, wrapped, new_httpd, host, origin):
+    other = new_httpd(CONFIG + f"IdempotencyLease {LEASE:.0f}s\nIdempotencyInterrupted retry\n", redis.url()).start()
     wrapped.control.block("claim", "late")
     held = hold(wrapped, api_of(wrapped, host), "claim", "k1")
     executed = lambda: (lambda answer: answer.status == 201 and answer)(api_of(other, host).post("/hung", key="k1"))
@@ -264,7 +272,7 @@ def test_embedded_store_replays_while_a_writer_hangs(embedded, host, origin):
     assert embedded.log.count("IDEM022") == 1
     embedded.control.behave()
     assert held[0].result().problem == (201, None)
-    assert used_again(api) < 2 + SLACK
+    assert used_again(api) < 2 + env.SLACK
     env.until(lambda: api.post("/hung", key="k2").replayed, "the settlement, which may have come too late and is repeated")
     assert origin.executions("/pay") == 2 and origin.executions("/hung") == 1
     tolerate(embedded, "IDEM010", "IDEM022")
@@ -281,8 +289,9 @@ def test_of_two_memcached_one_hangs(new_httpd, tmp_path, host, origin):
         running = [api.post_async("/pay", key=key) for key in keys]
         time.sleep(2 * TIMEOUT)
         answers = [timed(lambda: api.post("/pay", key=key)) for key in 2 * keys]
+        others = [timed(lambda: api.get("/free"))[1] for _ in keys]
         assert {answer.replayed or answer.problem for answer, _ in answers} == {True, (503, "store-unavailable")}
-        assert statistics.median(seconds for answer, seconds in answers if not answer.replayed) < TIMEOUT / 2
+        assert_quick([seconds for answer, seconds in answers if not answer.replayed], others)
         assert api.post("/pay").problem == (201, None)
         assert server.log.count("IDEM022") == server.log.count(" of 2: is not called until") == 1
         two.resume()

@@ -12,7 +12,7 @@ from farm import CHILDREN
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 TIMEOUT = 0.4
 BACK = 2.0  # seconds until a store that is back is used
-SLACK = 0.5  # seconds: slowness of the machine
+PATIENCE = 0.5  # seconds beyond what a call may take: then a round is over, where a server that hangs ends no call
 CONFIG = """
 IdempotencyStoreTimeout 400ms
 IdempotencyLease 5s
@@ -84,14 +84,14 @@ def guarded(crowd, apis, count):
         crowd.send(api, "/bypass", key=fresh())
 
 
-def under_load(apis, rounds):
+def under_load(apis, rounds, bounds):
     """
     Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded). A round is
     over when it is answered, or should be.
     """
     crowd, free = Crowd(), []
     for _ in range(rounds):
-        inside, ends = crowd.under_way(), time.monotonic() + 2 * TIMEOUT + SLACK
+        inside, ends = crowd.under_way(), time.monotonic() + 2 * TIMEOUT + (env.SLACK if bounds else PATIENCE)
         guarded(crowd, apis, GUARDED)
         while crowd.under_way() > inside and time.monotonic() < ends:
             unguarded(crowd, apis, free)
@@ -106,7 +106,7 @@ def await_use(apis, since):
             answer = api.post("/pay", key=fresh())
             good = good + 1 if answer.problem == EXECUTED else 0
             last = last if good else time.monotonic()
-        assert time.monotonic() - since < 15, answer
+        assert time.monotonic() - since < env.CLIENT_TIMEOUT, answer
     return last - since
 
 
@@ -114,7 +114,7 @@ def check_refused(crowd, store, inside):
     """All in time; or, where a call inside a server that hangs cannot be ended, all but so many, which wait for its return."""
     assert crowd.under_way() <= (0 if store.row.bounds else inside)
     assert crowd.problems("/pay") <= {REFUSED} and crowd.problems("/bypass") <= {EXECUTED}
-    assert max(crowd.seconds(), default=0) < 2 * TIMEOUT + SLACK
+    assert max(crowd.seconds(), default=0) < 2 * TIMEOUT + env.SLACK
 
 
 def test_store_away_when_requests_come(far_store, hosts, apis, fault, record_property):
@@ -122,15 +122,16 @@ def test_store_away_when_requests_come(far_store, hosts, apis, fault, record_pro
     for _ in range(UNGUARDED):
         unguarded(Crowd(), apis, before)
     fault.begin()
-    noticing, during = under_load(apis, 1)
+    noticing, during = under_load(apis, 1, far_store.row.bounds)
     check_refused(noticing, far_store, inside=len(hosts) * (GUARDED + 1))
-    crowd, meanwhile = under_load(apis, ROUNDS)
+    crowd, meanwhile = under_load(apis, ROUNDS, far_store.row.bounds)
     check_refused(crowd, far_store, inside=len(hosts) * CHILDREN * len(far_store.servers))  # whom nobody had asked before
     inside, refused, during = noticing.under_way() + crowd.under_way(), summary(crowd.seconds()), during + meanwhile
-    assert statistics.median(crowd.seconds()) < TIMEOUT / 2  # most did not wait for the store at all
-    assert statistics.median(during) < 2 * statistics.median(before) + 0.01
+    # Most did not wait for the store at all, and nobody without a key did.
+    assert statistics.median(crowd.seconds()) < TIMEOUT / 2 + GUARDED * statistics.median(during)
+    assert statistics.median(during) < 3 * statistics.median(before) + TIMEOUT / 4
     back = await_use(apis, fault.end())
-    assert back < BACK + SLACK
+    assert back < BACK + env.SLACK
     for one in (noticing, crowd):
         one.await_all()
     if far_store.row.keeps or fault.how != "killed":
@@ -150,13 +151,13 @@ def test_store_away_when_a_request_is_done(far_store, hosts, apis, origin, fault
     if far_store.row.bounds or fault.how == "killed":
         firsts = [run.last_result() for run in runs]
         answered = time.monotonic() - began
-        assert answered < 2 * TIMEOUT + SLACK
+        assert answered < 2 * TIMEOUT + env.SLACK
         began = fault.end()
     else:
         began = fault.end()
         firsts = [run.last_result() for run in runs]
         answered = time.monotonic() - began
-        assert answered < BACK + SLACK
+        assert answered < BACK + env.SLACK
     assert [first.problem for first in firsts] == [EXECUTED] * 2
     if far_store.row.bounds or fault.how == "killed":
         for host in hosts:
@@ -164,7 +165,7 @@ def test_store_away_when_a_request_is_done(far_store, hosts, apis, origin, fault
     recorded = time.monotonic() - began
     for number, first in enumerate(firsts):
         assert [api.post("/pay", key=f"/pay{number}").recorded == first.recorded for api in apis] == [True, True]
-    assert recorded < BACK + SLACK
+    assert recorded < BACK + env.SLACK
     assert origin.executions("/pay") == 2
     figures = f"answered {answered * 1000:.0f} ms after the handler's end, recorded {recorded * 1000:.0f} ms after the store's return"
     print(f"\n{far_store.row} {fault.how}: {figures}")
@@ -181,13 +182,13 @@ def test_one_host_is_cut_off(far_store, hosts, apis, origin, answers_only):
     for path in paths:
         crowd.send(apis[0], path, key=path)
         assert apis[1].post("/pay", key=fresh()).problem == EXECUTED
-    ends = time.monotonic() + 2 * TIMEOUT + SLACK
+    ends = time.monotonic() + 2 * TIMEOUT + (env.SLACK if far_store.row.bounds else PATIENCE)
     while crowd.under_way() and time.monotonic() < ends:
         crowd.look(0.1)
     check_refused(crowd, far_store, inside=len(paths))
     assert apis[1].post("/pay", key="k1").recorded == first.recorded
     hosts[0].mend()
-    assert await_use(apis[:1], time.monotonic()) < BACK + SLACK
+    assert await_use(apis[:1], time.monotonic()) < BACK + env.SLACK
     crowd.await_all()
     # What was perhaps claimed was not executed: it is given back. Only a call that had to wait may have gone on to execute.
     for path in paths:

@@ -15,7 +15,7 @@ from farm_stores import ROWS, Store
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 LEASE = 6.0
-SLACK = 1.0  # seconds: slowness of the machine
+SLACK = 1.0  # seconds beyond the lease that are watched
 LITTLE, JUMP = 30, 300  # seconds: longer than a lease; longer than an entry's life
 CONFIG = """
 IdempotencyLease 6s

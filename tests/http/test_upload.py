@@ -127,4 +127,4 @@ def test_no_temporary_files_are_left(each_api, origin, httpd):
     conn.send(each_api.head("POST", "/small", keyed(SPOOL, "k2")) + binary("u", SPOOL // 2))
     conn.reset()
     httpd.outcomes(each_api, 2)
-    env.until(lambda: not list((httpd.root / "tmp").iterdir()), "temporary files are gone", 2)
+    env.until(lambda: not list((httpd.root / "tmp").iterdir()), "temporary files are gone")

@@ -196,7 +196,7 @@ def test_host_that_does_not_even_refuse(url, drive):
             one.connect_ex(deaf.getsockname())
         for operation in ("open", "attach"):
             answer = drive(url.format(port=deaf.getsockname()[1]), timeout_ms=300).ask(operation)
-            assert answer.status == "TIMEUP" and 290 < answer.milliseconds < 1000, answer
+            assert answer.status == "TIMEUP" and 290 < answer.milliseconds < 10000, answer
         for one in waiting:
             one.close()
 

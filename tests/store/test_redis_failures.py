@@ -10,7 +10,7 @@ import pytest
 from redis_server import Redis, end_group, start_group, until
 
 LEASE, RECORD, UNKNOWN = 1, 2, 4
-SLACK = 700  # milliseconds beyond a deadline: slowness of the machine
+SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
 CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1), ("fetch", 50),
          ("forget", 50), ("status",), ("each",)]
 

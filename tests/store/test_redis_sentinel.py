@@ -5,7 +5,7 @@ import pytest
 
 from redis_server import Sentinel, end_group, free_port, start_group, until
 
-SLACK = 700  # milliseconds beyond a deadline: slowness of the machine
+SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
 RECORD = 2
 
 
@@ -59,12 +59,12 @@ def test_sentinels_that_are_gone_or_hang_are_passed_over(group, drive):
     (primary, _), (first, second, third) = group
     first.kill()
     second.pause()
-    driven = drive(first.url(second, third), timeout_ms=900)
+    driven = drive(first.url(second, third), timeout_ms=3000)
     answer = driven.ask("attach")
-    assert answer.status == "SUCCESS" and answer.milliseconds < 900
+    assert answer.status == "SUCCESS" and answer.milliseconds < 3000
     primary.cli("CLIENT", "KILL", "TYPE", "normal")
     answer = driven.ask("claim", 1, 1)
-    assert answer.status == "SUCCESS" and answer.milliseconds < 300  # who answered last is asked first
+    assert answer.status == "SUCCESS" and answer.milliseconds < 1000  # who answered last is asked first, and none that hangs
     third.pause()
     with contextlib.ExitStack() as until_here:
         until_here.callback(second.resume)

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 15  # seconds until a server has started, ended, or found its primary
+PATIENCE = 60  # seconds until a server has started, ended, or found its primary
 PR_SET_PDEATHSIG = 1
 
 
