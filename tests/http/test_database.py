@@ -70,7 +70,7 @@ def used_again(api):
 
 
 def test_one_server_executes_and_the_other_replays(place, new_httpd, host, origin):
-    apis = [Api(new_httpd(CONFIG, place).start().address, host) for _ in range(2)]
+    apis = [Api(new_httpd("", place).start().address, host) for _ in range(2)]
     for number, path in enumerate(KINDS):
         before = origin.executions("/pay")
         first = apis[number % 2].post(path, key=f"k{number}", json={"amount": 1})

@@ -25,10 +25,13 @@ def conformance():
 
 @pytest.fixture
 def drive():
-    """Starts a process that uses a store as it is told: drive(url, "wait=1,100", timeout_ms=300)."""
+    """
+    Starts a process that uses a store as it is told: drive(url, "wait=1,100", timeout_ms=300). A test that is not about time gives a busy
+    machine more than the driver's own half second.
+    """
     driven = []
 
-    def start(url, *options, timeout_ms=None):
+    def start(url, *options, timeout_ms=5000):
         driven.append(Driven(BUILD / "probe", url, options, timeout_ms))
         return driven[-1]
     yield start

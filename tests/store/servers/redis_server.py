@@ -47,8 +47,9 @@ class Redis(Server):
         return (done.stdout or done.stderr).strip()
 
     def info(self, field):
-        lines = dict(line.split(":", 1) for line in self.cli("INFO", "everything").splitlines() if ":" in line)
-        return lines.get(field, "").strip()
+        """A server that becomes a replica closes all connections, this one, too: then it is asked again."""
+        said = until(lambda: (said := self.cli("INFO", "everything", check=False)).startswith("# Server") and said, "it answers")
+        return dict(line.split(":", 1) for line in said.splitlines() if ":" in line).get(field, "").strip()
 
     def url(self, user="", db=None):
         return f"redis://{user}{self.address}:{self.port}" + (f"/{db}" if db is not None else "")
