@@ -299,7 +299,7 @@ static int consider(request_rec *r)
     apr_status_t rv;
     idem_problem problem;
     idem_front *front = idem_stores_front(r->server);
-    idem_way way;
+    idem_way way = {0};
     idem_txn *txn;
 
     idem_asked_of(r, &asked);
@@ -309,7 +309,8 @@ static int consider(request_rec *r)
     if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && !key.data && !settings->require_key)
         return DECLINED;
 
-    idem_execution_read(r, front, key, &way);
+    if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && key.data)
+        idem_execution_read(r, front, key, &way);
     if (way.inside)
         return pass(r);
     txn = idem_txn_create(r, settings, front);

@@ -255,3 +255,9 @@ def test_stolen_for_another_key(inner, origin, stolen):
     assert first.problem == (201, None)
     assert api.post("/pay2", key="k2", headers=stolen).recorded == first.recorded
     assert origin.executions("/pay2") == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 300], ids=["empty", "too long"])
+def test_stolen_for_no_key(inner, origin, stolen, key):
+    assert inner.post("/cgi/pay2", key=key, headers=stolen).problem == (400, "key-invalid")
+    assert origin.executions("/pay2") == 0
