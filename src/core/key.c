@@ -25,6 +25,9 @@ const char *idem_key_fault_text(idem_key_fault fault)
                               "closing quote must be there; without them, no space, double quote or comma is allowed."),
         [IDEM_KEY_AFTER] = ("Something follows the quoted key that is not a structured-field parameter; exactly one "
                             "key must be sent."),
+        [IDEM_KEY_LINES] =
+            ("The header that carries the key was sent more than once, or has a comma followed by a space, "
+             "which looks the same to this server."),
     };
 
     return (unsigned)fault < sizeof text / sizeof *text ? text[fault] : "The key is invalid.";
@@ -292,6 +295,14 @@ idem_key_fault idem_key_parse(idem_blob value, apr_pool_t *pool, idem_blob *key)
         return IDEM_KEY_QUOTING;
     *key = value;
     return IDEM_KEY_OK;
+}
+
+int idem_key_may_be_lines(idem_blob value)
+{
+    for (apr_size_t i = 0; i + 1 < value.len; i++)
+        if (value.data[i] == ',' && value.data[i + 1] == ' ')
+            return 1;
+    return 0;
 }
 
 idem_key_fault idem_key_check(idem_blob key, apr_size_t min, apr_size_t max)

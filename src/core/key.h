@@ -15,8 +15,15 @@ typedef enum idem_key_fault {
     IDEM_KEY_LONG,    /* above the configured maximum */
     IDEM_KEY_BYTES,   /* control or non-ASCII bytes */
     IDEM_KEY_QUOTING, /* a String that does not end, a bad escape, a quote or comma in the bare form */
-    IDEM_KEY_AFTER    /* something after the String that is no parameter */
+    IDEM_KEY_AFTER,   /* something after the String that is no parameter */
+    IDEM_KEY_LINES    /* more than one field line, as far as can be seen */
 } idem_key_fault;
+
+/*
+ * May value be several field lines that httpd has made one of? It joins repeated lines with a comma and a space before any module
+ * sees them, equal and empty ones too (RFC 9110 5.3); one line that has both between its characters looks the same.
+ */
+int idem_key_may_be_lines(idem_blob value);
 
 /* A sentence about the fault for the client; never contains the key. */
 const char *idem_key_fault_text(idem_key_fault fault);

@@ -49,13 +49,15 @@ class Http2(Connection):
     def flush(self):
         self.send(self.h2.data_to_send())
 
-    def start(self, path, key, body=b"", length=None, declared=True):
+    def start(self, path, key, body=b"", length=None, declared=True, headers=()):
         """Sends a POST on a stream of its own and returns the stream's number. If length is more than body, it is to go on."""
         stream = self.h2.get_next_available_stream_id()
         fields = [(":method", "POST"), (":scheme", "http"), (":authority", self.host), (":path", path)]
-        fields += [("idempotency-key", f'"{key}"')]
+        if key is not None:
+            fields += [("idempotency-key", f'"{key}"')]
         if declared:
             fields += [("content-length", str(length or len(body)))]
+        fields += headers
         self.h2.send_headers(stream, fields)
         self.answers[stream] = Answer()
         frame = self.h2.max_outbound_frame_size

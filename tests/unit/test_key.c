@@ -229,10 +229,21 @@ static void a_key_is_printable_ascii(void **state)
     }
 }
 
+static void lines_that_were_joined_can_be_seen(void **state)
+{
+    static const char *const lines[] = {"a, a", "a, b", ", ", ", a", "a, ", "a,, b"}, *const others[] = {"", ",", "a,b",
+                                                                                                         "a ,b", "a,"};
+
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_true(idem_key_may_be_lines(unit_guarded(*state, lines[i], strlen(lines[i]))));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(idem_key_may_be_lines(unit_guarded(*state, others[i], strlen(others[i]))));
+}
+
 static void every_fault_has_its_own_sentence(void **state)
 {
     (void)state;
-    for (int i = IDEM_KEY_OK; i <= IDEM_KEY_AFTER; i++) {
+    for (int i = IDEM_KEY_OK; i <= IDEM_KEY_LINES; i++) {
         const char *text = idem_key_fault_text((idem_key_fault)i);
         assert_int_equal(text[strlen(text) - 1], '.');
         for (int j = IDEM_KEY_OK; j < i; j++)
@@ -321,12 +332,20 @@ static void a_copy_of_a_key_is_wiped_with_its_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(both_forms_give_the_key),          UNIT(parameters_are_ignored),
-        UNIT(what_is_no_parameter_is_refused),  UNIT(malformed_keys_are_refused),
-        UNIT(unprintable_bytes_are_refused),    UNIT(every_printable_byte_has_one_meaning),
-        UNIT(random_values_never_crash),        UNIT(lengths_are_bounds_included),
-        UNIT(a_key_is_printable_ascii),         UNIT(a_copy_of_a_key_is_wiped_with_its_pool),
-        UNIT(every_fault_has_its_own_sentence), UNIT(only_equal_keys_in_equal_scopes_share_a_slot),
+        UNIT(both_forms_give_the_key),
+        UNIT(parameters_are_ignored),
+        UNIT(what_is_no_parameter_is_refused),
+        UNIT(malformed_keys_are_refused),
+        UNIT(unprintable_bytes_are_refused),
+        UNIT(every_printable_byte_has_one_meaning),
+        UNIT(random_values_never_crash),
+        UNIT(lengths_are_bounds_included),
+        UNIT(a_key_is_printable_ascii),
+        UNIT(a_copy_of_a_key_is_wiped_with_its_pool),
+        UNIT(lines_that_were_joined_can_be_seen),
+        UNIT(only_equal_keys_in_equal_scopes_share_a_slot),
+        UNIT(every_fault_has_its_own_sentence),
+        UNIT(only_equal_keys_in_equal_scopes_share_a_slot),
         UNIT(slots_stay_what_they_are),
     };
 

@@ -34,6 +34,8 @@ static idem_problem check(const idem_part *part, const idem_settings *settings, 
         fault = IDEM_KEY_EMPTY;
     else if (is_the_draft_header(part))
         fault = idem_key_parse(value, pool, key);
+    else if (part->kind == IDEM_PART_HEADER && idem_key_may_be_lines(value))
+        fault = IDEM_KEY_LINES;
     if (fault == IDEM_KEY_OK)
         fault = idem_key_check(*key, (apr_size_t)settings->key_min, (apr_size_t)settings->key_max);
     if (fault != IDEM_KEY_OK) {
