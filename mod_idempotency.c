@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "quota.h"
 #include "recorder.h"
+#include "sent.h"
 #include "src/store/socache/socache.h"
 #include "stores.h"
 #include "wakeup.h"
@@ -21,12 +22,14 @@
 #include <http_config.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <mpm_common.h>
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     (void)plog;
     (void)ptemp;
+    idem_config_begin();
     if (idem_socache_pre_config(pconf) != APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
     idem_stores_register(pconf);
@@ -42,6 +45,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
+    idem_sent_begin(s, idem_engine_named());
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_wakeup_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
@@ -73,6 +77,11 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(idem_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(idem_metrics_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* Before all others of REALLY_FIRST: mod_headers (early), mod_setenvif and mod_security may change fields in this hook. */
+    ap_hook_post_read_request(idem_sent_keep, NULL, NULL, APR_HOOK_REALLY_FIRST - 10);
+    /* Behind mod_ssl (FIRST), which makes an Authorization of a client's certificate; before those that read it (MIDDLE). */
+    ap_hook_check_authn(idem_sent_check, NULL, NULL, APR_HOOK_MIDDLE - 1, AP_AUTH_INTERNAL_PER_CONF);
 
     /* Behind every access check, with the filter chain standing, before every real handler. */
     ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);

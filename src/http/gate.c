@@ -203,6 +203,9 @@ static apr_status_t name_slot(idem_txn *txn, idem_blob key)
     return rv;
 }
 
+/* What credentials are made of has changed between versions: a record of another form is incomparable, not of somebody else. */
+#define CREDENTIALS_FORM "/2 "
+
 static apr_status_t take_print(idem_txn *txn)
 {
     idem_part_value values[IDEM_PARTS_MAX];
@@ -211,7 +214,7 @@ static apr_status_t take_print(idem_txn *txn)
     /* Which cookies are credentials is part of what the print is made of: other ones make it another print. */
     for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
         if (APR_ARRAY_IDX(txn->settings->fingerprint, i, const idem_part).kind == IDEM_PART_CREDENTIALS)
-            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, " ",
+            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, CREDENTIALS_FORM,
                                          apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
     if (rv == APR_SUCCESS)
         rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts,
@@ -230,7 +233,7 @@ static int refuse_late(idem_txn *txn)
 static int guard(idem_txn *txn, const idem_way *way)
 {
     request_rec *r = txn->r;
-    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    const char *type = idem_header_joined(&txn->asked, "Content-Type", ", ");
     apr_status_t rv;
     int status;
 

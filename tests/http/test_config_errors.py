@@ -15,6 +15,7 @@ SCOPES = "host, user, credentials, method, path, addr, header:NAME, cookie:NAME,
 FINGERPRINTS = ("user, credentials, method, path, query, body, addr, header:NAME, cookie:NAME, env:NAME, "
                 "expr=EXPRESSION")
 SAFE = 'must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as "{}" does'
+STARS = "takes * at the beginning or the end of a cookie's name only, not"
 MIXED = "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once"
 
 # Directive, words, and the sentence behind the directive's name.
@@ -79,6 +80,21 @@ WRONG = [
     ("Fingerprint", "body=form", f'does not know "body=form"; it takes {FINGERPRINTS}'),
     ("Fingerprint", " ".join(f"header:h{i}" for i in range(17)), "takes at most 16 parts, not 17"),
     ("SessionCookie", '"a;b"', 'takes names of cookies, not "a;b"'),
+    ("SessionCookie", "a=b", 'takes names of cookies, not "a=b"'),
+    ("SessionCookie", '""', "takes at least one word"),
+    ("SessionCookie", "-", 'takes names of cookies, not ""'),
+    ("SessionCookie", '"a *"', 'takes names of cookies, not "a *"'),
+    ("SessionCookie", "+[a]*", 'takes names of cookies, not "[a]*"'),
+    ("SessionCookie", "phpbb3_*_sid", f'{STARS} "phpbb3_*_sid"'),
+    ("SessionCookie", "a**", f'{STARS} "a**"'),
+    ("SessionCookie", "**a", f'{STARS} "**a"'),
+    ("SessionCookie", "a -*b*c*", MIXED),
+    ("SessionCookie", "-*b*c*", f'{STARS} "*b*c*"'),
+    ("StableSchemes", '"a b"', 'takes names of Authorization schemes, not "a b"'),
+    ("StableSchemes", "Hawk,", 'takes names of Authorization schemes, not "Hawk,"'),
+    ("StableSchemes", "+", 'takes names of Authorization schemes, not ""'),
+    ("StableSchemes", "none Hawk", "takes none alone, not among other words or with a sign"),
+    ("StableSchemes", "Hawk +Own", MIXED),
     ("SessionCookie", " ".join(f"c{i}" for i in range(70)), "takes fewer than 64 words"),
     ("ReleaseStatus", "503 600", 'takes statuses between 200 and 599, not "600"'),
     ("ReleaseStatus", "50", 'takes statuses between 200 and 599, not "50"'),
@@ -119,7 +135,7 @@ WRONG = [
 RIGHT = ["Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "MaxKeys 10", "MaxKeys 1000000000 PER 400d", "MaxKeys 1 per 1s", "MaxKeys None", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min", "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G",
          "MaxResponse 1K", "MaxResponse 1048576", "KeyLength 1024 1024", "KeyFormat UUID", 'KeyFormat "(?i)[a-z]+"',
          "Methods PURGE", "Methods +LOCK -PUT", "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
-         "Fingerprint -credentials +env:X", "SessionCookie none", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
+         "Fingerprint -credentials +env:X", "SessionCookie none", "SessionCookie *", "SessionCookie *a* a* *a", "StableSchemes none", "StableSchemes Hawk HAWK", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
          "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409"]
 
 # What may stand where: a server's directives nowhere inside, none inside <Limit>.

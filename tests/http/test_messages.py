@@ -53,17 +53,6 @@ def test_status_that_no_record_can_hold(api, origin, expect_log):
     assert origin.executions("/pay") == 1
 
 
-@pytest.mark.parametrize("value", ["AWS4-HMAC-SHA256 Credential=x", "DPoP x", "Hawk id=x", "hawk id=x"])
-def test_credentials_that_change_with_every_request(api, expect_log, value):
-    expect_log(54)
-    for n in range(3):
-        api.post("/pay", key=f"k{n}", headers=[("Authorization", value)])
-
-
-def test_credentials_that_do_not(api):
-    api.post("/pay", key="k1", headers=[("Authorization", "Bearer x")])
-
-
 def test_one_store_with_two_sets_of_options(new_httpd):
     server = new_httpd("IdempotencyStore lmdb:{root}/store size=32M\n<VirtualHost 127.0.0.9:1>\n"
                        "IdempotencyStore lmdb:{root}/store size=64M\n</VirtualHost>\n")

@@ -1,6 +1,8 @@
 """Set-Cookie: replayed to those who proved to be the same client, not to anybody else."""
 import pytest
 
+from checks import basic
+
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
 <Location /cgi/keep>
@@ -8,6 +10,19 @@ CONFIG = """
 </Location>
 <Location /cgi/omit>
     IdempotencySetCookie omit
+</Location>
+<Location /cgi/members>
+    AuthType Basic
+    AuthName members
+    AuthUserFile "{stage}/passwords"
+    Require valid-user
+</Location>
+<LocationMatch "untied$">
+    IdempotencyScope host
+    IdempotencyFingerprint method path
+</LocationMatch>
+<Location /cgi/user>
+    IdempotencyFingerprint -credentials
 </Location>
 """
 COOKIES = "?header=Set-Cookie:+a%3D1&header=Set-Cookie:+b%3D2"
@@ -21,13 +36,21 @@ def twice(api, path, headers):
     return second.all("Set-Cookie")
 
 
-@pytest.mark.parametrize("headers", [[TOKEN], [SESSION], [OTHER], [TOKEN, SESSION]], ids=str)
+@pytest.mark.parametrize("headers", [[TOKEN], [SESSION], [TOKEN, OTHER], [TOKEN, SESSION]], ids=str)
 def test_kept_for_a_client_with_credentials(each_api, headers):
     assert twice(each_api, "/pay", headers) == ["a=1", "b=2"]
 
 
-def test_left_out_for_an_anonymous_client(each_api):
-    assert twice(each_api, "/pay", []) == []
+@pytest.mark.parametrize("headers", [[], [OTHER], [("Cookie", "cookie_consent=yes; lang=de")]], ids=str)
+def test_left_out_for_an_anonymous_client(each_api, headers):
+    """A cookie that no IdempotencySessionCookie names may be one that many have."""
+    assert twice(each_api, "/pay", headers) == []
+
+
+@pytest.mark.parametrize("path, kept", [("/members", ["a=1", "b=2"]), ("/members/untied", []), ("/untied", []), ("/user", [])])
+def test_kept_only_where_the_record_is_tied_to_the_client(api, path, kept):
+    """Who is known, and is in neither scope nor fingerprint, shares the record with others."""
+    assert twice(api, path, [basic("alice")]) == kept
 
 
 @pytest.mark.parametrize("headers", [[], [SESSION]], ids=str)

@@ -12,7 +12,8 @@ CONF, MANUAL = "conf/idempotency.conf", "docs/manual.md"
 PAGES = (CONF, MANUAL, "README.md")
 
 STRING = r'"((?:[^"\\]|\\.)*)"'
-ROW = re.compile(r"^OPTION\((\w+), (\w+), (\w+), %s, (\w+), (\w+),\s+%s,\s+%s(.*?)\)$" % (STRING, STRING, STRING),
+STRINGS = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'  # of one value: the compiler joins them
+ROW = re.compile(r"^OPTION\((\w+), (\w+), (\w+), %s, (\w+), (\w+),\s+%s,\s+%s(.*?)\)$" % (STRING, STRINGS, STRING),
                  re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"\bIdempotency[A-Z]\w*")
 NOT_DIRECTIVES = {"stores"}  # filled by http/stores.c
@@ -26,6 +27,7 @@ MANUAL_PLACE = {"GLOBAL": ("server config", None),
 class Option:
     def __init__(self, match, line):
         (self.block, self.first, self.last, self.name, self.where, self.type, self.preset, self.help, more) = match.groups()
+        self.preset = "".join(re.findall(STRING, self.preset))
         self.line = line
         self.bounds = [value for _, value in re.findall(r'\.(min|max) = "([^"]*)"', more)]
 

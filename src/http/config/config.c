@@ -165,6 +165,18 @@ idem_server_settings *idem_server_settings_of(server_rec *s)
     return &layer->server;
 }
 
+static int engine_named;
+
+void idem_config_begin(void)
+{
+    engine_named = 0;
+}
+
+int idem_engine_named(void)
+{
+    return engine_named;
+}
+
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 
 static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -182,7 +194,12 @@ static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const a
         wrong = apr_psprintf(cmd->pool, "takes fewer than %d words", WORDS_MAX);
     else
         wrong = give(cmd, option, &words, layer);
-    return wrong ? apr_pstrcat(cmd->pool, option->name, " ", wrong, NULL) : NULL;
+    if (wrong)
+        return apr_pstrcat(cmd->pool, option->name, " ", wrong, NULL);
+    if (option->index == IDEM_OPT_engine &&
+        cmd->pool != cmd->temp_pool) /* so not in .htaccess, as in ap_check_cmd_context() */
+        engine_named |= layer->here.engine != IDEM_ENGINE_OFF;
+    return NULL;
 }
 
 const command_rec idem_commands[] = {

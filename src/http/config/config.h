@@ -32,7 +32,8 @@ typedef struct idem_settings {
     apr_int64_t key_min, key_max;
     apr_array_header_t *scope;           /* of idem_part */
     apr_array_header_t *fingerprint;     /* of idem_part */
-    apr_array_header_t *session_cookies; /* of const char * */
+    apr_array_header_t *session_cookies; /* of const char *: patterns */
+    apr_array_header_t *stable_schemes;  /* of const char *, in lower case */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
     apr_int64_t max_keys;               /* new keys of one scope in a period; 0: as many as come */
@@ -68,6 +69,10 @@ const idem_settings *idem_settings_of(request_rec *r);
 
 /* The one option that decides everything. */
 int idem_engine_of(request_rec *r);
+
+/* Has the configuration (not an .htaccess file) turned the engine on anywhere? Forgotten by the former function. */
+void idem_config_begin(void);
+int idem_engine_named(void);
 
 /* Final once the configuration has been read; the same struct every time, and one for all virtual hosts that say nothing. */
 idem_server_settings *idem_server_settings_of(server_rec *s);

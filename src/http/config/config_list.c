@@ -186,10 +186,34 @@ const char *idem_check_method(apr_pool_t *pool, const char *word, const char **k
     return NULL;
 }
 
+/* A name, or one with '*', which a token may have, at either end or both: for anything (cookies.c). */
+static int is_cookie_pattern(const char *word)
+{
+    apr_size_t len;
+
+    word += *word == '*';
+    len = strcspn(word, "*");
+    return !word[len] || !word[len + 1];
+}
+
 const char *idem_check_cookie(apr_pool_t *pool, const char *word, const char **kept)
 {
     *kept = word;
-    return is_token(word) ? NULL : apr_psprintf(pool, "takes names of cookies, not \"%s\"", word);
+    if (!is_token(word))
+        return apr_psprintf(pool, "takes names of cookies, not \"%s\"", word);
+    if (!is_cookie_pattern(word))
+        return apr_psprintf(pool, "takes * at the beginning or the end of a cookie's name only, not \"%s\"", word);
+    return NULL;
+}
+
+/* Schemes know no case (RFC 9110 section 11.1): kept in lower case. */
+const char *idem_check_scheme(apr_pool_t *pool, const char *word, const char **kept)
+{
+    char *folded = apr_pstrdup(pool, word);
+
+    ap_str_tolower(folded);
+    *kept = folded;
+    return is_token(word) ? NULL : apr_psprintf(pool, "takes names of Authorization schemes, not \"%s\"", word);
 }
 
 const char *idem_check_status(apr_pool_t *pool, const char *word, const char **kept)

@@ -92,8 +92,8 @@ idem_setter idem_set_key_format; /* const idem_key_format * */
 idem_setter idem_set_store;      /* store_url … store_options */
 idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or with .use of idem_part */
 
-idem_checker idem_check_method, idem_check_cookie, idem_check_status, idem_check_header, idem_check_header_folded,
-    idem_check_help, idem_check_secret;
+idem_checker idem_check_method, idem_check_cookie, idem_check_scheme, idem_check_status, idem_check_header,
+    idem_check_header_folded, idem_check_help, idem_check_secret;
 
 /* "30s", "10min", "2d"; a plain number counts seconds. "64K". 0 if text is no such thing or exceeds 64 bits. */
 int idem_parse_duration(const char *text, apr_int64_t *microseconds);

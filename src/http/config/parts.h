@@ -49,14 +49,16 @@ const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use,
 
 /*
  * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
- * redirects (r->prev), whose method, path and query are the client's.
+ * redirects (r->prev), whose method, path and query are the client's. Who wants a header field asks sent: r->headers_in is what
+ * modules have made of it.
  */
 typedef struct idem_asked {
     request_rec *r;
     request_rec *first;
-    const char *method;    /* from the request line */
-    idem_blob path, query; /* octets as sent; query.data NULL without '?' or with nothing behind it */
-    const apr_array_header_t *session_cookies; /* of const char *, for credentials */
+    const apr_table_t *sent; /* header fields (sent.h) */
+    const char *method;      /* from the request line */
+    idem_blob path, query;   /* octets as sent; query.data NULL without '?' or with nothing behind it */
+    const apr_array_header_t *session_cookies; /* of const char *, patterns (cookies.h), for credentials */
     const char *content_type;                  /* with a multipart boundary taken out, NULL if there is none */
     const char *boundary;                      /* the boundary taken out, NULL if none was */
 } idem_asked;
@@ -67,15 +69,16 @@ void idem_asked_of(request_rec *r, idem_asked *asked);
 /* Evaluates into asked->r->pool. APR_EGENERAL and *why only for an expression that fails. BODY gives no value. */
 apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, idem_blob *value, const char **why);
 
-/* Does the request carry credentials that httpd does not check: Authorization, or any cookie? */
-int idem_has_credentials(const idem_asked *asked);
+/* All field lines of that name in order, as sent; NULL if there is none. May point into the request. */
+const char *idem_header_joined(const idem_asked *asked, const char *name, const char *separator);
 
 /*
- * How many field lines of that name the request has now. Lines that the client repeated do not count apart: httpd joins them
- * with ", " before any module sees them (HTTP/1 and HTTP/2 alike), so for them the comma is what can be seen: no key has one in
- * its bare form, and behind a String it is "something after the String". More than one line stems from httpd's own
- * configuration (RequestHeader add).
+ * The Authorization field where it is the application's to check, NULL if there is none. Where httpd has authenticated a user by this
+ * very field, it is httpd's, and the user stands for it.
  */
-int idem_header_lines(request_rec *r, const char *name);
+const char *idem_application_auth(const idem_asked *asked);
+
+/* Is it said who the client is: by Authorization, as a user of httpd's, or by a cookie that is known to be a session's? */
+int idem_is_identified(const idem_asked *asked);
 
 #endif

@@ -1,63 +1,65 @@
 /*
- * credentials.c - cookies, and the part "credentials": with what a client identifies itself to the application.
+ * credentials.c - the part "credentials": by what a client is known, to httpd or to the application.
  *
- * Called for guarded requests by values.c, and by the gate through idem_has_credentials(). What always holds: values are
- * taken as sent; each piece goes into the part with its kind and its length, so no two sets of credentials give the same octets; the
- * order in which a client sends its cookies does not matter, that of cookies of one name does.
+ * Called for guarded requests by values.c, by the recorder through idem_is_identified(), and by volatile_auth.c. What always
+ * holds: values are taken as sent; each piece goes into the part with its kind and its length, so no two sets of credentials give the
+ * same octets. httpd's user is a piece like the others: who is left out of the scope is not left out here.
  * Limits: a header field counts as present when it is not empty.
  */
+#include "cookies.h"
 #include "parts_private.h"
+#include "sent.h"
 #include "wiped.h"
 
 #include <string.h>
 
-/* ---- cookies ------------------------------------------------------------------------------------------------------- */
+#include <apr_cstr.h>
 
-/* All Cookie lines as one: HTTP/2 and mod_headers may have several (RFC 9113, 8.2.3). */
-static const char *cookie_field(request_rec *r)
+/* ---- who checks Authorization -------------------------------------------------------------------------------------- */
+
+static const char *sent_auth(const idem_asked *asked)
 {
-    const char *field = idem_header_joined(r, "Cookie", "; ");
+    const char *field = idem_header_joined(asked, "Authorization", ", ");
     return field && *field ? field : NULL;
 }
 
-static idem_blob trimmed(const char *at, const char *end)
+static int is_scheme(const char *field, const char *scheme)
 {
-    while (at < end && (*at == ' ' || *at == '\t'))
-        at++;
-    while (at < end && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    return idem_blob_of(at, (apr_size_t)(end - at));
+    apr_size_t len = strlen(scheme);
+    return !apr_cstr_casecmpn(field, scheme, len) && (field[len] == ' ' || !field[len]);
 }
 
-/* Moves *at over the next cookie. Returns whether there was one called name, and its value as sent. */
-static int next_cookie(const char **at, const char *name, idem_blob *value)
+/*
+ * ap_auth_type names the scheme by which httpd authenticated the user (mod_auth_openidc names it otherwise). A user whom httpd knows
+ * by another way, a client certificate or a field of its own making for example, says nothing about what the client sent here: that
+ * is the application's.
+ */
+static int is_checked_by_httpd(const request_rec *r, const char *field)
 {
-    while (**at) {
-        const char *start = *at, *end = start + strcspn(start, ";"), *equals = start + strcspn(start, "=;");
-        idem_blob called = trimmed(start, equals);
+    const char *type = r->ap_auth_type;
 
-        *at = *end ? end + 1 : end;
-        if (equals < end && called.len == strlen(name) && memcmp(called.data, name, called.len) == 0) {
-            *value = trimmed(equals + 1, end);
-            return 1;
-        }
-    }
-    return 0;
+    if (!r->user || !*r->user || !type || !idem_sent_was_checked(r))
+        return 0;
+    return is_scheme(field, apr_cstr_casecmp(type, "oauth20") ? type : "Bearer");
 }
 
-idem_blob idem_cookie_value(request_rec *r, const char *name)
+const char *idem_application_auth(const idem_asked *asked)
 {
-    const char *field = cookie_field(r);
-    idem_blob value = {NULL, 0};
-
-    if (field)
-        (void)next_cookie(&field, name, &value);
-    return value;
+    const char *field = sent_auth(asked);
+    return field && !is_checked_by_httpd(asked->r, field) ? field : NULL;
 }
 
-/* ---- credentials --------------------------------------------------------------------------------------------------- */
+int idem_is_identified(const idem_asked *asked)
+{
+    int named;
 
-/* A piece's kind stands before its length: 'A'uthorization, a cookie's 'N'ame and 'V'alue, or the whole 'C'ookie field. */
+    (void)idem_cookies_of_client(asked, &named);
+    return named || sent_auth(asked) || (asked->r->user && *asked->r->user);
+}
+
+/* ---- the part ------------------------------------------------------------------------------------------------------ */
+
+/* A piece's kind stands before its length: httpd's 'U'ser, 'A'uthorization, a cookie's 'N'ame and 'V'alue. */
 #define PIECE_HEAD 9
 
 typedef struct piece {
@@ -65,29 +67,11 @@ typedef struct piece {
     idem_blob value;
 } piece;
 
-static void add(apr_array_header_t *pieces, char kind, idem_blob value)
+static void add_piece(apr_array_header_t *pieces, char kind, idem_blob value)
 {
     piece *p = apr_array_push(pieces);
     p->kind = kind;
     p->value = value;
-}
-
-static const char *authorization(request_rec *r)
-{
-    const char *field = idem_header_joined(r, "Authorization", ", ");
-    return field && *field ? field : NULL;
-}
-
-static void add_session_cookies(apr_array_header_t *pieces, const apr_array_header_t *names, const char *field)
-{
-    for (int i = 0; names && field && i < names->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *), *at = field;
-        idem_blob value;
-        while (next_cookie(&at, name, &value)) {
-            add(pieces, 'N', idem_blob_str(name));
-            add(pieces, 'V', value);
-        }
-    }
 }
 
 static idem_blob encoded(const apr_array_header_t *pieces, apr_pool_t *pool)
@@ -109,21 +93,20 @@ static idem_blob encoded(const apr_array_header_t *pieces, apr_pool_t *pool)
 
 idem_blob idem_credentials(const idem_asked *asked)
 {
-    request_rec *r = asked->r;
-    apr_array_header_t *pieces = apr_array_make(r->pool, 4, sizeof(piece));
-    const char *auth = authorization(r), *field = cookie_field(r);
+    const request_rec *r = asked->r;
+    apr_array_header_t *pieces = apr_array_make(r->pool, 8, sizeof(piece)), *cookies;
+    const char *auth = idem_application_auth(asked);
+    int named;
 
+    if (r->user && *r->user)
+        add_piece(pieces, 'U', idem_blob_str(r->user));
     if (auth)
-        add(pieces, 'A', idem_blob_str(auth));
-    add_session_cookies(pieces, asked->session_cookies, field);
-
-    /* Nothing that is known to identify anyone: then any cookie may. */
-    if (!pieces->nelts && field)
-        add(pieces, 'C', idem_blob_str(field));
+        add_piece(pieces, 'A', idem_blob_str(auth));
+    cookies = idem_cookies_of_client(asked, &named);
+    for (int i = 0; i < cookies->nelts; i++) {
+        const idem_cookie *cookie = &APR_ARRAY_IDX(cookies, i, idem_cookie);
+        add_piece(pieces, 'N', cookie->name);
+        add_piece(pieces, 'V', cookie->value);
+    }
     return pieces->nelts ? encoded(pieces, r->pool) : idem_blob_of(NULL, 0);
-}
-
-int idem_has_credentials(const idem_asked *asked)
-{
-    return authorization(asked->r) || cookie_field(asked->r);
 }

@@ -37,7 +37,7 @@ idem_blob idem_operation(const idem_asked *asked)
     unsigned char *data, *to;
 
     for (int i = 0; i < FIELDS; i++) {
-        values[i] = idem_header_joined(asked->r, fields[i], ", ");
+        values[i] = idem_header_joined(asked, fields[i], ", ");
         if (values[i])
             len += 2 * LENGTH + strlen(fields[i]) + strlen(values[i]);
     }

@@ -3,10 +3,12 @@
  *
  * Called by the gate for each part of key, scope and fingerprint of a guarded request. What always holds: values are the client's
  * octets, without decoding (query:NAME is the one exception); a value may point into the request; absent is data NULL.
- * Limits: those httpd sets on the request line and on headers. Cookies and credentials are in credentials.c, the fields of an
- * operation in operation.c.
+ * Limits: those httpd sets on the request line and on headers. Cookies are in cookies.c, credentials in credentials.c, the fields of
+ * an operation in operation.c.
  */
+#include "cookies.h"
 #include "parts_private.h"
+#include "sent.h"
 #include "wiped.h"
 
 #include <stdlib.h>
@@ -41,6 +43,7 @@ void idem_asked_of(request_rec *r, idem_asked *asked)
     memset(asked, 0, sizeof(*asked));
     asked->r = r;
     asked->first = first;
+    asked->sent = idem_sent_of(first);
 
     /* Not first->method: a CGI script's local redirect and an ErrorDocument turn it into GET. */
     asked->method = first->the_request ? apr_pstrmemdup(r->pool, first->the_request, strcspn(first->the_request, " \t"))
@@ -76,33 +79,18 @@ static int join_line(void *baton, const char *name, const char *value)
     return 1;
 }
 
-const char *idem_header_joined(request_rec *r, const char *name, const char *separator)
+const char *idem_header_joined(const idem_asked *asked, const char *name, const char *separator)
 {
-    joining j = {r->pool, separator, NULL};
-    apr_table_do(join_line, &j, r->headers_in, name, NULL);
+    joining j = {asked->r->pool, separator, NULL};
+    apr_table_do(join_line, &j, asked->sent, name, NULL);
     return j.value;
-}
-
-static int count_line(void *lines, const char *name, const char *value)
-{
-    (void)name;
-    (void)value;
-    ++*(int *)lines;
-    return 1;
-}
-
-int idem_header_lines(request_rec *r, const char *name)
-{
-    int lines = 0;
-    apr_table_do(count_line, &lines, r->headers_in, name, NULL);
-    return lines;
 }
 
 static const char *header_value(const idem_asked *asked, const char *name)
 {
     if (strcmp(name, "content-type") == 0)
         return asked->content_type;
-    return idem_header_joined(asked->r, name, ", ");
+    return idem_header_joined(asked, name, ", ");
 }
 
 /* ---- the query ----------------------------------------------------------------------------------------------------- */
@@ -225,7 +213,7 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
     switch (part->kind) {
     case IDEM_PART_HEADER: *value = idem_blob_str(header_value(asked, part->name)); break;
     case IDEM_PART_QUERY_VALUE: *value = query_value(asked, part->name); break;
-    case IDEM_PART_COOKIE: *value = idem_cookie_value(r, part->name); break;
+    case IDEM_PART_COOKIE: *value = idem_cookie_value(asked, part->name); break;
     case IDEM_PART_ENV: *value = idem_blob_str(apr_table_get(r->subprocess_env, part->name)); break;
     case IDEM_PART_EXPR: return expr_value(r, part, value, why);
     case IDEM_PART_HOST: *value = host_value(r); break;

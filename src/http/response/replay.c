@@ -32,7 +32,7 @@ static int is_in(const char *name, const char *const *list)
     return 0;
 }
 
-/* A record goes to equal credentials only if they are in the fingerprint, to the same user if that is in scope or fingerprint. */
+/* A record goes to equal credentials, the user included, only if they are in scope or fingerprint; so it is with the user alone. */
 static int tied_to(const idem_txn *txn, idem_part_kind kind)
 {
     const apr_array_header_t *lists[] = {txn->settings->scope, txn->settings->fingerprint};
@@ -44,12 +44,14 @@ static int tied_to(const idem_txn *txn, idem_part_kind kind)
     return 0;
 }
 
+/* Cookies that many share, such as a consent, make nobody the one whom a cookie was set for. */
 static int keeps_cookies(const idem_txn *txn)
 {
     if (txn->settings->set_cookie != IDEM_COOKIE_AUTO)
         return txn->settings->set_cookie == IDEM_COOKIE_KEEP;
-    return (txn->r->user && tied_to(txn, IDEM_PART_USER)) ||
-           (idem_has_credentials(&txn->asked) && tied_to(txn, IDEM_PART_CREDENTIALS));
+    if (tied_to(txn, IDEM_PART_CREDENTIALS))
+        return idem_is_identified(&txn->asked);
+    return txn->r->user && tied_to(txn, IDEM_PART_USER);
 }
 
 static int is_omitted(const idem_txn *txn, const char *name)

@@ -1,8 +1,9 @@
 /*
- * volatile_auth.c - warns where signatures are taken for identities.
+ * volatile_auth.c - warns where what may be a signature is taken for an identity.
  *
- * Called by the gate for each guarded request that carries Authorization. Locations are told apart by a digest of their server and
- * fingerprint list, since the list itself may be merged anew for each request; a full table only stops further warnings.
+ * Called by the gate for each guarded request; it is about those with an Authorization field that httpd itself did not check.
+ * Locations are told apart by a digest of their server and fingerprint list, since the list itself may be merged anew for each
+ * request; a full table only stops further warnings.
  */
 #include "volatile_auth.h"
 
@@ -11,9 +12,11 @@
 #include <apr_atomic.h>
 #include <apr_cstr.h>
 #include <apr_hash.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #define LOCATIONS 64
+#define SCHEME_MOST 32 /* AWS4-HMAC-SHA256 has 16 */
 
 static volatile apr_uint32_t warned[LOCATIONS];
 
@@ -27,7 +30,7 @@ static apr_uint32_t digest_of(const idem_txn *txn)
 
         sum = sum * 33 + apr_hashfunc_default(APR_ARRAY_IDX(parts, i, const idem_part).spelled, &len);
     }
-    return sum | 1; /* 0 is a free entry */
+    return sum ? sum : 1; /* 0 is a free entry */
 }
 
 static int first_time(apr_uint32_t location)
@@ -51,17 +54,55 @@ static int has_credentials_part(const idem_settings *settings)
     return 0;
 }
 
+/* ---- schemes ------------------------------------------------------------------------------------------------------- */
+
+static int is_any(const char *name, apr_size_t len, const char *const *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strlen(list[i]) == len && !apr_cstr_casecmpn(name, list[i], len))
+            return 1;
+    return 0;
+}
+
+/* The world of schemes is open: what nobody knows to be stable may be made anew for each request. */
+static int is_stable(const idem_settings *settings, const char *scheme, apr_size_t len)
+{
+    static const char *const known[] = {"Basic", "Bearer", "Token", "ApiKey"};
+    const apr_array_header_t *more = settings->stable_schemes;
+
+    return is_any(scheme, len, known, (int)(sizeof(known) / sizeof(*known))) ||
+           is_any(scheme, len, (const char *const *)more->elts, more->nelts);
+}
+
+/*
+ * What may be logged of a field: its scheme, if it looks like one. A field of one word is all credential, and so may be the first of
+ * two words if it is long.
+ */
+static int looks_like_scheme(const char *field, apr_size_t len)
+{
+    if (!len || len > SCHEME_MOST || field[len] != ' ' || !apr_isalpha(*field))
+        return 0;
+    for (apr_size_t i = 0; i < len; i++)
+        if (!apr_isalnum(field[i]) && !strchr("-_.", field[i]))
+            return 0;
+    return 1;
+}
+
 void idem_warn_volatile_auth(idem_txn *txn)
 {
-    static const char *const schemes[] = {"AWS4-", "DPoP ", "Hawk ", "Signature ", NULL};
-    const char *value = apr_table_get(txn->r->headers_in, "Authorization");
+    const char *field = idem_application_auth(&txn->asked);
+    apr_size_t len = field ? strcspn(field, " \t") : 0;
+    const char *shown = "no known scheme";
 
-    if (!value || !has_credentials_part(txn->settings))
+    if (!field || is_stable(txn->settings, field, len) || !has_credentials_part(txn->settings) ||
+        !first_time(digest_of(txn)))
         return;
-    for (int i = 0; schemes[i]; i++)
-        if (!apr_cstr_casecmpn(value, schemes[i], strlen(schemes[i])) && first_time(digest_of(txn)))
-            IDEM_LOG(txn, APLOG_WARNING, 54,
-                     "this client's Authorization (%.*s) changes with every request: no retry will match. Replace "
-                     "'credentials' in IdempotencyFingerprint by its stable part, for example expr=",
-                     (int)strlen(schemes[i]) - 1, schemes[i]); /* not what the client wrote: it may be all one word */
+    if (looks_like_scheme(field, len))
+        shown = apr_pstrmemdup(txn->r->pool, field, len);
+    IDEM_LOG(
+        txn, APLOG_WARNING, 54,
+        "this client's Authorization (%s) may change with every request: then no retry matches. If it does, replace "
+        "'credentials' in IdempotencyFingerprint by its stable part, for example expr=; if it does not, name its scheme in "
+        "IdempotencyStableSchemes",
+        shown);
 }

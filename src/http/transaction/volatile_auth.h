@@ -6,7 +6,7 @@
 
 #include "txn.h"
 
-/* Warns once per location and child, if the fingerprint holds such credentials. */
+/* Warns once per location and child, if the fingerprint holds credentials of a scheme that is not known to be stable. */
 void idem_warn_volatile_auth(idem_txn *txn);
 
 #endif
