@@ -7,6 +7,7 @@ APXS     ?= apxs
 PYTHON   ?= /usr/bin/python3
 BUILD    ?= build
 STATEDIR ?= /var/lib/apache2
+VERSION  := $(shell cat VERSION)
 DESTDIR  ?=
 ifeq ($(origin CC),default)
 CC       := gcc
@@ -34,7 +35,7 @@ APR_FLAGS   := $(shell apr-1-config --cppflags 2>/dev/null) -isystem $(shell apr
 HTTPD_FLAGS := -isystem $(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 
-LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' $(DRIVER_FLAGS) $(WARN)
+LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' -DIDEM_VERSION='"$(VERSION)"' $(DRIVER_FLAGS) $(WARN)
 COMPILE  = $(CC) $(LANGUAGE) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden $(CFLAGS)
 LINK     = $(CC) $(SAN) $(CFLAGS) $(LDFLAGS)
 

@@ -12,6 +12,7 @@
 #include "child.h"
 #include "log.h"
 #include "metrics.h"
+#include "notice.h"
 #include "quota.h"
 #include "recorder.h"
 #include "sent.h"
@@ -53,7 +54,10 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters, IdempotencyMaxKeys and metrics");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return idem_stores_open(pconf, ptemp);
+    if (idem_stores_open(pconf, ptemp) != OK)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    idem_notice_say(s, ptemp);
+    return OK;
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)

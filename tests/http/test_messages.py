@@ -87,3 +87,11 @@ def test_too_many_sources_of_a_key(new_httpd, stage, host, expect_log):
                        + ' '.join(f'+query:b{n}' for n in range(10)) + '\n</Directory>\n').start()
     expect_log(53)
     assert Api(server.address, host, "").post("/many/x", key="k1").status == 500
+
+
+def test_start_says_version_store_and_limits(new_httpd):
+    version = (env.REPO / "VERSION").read_text().strip()
+    server = new_httpd("IdempotencyTTL 36h\nIdempotencySpool 2M\nIdempotencyMaxResponse 1500\n", "lmdb").start()
+    said, = [line for line in server.startup if "IDEM066" in line]
+    assert f"mod_idempotency/{version}, store lmdb:{server.root}/store: keys live 36h" in said
+    assert "up to 2M are read ahead" in said and "up to 1500 bytes are kept" in said

@@ -154,6 +154,12 @@ const idem_settings *idem_settings_of(request_rec *r)
     return &layer->here;
 }
 
+const idem_settings *idem_defaults_of(server_rec *s)
+{
+    const idem_layer *layer = ap_get_module_config(s->lookup_defaults, &idempotency_module);
+    return &layer->here;
+}
+
 int idem_engine_of(request_rec *r)
 {
     return idem_settings_of(r)->engine;

@@ -67,6 +67,9 @@ typedef struct idem_server_settings {
 /* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */
 const idem_settings *idem_settings_of(request_rec *r);
 
+/* What holds in s where no section says otherwise. Final once the configuration has been read. */
+const idem_settings *idem_defaults_of(server_rec *s);
+
 /* The one option that decides everything. */
 int idem_engine_of(request_rec *r);
 

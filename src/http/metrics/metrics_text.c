@@ -99,9 +99,10 @@ static void put_build(page *p)
         drivers = drivers ? apr_pstrcat(p->pool, drivers, " ", (*driver)->scheme, NULL) : (*driver)->scheme;
     family(p, p->open ? "idempotency_build" : "idempotency_build_info", p->open ? "info" : "gauge",
            "What the module was built with and for.");
-    apr_brigade_printf(p->bb, NULL, NULL,
-                       "idempotency_build_info{httpd=\"%s\",apr=\"%s\",drivers=\"%s\",record_format=\"%d\"} 1\n",
-                       AP_SERVER_BASEREVISION, APR_VERSION_STRING, drivers, IDEM_RECORD_VERSION);
+    apr_brigade_printf(
+        p->bb, NULL, NULL,
+        "idempotency_build_info{version=\"%s\",httpd=\"%s\",apr=\"%s\",drivers=\"%s\",record_format=\"%d\"} 1\n",
+        IDEM_VERSION, AP_SERVER_BASEREVISION, APR_VERSION_STRING, drivers, IDEM_RECORD_VERSION);
 }
 
 static void put_outcomes(page *p, const char *name, const char *help, const atomic_ulong *counts)
