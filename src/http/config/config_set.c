@@ -31,6 +31,21 @@ static const unit durations[] = {{"", APR_USEC_PER_SEC},
 static const unit sizes[] = {{"", 1}, {"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {NULL, 0}};
 static const unit numbers[] = {{"", 1}, {NULL, 0}};
 
+/* What to say of a number behind which a unit stands that nobody knows; "" for any other word. */
+static const char *about_units(const char *word, const unit *units, apr_pool_t *pool)
+{
+    const char *behind = word + strspn(word, "0123456789"), *names = "";
+
+    if (behind == word || !*behind)
+        return "";
+    for (; units->name; units++) {
+        if (!strcasecmp(behind, units->name))
+            return "";
+        names = apr_pstrcat(pool, names, *names ? ", " : "", units->name, NULL);
+    }
+    return *names ? apr_pstrcat(pool, "; the units are ", names, NULL) : "";
+}
+
 static int parse_quantity(const char *text, const unit *units, apr_int64_t *out)
 {
     char *end;
@@ -81,7 +96,8 @@ static const char *set_quantity(cmd_parms *cmd, const idem_option *option, const
         ap_assert(parse_quantity(option->max, units, &max));
     if (parse_quantity(word, units, out) && *out >= min && *out <= max)
         return NULL;
-    return apr_psprintf(cmd->pool, "must be between %s and %s, not \"%s\"", option->min, option->max, word);
+    return apr_psprintf(cmd->pool, "must be between %s and %s, not \"%s\"%s", option->min, option->max, word,
+                        about_units(word, units, cmd->pool));
 }
 
 static const char *set_one_quantity(cmd_parms *cmd, const idem_option *option, const idem_words *words,
