@@ -12,7 +12,7 @@ HELP = ('must be an http or https URL, an absolute path or none, in ASCII withou
         'not "{}"')
 SOURCES = "header:NAME, query:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
 SCOPES = "host, user, credentials, method, path, addr, header:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
-FINGERPRINTS = ("user, credentials, method, path, query, body, addr, header:NAME, cookie:NAME, env:NAME, "
+FINGERPRINTS = ("user, credentials, method, path, query, operation, body, addr, header:NAME, cookie:NAME, env:NAME, "
                 "expr=EXPRESSION")
 SAFE = 'must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as "{}" does'
 STARS = "takes * at the beginning or the end of a cookie's name only, not"
