@@ -12,7 +12,7 @@
 #define RECORDS_MOST 100000
 #define BODY 3000
 #define LEASES 40
-#define SHORT 500          /* milliseconds */
+#define SHORT 3000         /* milliseconds: until the store is full, on a busy disk, too */
 #define ROOM_TIME 20000000 /* microseconds */
 #define ROOM_PAUSE 2000
 

@@ -352,7 +352,7 @@ def test_whole_seconds_are_rounded_up(server, drive):
                 gone[slot] = time.monotonic() - began[slot]
             if time.monotonic() - began[slot] < 1:
                 assert "dead=0" in answers[0].details and answers[1].status == "SUCCESS"
-    assert 1 <= min(gone.values()) and max(gone.values()) < 5, gone
+    assert 1 <= min(gone.values()) and max(gone.values()) < 5 + SLACK / 1000, gone
 
 
 def test_more_than_thirty_days_is_a_date(server, drive):
@@ -363,7 +363,7 @@ def test_more_than_thirty_days_is_a_date(server, drive):
     now = int(server.stats()["time"])
     for kind in ("C", "R"):
         assert 40 * DAY - 5 <= ends_of(server, kind)[0] - now < 40 * DAY + 200
-    assert ends_of(server, "H")[0] - now < 70
+    assert ends_of(server, "H")[0] - now < 200
     assert driven.status("claim", 1, 2) == "EEXIST"
 
 
