@@ -19,6 +19,7 @@
 #include "src/store/socache/socache.h"
 #include "stores.h"
 #include "wakeup.h"
+#include "witness.h"
 
 #include <http_config.h>
 #include <http_core.h>
@@ -91,6 +92,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);
     /* A real handler, where a configuration names it. */
     ap_hook_handler(idem_metrics_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Any time: it only listens. */
+    idem_witness_register();
     /* Before mod_log_config reads the variables. */
     ap_hook_log_transaction(idem_gate_log, NULL, NULL, APR_HOOK_FIRST);
 

@@ -9,7 +9,7 @@
 #include "intake.h"
 #include "log.h"
 #include "recorder.h"
-#include "unsent.h"
+#include "returned.h"
 
 #include <http_protocol.h>
 
@@ -21,13 +21,17 @@ int idem_detect_pass(idem_txn *txn, const char *outcome)
 
 static idem_event verdict(const idem_txn *txn, request_rec *r, int rv)
 {
-    if (rv != OK && rv != DONE)
-        return idem_certainly_unsent(r, rv) && idem_is_release_status(txn, rv) ? IDEM_EV_RETRYABLE : IDEM_EV_OVERSIZE;
+    int status = rv == OK || rv == DONE ? r->status : rv;
+    idem_returned means = status == rv ? idem_returned_means(txn, r, rv) : IDEM_RETURNED_NOTHING;
+    int listed = idem_is_release_status(txn, status);
+
+    if (means == IDEM_RETURNED_UNSENT || means == IDEM_RETURNED_FAILURE)
+        return means == IDEM_RETURNED_UNSENT && listed ? IDEM_EV_RETRYABLE : IDEM_EV_CUT;
     if (idem_intake_cut(txn))
         return IDEM_EV_BODY_CUT;
-    if (r->connection->aborted)
+    if (r->connection->aborted || idem_proxy_broke(r, rv))
         return IDEM_EV_CUT;
-    return txn->app_says_no_store || idem_is_release_status(txn, r->status) ? IDEM_EV_RETRYABLE : IDEM_EV_OVERSIZE;
+    return txn->app_says_no_store || listed ? IDEM_EV_RETRYABLE : IDEM_EV_OVERSIZE;
 }
 
 int idem_detect_conclude(idem_txn *txn, request_rec *r, int rv)

@@ -62,6 +62,7 @@ static int visit(idem_txn *txn, request_rec *r)
 {
     request_rec *outer = txn->inside;
     conn_rec *real = r->connection, *lent;
+    idem_witness witness;
     int shown = 0, rv;
 
     if (!txn->detecting) {
@@ -73,7 +74,10 @@ static int visit(idem_txn *txn, request_rec *r)
     idem_expose_join(r);
     lent = lend_connection(txn, r);
     txn->inside = r;
+    idem_witness_begin(&witness);
     rv = ap_run_handler(r);
+    idem_witness_end(&witness);
+    txn->heard = witness;
     take_back(r, lent, real);
     idem_execution_hide(r, shown);
     rv = txn->detecting ? idem_detect_conclude(txn, r, rv) : idem_recorder_conclude(txn, r, rv);

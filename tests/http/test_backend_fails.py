@@ -18,6 +18,12 @@ ProxyPass /nowhere unix:{stage}/nobody.sock|http://nobody
 <Location /peer/overridden>
     ProxyErrorOverride On
 </Location>
+<Location /peer/again>
+    IdempotencyInterrupted retry
+</Location>
+<Location /peer/explained>
+    ErrorDocument 502 /cgi/explain?status=502&body=explained
+</Location>
 <Location /peer/streamed>
     IdempotencyResponse stream
 </Location>
@@ -31,7 +37,7 @@ TEN = OK + b"Content-Length: 10\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 TO_ITS_END = OK + b"Connection: close\r\n\r\n"
 
-NO_ANSWER = {  # httpd's own 502: it says what happened, and is what the retry gets
+NO_ANSWER = {  # httpd's own 502: it says nothing about what the backend did
     "nothing": b"",
     "an interim response only": b"HTTP/1.1 100 Continue\r\n\r\n",
 }
@@ -70,9 +76,8 @@ def assert_released(api, peer, path="/pay"):
 @pytest.mark.parametrize("end", ["close", "reset"])
 @pytest.mark.parametrize("part", NO_ANSWER)
 def test_dies_before_its_answer(api, peer, part, end):
-    first = execute(api, peer, NO_ANSWER[part], end)
-    assert_clean_error(first)
-    assert_asked_once(api, peer, first)
+    assert_clean_error(execute(api, peer, NO_ANSWER[part], end))
+    assert_unknown(api, peer)
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
@@ -108,9 +113,8 @@ def test_dies_before_its_answer_on_a_connection_kept_alive(api, peer, part):
     exchange.end()
     assert conn.result().status == 200
     peer.requests = 0
-    first = execute(api, peer, NO_ANSWER[part], conn=conn)
-    assert_clean_error(first)
-    assert_asked_once(api, peer, first)
+    assert_clean_error(execute(api, peer, NO_ANSWER[part], conn=conn))
+    assert_unknown(api, peer)
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
@@ -134,16 +138,15 @@ def test_dies_in_an_answer_that_flows(api, peer, path, head, end):
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_dies_behind_an_early_hint(api, peer, end):
-    """The client has the hint; the answer is an error, and so is the retry's."""
+    """The client has the hint; the answer is an error."""
     conn = api.post_async("/pay", key="k1", body=b"1")
     exchange = peer.accept()
     exchange.read_http()
     exchange.send(HINT)
     assert conn.sock.recv(len(HINT)) == HINT
     exchange.end(end)
-    first = conn.last_result()
-    assert_clean_error(first)
-    assert_asked_once(api, peer, first)
+    assert_clean_error(conn.last_result())
+    assert_unknown(api, peer)
 
 
 def test_client_is_gone_when_the_hint_comes(api, peer):
@@ -179,9 +182,8 @@ def time_out(api, peer, answer):
 @pytest.mark.parametrize("part", NO_ANSWER)
 def test_times_out_before_its_answer(api, peer, part):
     api = api.at("/slow")
-    first = time_out(api, peer, NO_ANSWER[part])
-    assert_clean_error(first, 502)
-    assert_asked_once(api, peer, first)
+    assert_clean_error(time_out(api, peer, NO_ANSWER[part]), 502)
+    assert_unknown(api, peer)
 
 
 @pytest.mark.parametrize("part", ["no byte of a declared length", "half of a declared length", "half a chunk", "no last chunk"])
@@ -196,23 +198,36 @@ def test_ping_that_is_not_answered(api, peer):
     api = api.at("/pinged")
     conn = api.post_async("/pay", key="k1", body=b"1")
     exchange = peer.accept()
-    first = conn.last_result()
-    assert_clean_error(first, 503)
-    again = api.post("/pay", key="k1", body=b"1")
-    assert again.replayed and again.recorded == first.recorded
+    assert_clean_error(conn.last_result(), 503)
+    assert api.post("/pay", key="k1", body=b"1").problem == (409, "outcome-unknown")
     assert not peer.came()
     exchange.end()
 
 
 @pytest.mark.parametrize("part", ["nothing", "half of a declared length"])
 def test_retry_while_it_is_away(api, peer, part):
-    """What was recorded, or is not known, stays so: nobody asks the backend again."""
+    """What is not known stays so: nobody asks the backend again."""
     answer = {**NO_ANSWER, **CUT}[part]
     assert_clean_error(execute(api, peer, answer))
     peer.refuse()
     again = api.post("/pay", key="k1", body=b"1")
     peer.listen()
-    assert again.replayed if part == "nothing" else again.problem == (409, "outcome-unknown")
+    assert again.problem == (409, "outcome-unknown")
+
+
+def test_retry_where_that_is_allowed(api, peer):
+    """It is the second attempt, and no longer released by whatever it says."""
+    assert_clean_error(execute(api, peer, b"", path="/again"))
+    assert_released(api, peer, "/again")
+    assert peer.requests == 2
+    assert api.post("/again", key="k1", body=b"1").replayed
+
+
+def test_error_document_runs_and_is_no_answer(api, peer, origin):
+    first = execute(api, peer, b"", path="/explained")
+    assert (first.status, first.body) == (502, b"explained")
+    assert_unknown(api, peer, "/explained")
+    assert origin.executions("/explain") == 1
 
 
 # ---- nothing was executed -------------------------------------------------------------------------------------------
@@ -245,8 +260,33 @@ def test_application_that_says_503_and_dies(api, peer):
     assert_unknown(api, peer)
 
 
-def test_application_that_says_503_behind_an_override(api, peer):
-    """mod_proxy_http returns the status instead of a response, as it does for failures of its own: ambiguous."""
-    first = execute(api, peer, b"HTTP/1.1 503 Not Now\r\nContent-Length: 4\r\n\r\nHALF", path="/overridden")
-    assert_clean_error(first, 503)
+@pytest.mark.parametrize("status", [429, 425, 503])
+def test_application_that_says_not_now_behind_an_override(api, peer, status):
+    """mod_proxy_http returns the status instead of a response, and leaves a note that says whose it is."""
+    first = execute(api, peer, b"HTTP/1.1 %d Not Now\r\nContent-Length: 4\r\n\r\nHALF" % status, path="/overridden")
+    assert_clean_error(first, status)
+    assert_released(api, peer, "/overridden")
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 504])
+def test_application_that_says_no_behind_an_override(api, peer, status):
+    """Its own error is an answer; what the client got of it was the page."""
+    first = execute(api, peer, b"HTTP/1.1 %d No\r\nContent-Length: 4\r\n\r\nHALF" % status, path="/overridden")
+    assert_clean_error(first, status)
     assert_asked_once(api, peer, first, "/overridden")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_control_header_behind_an_override(api, peer, status):
+    answer = b"HTTP/1.1 %d No\r\nIdempotency-Control: no-store\r\nContent-Length: 4\r\n\r\nHALF" % status
+    first = execute(api, peer, answer, path="/overridden")
+    assert_clean_error(first, status)
+    assert first["Idempotency-Control"] is None
+    assert_released(api, peer, "/overridden")
+
+
+def test_failure_behind_an_override(api, peer):
+    """mod_proxy's note of the status is there too, but its answer broke off in the head: httpd's own 502."""
+    first = execute(api, peer, b"HTTP/1.1 503 Not Now\r\n" + b"x" * 9000 + b"\r\n\r\n", path="/overridden")
+    assert_clean_error(first, 502)
+    assert_unknown(api, peer, "/overridden")

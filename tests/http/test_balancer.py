@@ -12,6 +12,7 @@ BALANCERS = [
     ("refusing", "http", "http", ""), ("dying", "http", "http", ""), ("both", "http", "http", ""),
     ("marked", "http", "http", "ProxySet forcerecovery=Off"), ("busy", "http", "http", ""),
     ("twice", "fcgi", "fcgi", ""), ("once", "fcgi", "fcgi", "ProxySet maxattempts=0"), ("mixed", "fcgi", "http", ""),
+    ("fastcgi", "fcgi", "fcgi", "ProxySet forcerecovery=Off"), ("unlike", "http", "fcgi", ""),
 ]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"
 
@@ -85,6 +86,12 @@ def assert_recorded(api, name, answer, members):
     assert [member.requests for member in members] == before and not any(member.came() for member in members)
 
 
+def assert_unknown(api, name, members):
+    before = [member.requests for member in members]
+    assert send(api, name).last_result().problem == (409, "outcome-unknown")
+    assert [member.requests for member in members] == before and not any(member.came() for member in members)
+
+
 def test_member_that_cannot_be_reached(api, members, first, second):
     """Handed on to the other one: that is one execution."""
     first.refuse()
@@ -104,7 +111,7 @@ def test_member_that_dies_before_its_answer(api, members, first, second):
     answer = conn.last_result()
     assert answer.problem == (502, None)
     assert (first.requests, second.requests) == (1, 0)
-    assert_recorded(api, "dying", answer, members)
+    assert_unknown(api, "dying", members)
 
 
 def test_neither_can_be_reached(api, first, second):
@@ -160,7 +167,7 @@ def test_maxattempts_0_stops_that(api, members, first, second):
     answer = conn.last_result()
     assert answer.problem == (503, None)
     assert (first.requests, second.requests) == (1, 0) and not second.came()
-    assert_recorded(api, "once", answer, members)
+    assert_unknown(api, "once", members)
 
 
 def test_unreachable_member_behind_one_that_died(api, members, first, second):
@@ -172,4 +179,17 @@ def test_unreachable_member_behind_one_that_died(api, members, first, second):
     second.listen()
     assert answer.problem == (503, None)
     assert (first.requests, second.requests) == (1, 0)
-    assert_recorded(api, "mixed", answer, members)
+    assert_unknown(api, "mixed", members)
+
+
+@pytest.mark.parametrize("name", ["fastcgi", "unlike"])
+def test_neither_fastcgi_member_can_be_reached(api, httpd, first, second, name):
+    """Each says so; the retries find both marked as failed, and nothing was sent then either."""
+    first.refuse()
+    second.refuse()
+    answers = [send(api, name).last_result() for _ in range(3)]
+    first.listen()
+    second.listen()
+    assert [answer.problem for answer in answers] == [(503, None)] * 3
+    assert not any(answer.replayed for answer in answers)
+    assert [row[2:4] for row in httpd.outcomes(api, 3)] == [["executed", "released"]] * 3

@@ -28,7 +28,7 @@ NUMBERS = itertools.count()
 CGI = "<Files order.cgi>\nSetHandler cgi-script\n</Files>\n"
 ON = "IdempotencyEngine On\n"
 PARTS = "AddType text/html .shtml\nAddOutputFilter INCLUDES .shtml\n"
-OUTPUT = ["IDEMPOTENCY_OUT", "IDEMPOTENCY_EXPOSE"]
+OUTPUT = ["IDEMPOTENCY_OUT", "IDEMPOTENCY_ABOVE", "IDEMPOTENCY_EXPOSE"]
 DECLARED = "FilterDeclare mine {type}\nFilterProvider mine {name} \"true\"\nFilterChain mine"
 # {name} is a filter for responses.
 NAMED = [

@@ -49,9 +49,8 @@ def kill_at(api, origin, path, moment, query):
 @pytest.mark.parametrize("head", ["", "nonsense", "nonsense%0A%0A", "Status:+200%0D%0A", "Content-Type:+text/plain"])
 def test_no_header_or_half_of_one(api, origin, head, code):
     query = f"head={head}&exit={code}"
-    first = run(api, "/pay", query)
-    assert_clean_error(first, 500)
-    assert_recorded(api, origin, first, "/pay", query)
+    assert_clean_error(run(api, "/pay", query), 500)
+    assert_unknown(api, origin, "/pay", query)
 
 
 @pytest.mark.parametrize("code", [1, 255])
@@ -64,9 +63,8 @@ def test_answers_and_exits_with_an_error(api, origin, code):
 
 
 def test_killed_before_its_header(api, origin):
-    first = kill_at(api, origin, "/pay", "", PIECES)
-    assert_clean_error(first, 500)
-    assert_recorded(api, origin, first, "/pay", PIECES)
+    assert_clean_error(kill_at(api, origin, "/pay", "", PIECES), 500)
+    assert_unknown(api, origin, "/pay", PIECES)
 
 
 @pytest.mark.parametrize("moment", [".0", ".1", ".3"])
@@ -95,6 +93,31 @@ def test_writes_more_than_it_declared(api, origin):
     assert_unknown(api, origin, "/trusted", query)
 
 
+def test_ends_before_its_header_behind_another_one(api, origin):
+    """The first script has answered; the one that it hands on to has not."""
+    query = "status=0&header=Location:+/cgi/inner%3Fhead=%26exit=1"
+    assert_clean_error(run(api, "/pay", query), 500)
+    assert_unknown(api, origin, "/pay", query)
+    assert origin.executions("/inner") == 1
+
+
+@pytest.mark.skipif(env.MPM == "prefork", reason="mod_cgi has no daemon")
+def test_daemon_that_cannot_be_reached(api, httpd, origin):
+    """As in a graceful restart, when the new one is not there yet: nobody ran."""
+    (sock,) = httpd.root.glob("run/cgid.*")
+    mode = sock.stat().st_mode
+    sock.chmod(0)
+    try:
+        first = run(api, "/pay", PIECES)
+    finally:
+        sock.chmod(mode)
+    assert_clean_error(first, 503)
+    assert origin.executions("/pay") == 0
+    again = run(api, "/pay", PIECES)
+    assert again.problem == (201, None) and not again.replayed
+    assert [row[2:4] for row in httpd.outcomes(api, 2)] == [["executed", "released"], ["executed", "recorded"]]
+
+
 # ---- it hangs -------------------------------------------------------------------------------------------------------
 
 def test_hangs_before_its_header(api, origin):
@@ -102,7 +125,7 @@ def test_hangs_before_its_header(api, origin):
         first = run(api, "/slow", PIECES)
         held.wait_until_entered()
     assert_clean_error(first, 504)
-    assert_recorded(api, origin, first, "/slow", PIECES)
+    assert_unknown(api, origin, "/slow", PIECES)
 
 
 @pytest.mark.parametrize("moment", [".0", ".1", ".4"])

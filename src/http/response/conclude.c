@@ -12,7 +12,7 @@
 #include "capture.h"
 #include "replay.h"
 #include "respond.h"
-#include "unsent.h"
+#include "returned.h"
 
 #include <apr_strings.h>
 #include <http_core.h>
@@ -34,10 +34,11 @@ int idem_is_release_status(const idem_txn *txn, int status)
 static idem_event verdict(const idem_txn *txn)
 {
     const idem_recorder *rec = txn->recorder;
-    int nothing_done = txn->returned ? txn->returned_unsent && idem_is_release_status(txn, txn->returned)
-                                     : rec->control.no_store || idem_is_release_status(txn, rec->response.status);
+    int listed = idem_is_release_status(txn, txn->returned ? txn->returned : rec->response.status);
 
-    if (nothing_done)
+    if (txn->means == IDEM_RETURNED_FAILURE || (txn->means == IDEM_RETURNED_UNSENT && !listed))
+        return IDEM_EV_CUT; /* the page is only httpd's: it is never replayed */
+    if (txn->means != IDEM_RETURNED_REFUSAL && (listed || rec->control.no_store))
         return IDEM_EV_RETRYABLE;
     return rec->flowing && !rec->copy ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
 }
@@ -147,8 +148,10 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
         settle_cut(txn, IDEM_EV_CUT);
         return pass_error(rec, r, next, status);
     }
-    if (!txn->returned)
-        txn->returned = r->status; /* httpd refused a later request of the chain: the application did not write this */
+    if (!txn->returned) {
+        txn->returned = r->status;
+        txn->means = ap_is_HTTP_SERVER_ERROR(r->status) ? IDEM_RETURNED_FAILURE : IDEM_RETURNED_REFUSAL;
+    }
     action = settle_complete(txn, r);
     return let_go(txn, r, next, action);
 }
@@ -182,6 +185,28 @@ static int passed_by(request_rec *r)
     return 1; /* an nph- script removes them all and writes to the connection (cgi_common.h) */
 }
 
+/*
+ * The status of a response that broke off, 0 for one that did not. A filter that gave up has told the handler so, and few handlers
+ * look; r->eos_sent without an end here means that somebody kept the end, or that the handler wants none to be sent.
+ */
+static int broken_status(const idem_recorder *rec, const request_rec *r, int rv)
+{
+    if (rec->broken)
+        return rec->broken;
+    if (rec->above != APR_SUCCESS)
+        return APR_STATUS_IS_TIMEUP(rec->above) ? HTTP_GATEWAY_TIME_OUT : HTTP_BAD_GATEWAY;
+    if (rec->eoc || rv == AP_FILTER_ERROR || idem_proxy_broke(r, rv))
+        return HTTP_BAD_GATEWAY;
+    return 0;
+}
+
+static int ended_unseen(const idem_recorder *rec, const request_rec *r, int rv)
+{
+    if (rec->eos)
+        return 0;
+    return r->eos_sent || (rv == DONE && r->proxyreq); /* mod_proxy stopped for a client that left */
+}
+
 /* Handlers that write by ap_rwrite() leave the end of stream to httpd: it belongs before the settlement. */
 static void push_end(request_rec *r)
 {
@@ -212,7 +237,8 @@ static int conclude_error(idem_txn *txn, request_rec *r, int status)
     forget_held(txn->recorder);
     if (!txn->returned) {
         txn->returned = status;
-        txn->returned_unsent = idem_certainly_unsent(r, status);
+        txn->means = idem_returned_means(txn, r, status);
+        idem_recorder_control(txn, r);
     }
     return status;
 }
@@ -223,7 +249,7 @@ static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
     ap_filter_t *next = rec->next;
     idem_action action;
 
-    if (idem_intake_cut(txn) || short_of_declared(txn, r) || may_have_stopped(r))
+    if (idem_intake_cut(txn) || short_of_declared(txn, r))
         return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
     if (idem_intake_unread(txn) && !r->connection->master)
         r->connection->keepalive = AP_CONN_CLOSE; /* the rest of the body is not waited for */
@@ -235,9 +261,11 @@ static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
 int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
 {
     idem_recorder *rec = txn->recorder;
+    int status;
 
     if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
         return rv;
+    idem_recorder_unframe(txn, r);
     if (rv == DECLINED) {
         if (r == txn->r)
             idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
@@ -247,17 +275,21 @@ int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
         r->no_cache = 0;                                 /* the page that is to come is an answer like others */
         return conclude_error(txn, r, HTTP_BAD_GATEWAY); /* as for a client's first request: not a byte was answered */
     }
-    if (rec->broken || rec->eoc || rv == AP_FILTER_ERROR)
-        return conclude_broken(txn, r, rec->broken ? rec->broken : HTTP_BAD_GATEWAY);
+    status = broken_status(rec, r, rv);
+    if (status)
+        return conclude_broken(txn, r, status);
     if (rv != OK && rv != DONE)
         return conclude_error(txn, r, rv);
     if (passed_by(r)) {
         idem_txn_settle(txn, IDEM_EV_OVERSIZE, NULL);
         return rv;
     }
-    if (!rec->eos && rv == OK && !may_have_stopped(r))
-        push_end(r);
-    if (!rec->eos || (rv == DONE && r->no_cache))
+    if (ended_unseen(rec, r, rv) || may_have_stopped(r))
         return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    if (!rec->eos)
+        push_end(r);
+    status = broken_status(rec, r, rv);
+    if (status || !rec->eos)
+        return conclude_broken(txn, r, status ? status : HTTP_BAD_GATEWAY);
     return conclude_complete(txn, r, rv);
 }

@@ -45,6 +45,7 @@ void idem_recorder_join(idem_txn *txn, request_rec *r)
         if (f->frec == recorder_handle && f->ctx == txn && f->r == r)
             return;
     ap_add_output_filter_handle(recorder_handle, txn, r, r->connection);
+    idem_above_join(txn, r);
 }
 
 /* ---- collecting ----------------------------------------------------------------------------------------------------- */
@@ -61,8 +62,13 @@ static void keep_going(idem_recorder *rec, conn_rec *c)
     c->aborted = 0;
 }
 
-static void read_control(idem_txn *txn, request_rec *r, idem_control *control)
+void idem_recorder_control(idem_txn *txn, request_rec *r)
 {
+    idem_control *control = &txn->recorder->control;
+
+    if (txn->recorder->controlled)
+        return;
+    txn->recorder->controlled = 1;
     idem_control_read(r->headers_out, r->err_headers_out, txn->settings->ttl, r->pool, control);
     if (control->invalid)
         IDEM_LOG(txn, APLOG_WARNING, 33, "ignored %d member(s) of the application's " IDEM_CONTROL_HEADER,
@@ -79,7 +85,7 @@ void idem_recorder_capture(idem_txn *txn, request_rec *r)
     if (rec->captured)
         return;
     rec->captured = 1;
-    read_control(txn, r, &rec->control);
+    idem_recorder_control(txn, r);
     idem_response_strip(txn, r);
     memset(&rec->response, 0, sizeof(rec->response));
     idem_response_of(txn, r, &rec->response);
@@ -139,8 +145,29 @@ static int streams(const idem_txn *txn)
     return txn->settings->response == IDEM_RESPONSE_STREAM;
 }
 
+/*
+ * A handler may look how its response is framed, to mark one that broke off (mod_wsgi keeps the end of a chunked one). httpd sets
+ * that when the head leaves, which it has not: so it is lent from the first byte on, where there will be chunks.
+ */
+static void frame(idem_txn *txn, ap_filter_t *f)
+{
+    request_rec *r = f->r;
+
+    if (r->chunked || txn->inside != r || f->c->master || r->proto_num < HTTP_VERSION(1, 1) ||
+        AP_STATUS_IS_HEADER_ONLY(r->status) || idem_recorder_declared(r) >= 0)
+        return;
+    r->chunked = txn->recorder->framed = 1;
+}
+
+void idem_recorder_unframe(idem_txn *txn, request_rec *r)
+{
+    if (txn->recorder->framed)
+        r->chunked = txn->recorder->framed = 0;
+}
+
 static void begin_flow(idem_txn *txn, ap_filter_t *f)
 {
+    idem_recorder_unframe(txn, f->r);
     txn->recorder->flowing = 1;
     txn->recorder->declared = idem_recorder_declared(f->r);
     txn->recorder->last = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
@@ -198,6 +225,8 @@ static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
     }
     if (streams(txn) && !rec->flowing)
         begin_flow(txn, f);
+    if (!rec->flowing)
+        frame(txn, f);
     if (rec->flowing && !rec->copy && b->length != (apr_size_t)-1) {
         rec->length += (apr_off_t)b->length; /* a file is passed on as it is */
         pass_data(txn, f, b);
@@ -304,6 +333,7 @@ static void insert_recorder(request_rec *r)
 void idem_recorder_register(apr_pool_t *pool)
 {
     (void)pool;
+    idem_above_register();
     recorder_handle = ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, IDEM_CHAIN_PLACE);
     /* Canned errors and internal redirects drop content filters (http_request.c, ap_send_error_response). */
     ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_REALLY_LAST);

@@ -13,9 +13,19 @@
 #include "problem.h"
 #include "renewer.h"
 #include "front.h"
+#include "witness.h"
 
 typedef struct idem_intake idem_intake;
 typedef struct idem_recorder idem_recorder;
+
+/* What a status that a handler returned instead of a response says about what was done (returned.c). */
+typedef enum idem_returned {
+    IDEM_RETURNED_NOTHING, /* there was a response */
+    IDEM_RETURNED_ANSWER,  /* the handler's answer, or the application's behind an override: like a response */
+    IDEM_RETURNED_REFUSAL, /* httpd refused a later request of the chain: what ran before has acted */
+    IDEM_RETURNED_UNSENT,  /* certainly nothing */
+    IDEM_RETURNED_FAILURE  /* nobody knows */
+} idem_returned;
 
 typedef struct idem_txn {
     request_rec *r; /* the request the decision was made for */
@@ -42,8 +52,9 @@ typedef struct idem_txn {
     apr_interval_time_t wait_until; /* when waiting for another owner ends, monotonic; 0 before it began */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
-    int returned;        /* the error status a handler returned instead of a response; 0 otherwise */
-    int returned_unsent; /* …, and it is certain that no backend saw the request */
+    int returned;        /* the status a handler returned instead of a response; 0 otherwise */
+    idem_returned means; /* …, and what that says about what was done */
+    idem_witness heard;  /* what httpd logged while the last handler ran */
 
     unsigned char quota[IDEM_DIGEST_LEN]; /* the scope's counter of new keys (quota.c) */
     apr_int64_t quota_ends;               /* the end of the period in which our key was counted; 0: it was not */
