@@ -84,6 +84,11 @@ SetEnvIf Authorization "(.+)" TOKEN=$1
     RequestHeader unset X-Key early
     RequestHeader set Content-Type text/plain early
 </VirtualHost>
+<VirtualHost *>
+    ServerName lengthless.test
+    ServerAlias *.lengthless.test
+    RequestHeader unset Content-Length early
+</VirtualHost>
 """
 LUA = "function hide(r)\n r.headers_in['Authorization'] = nil\n r.headers_in['Cookie'] = nil\n return apache2.OK\nend\n"
 PLACES = ["/unset", "/set", "/edit", "/if", "/lua", "/session", "/early"]
@@ -210,3 +215,12 @@ def test_action_behind_the_change(new_httpd, host, stage):
     assert first.problem == (201, None)
     assert api.post("/hop", key="k1", headers=token("B")).problem == (422, "key-reused")
     assert api.post("/hop", key="k1", headers=token("A")).recorded == first.recorded
+
+
+def test_length_that_is_taken_away(api, host, origin, expect_log):
+    """httpd then gives nobody the body: it is not taken for an empty one, which another would equal."""
+    expect_log(110)
+    api = Api(api.address, f"{host}.lengthless.test")
+    for body in (b"amount=10", b"amount=99"):
+        assert api.post("/pay", key="k1", body=body, headers=["Connection: close"]).status == 500
+    assert origin.executions() == 0

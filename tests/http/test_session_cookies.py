@@ -6,6 +6,7 @@ import re
 import pytest
 
 from checks import parts_named
+from client import Api
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
@@ -124,3 +125,81 @@ def test_cookies_beside_a_token(api, origin, first, other):
     assert_other(api, other, lines=token)
     assert ask(api, first, lines=token).replayed
     assert origin.executions() == 1
+
+
+# ---- what the administrator is told --------------------------------------------------------------------------------------------
+
+
+def told(httpd):
+    """What the log says about the last requests that were refused for their credentials."""
+    lines = [line.partition("IDEM140: ")[2] for line in httpd.log.lines() if "IDEM140" in line]
+    httpd.log.mark()
+    return [line.partition("first request")[2] for line in lines]
+
+
+@pytest.mark.parametrize("first, second, names", [
+    ("sid=A-secret; lang=de", "sid=A-secret; lang=fr", "cookie lang"),
+    ("a=1; b=2", "a=1", "cookie b"),
+    ("a=1", "a=1; b=2", "cookie b"),
+    ("a=1; b=2; c=3", "a=2; b=2; d=4", "cookie a,cookie d,cookie c"),
+    ("a=1; a=2", "a=1; a=3", "cookie a"),
+    ("PHPSESSID=A-secret; x=1", "PHPSESSID=B-secret; x=2", "cookie PHPSESSID"),
+    ("PHPSESSID=A-secret", None, "cookie PHPSESSID"),
+    (None, "x=1", "cookie x"),
+    ("A-secret", "B-secret", "a cookie without a proper name"),
+    ("bad[name]=A-secret", "bad[name]=B-secret", "a cookie without a proper name"),
+    ("n" * 65 + "=A-secret", "n" * 65 + "=B-secret", "a cookie without a proper name"),
+])
+def test_cookie_that_differed_is_named(api, httpd, first, second, names):
+    ask(api, first)
+    assert_other(api, second)
+    (line,) = told(httpd)
+    assert line == f", they differ in: {names}" and "secret" not in line
+
+
+def test_token_that_differed_is_named(api, httpd):
+    ask(api, "a=1", lines=[("Authorization", "Bearer A-secret")])
+    assert_other(api, "a=1", lines=[("Authorization", "Bearer B-secret")])
+    assert told(httpd) == [", they differ in: Authorization"]
+    assert_other(api, "a=2")
+    assert told(httpd) == [", they differ in: cookie a,Authorization"]
+
+
+def test_more_cookies_than_are_remembered(api, httpd):
+    many = "; ".join(f"c{n:02}={n}" for n in range(40))
+    ask(api, many)
+    assert_other(api, many.replace("c39=39", "c39=x"))
+    assert told(httpd) == [", they differ in: what is not told apart"]
+
+
+def test_while_the_first_request_runs(api, origin, httpd):
+    """What it was known by stands in its record only."""
+    with origin.hold("/held") as held:
+        first = api.post_async("/held", key="k1", headers=[("Cookie", "a=1")])
+        held.wait_until_entered()
+        assert_other(api, "a=2; b=A-secret", path="/held")
+        assert told(httpd) == ["; in this one they are: cookie a,cookie b"]
+    assert first.result().status == 201
+
+
+def test_names_are_no_part_of_the_answer(api, httpd):
+    """They are kept with the record, as a note; no replay and no refusal has them."""
+    ask(api, "wp-settings-time-1=1")
+    again = ask(api, "wp-settings-time-1=1")
+    refused = ask(api, "wp-settings-time-1=2")
+    for answer in (again, refused):
+        assert "wp-settings" not in str(answer.headers) and b"wp-settings" not in answer.body
+    assert told(httpd) == [", they differ in: cookie wp-settings-time-1"]
+
+
+def test_names_with_a_secret(new_httpd, host, stage):
+    secret = stage.root / "identity.secret"
+    secret.write_text("slot: " + "5" * 32 + "\nseal: " + "7" * 32 + "\n")
+    secret.chmod(0o600)
+    server = new_httpd(f"IdempotencySecret file:{secret}\n")
+    server.start()
+    api = Api(server.address, host)
+    ask(api, "named-by-us=A-secret")
+    assert_other(api, "named-by-us=B-secret")
+    assert told(server) == [", they differ in: cookie named-by-us"]
+    assert not any(b"named-by-us" in path.read_bytes() for path in (server.root / "store").iterdir())

@@ -115,3 +115,11 @@ const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use,
     word += strlen(w->word);
     return part->kind == IDEM_PART_EXPR ? read_expr(cmd, word, part) : read_name(cmd, w, word, part);
 }
+
+int idem_parts_have(const apr_array_header_t *parts, idem_part_kind kind)
+{
+    for (int i = 0; i < parts->nelts; i++)
+        if (APR_ARRAY_IDX(parts, i, const idem_part).kind == kind)
+            return 1;
+    return 0;
+}

@@ -47,6 +47,8 @@ typedef struct idem_part {
  */
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part);
 
+int idem_parts_have(const apr_array_header_t *parts, idem_part_kind kind);
+
 /*
  * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
  * redirects (r->prev), whose method, path and query are the client's. Who wants a header field asks sent: r->headers_in is what

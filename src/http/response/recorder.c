@@ -12,6 +12,7 @@
 #include "chain.h"
 #include "log.h"
 #include "capture.h"
+#include "identity.h"
 #include "replay.h"
 
 #include <apr_strings.h>
@@ -91,6 +92,8 @@ void idem_recorder_capture(idem_txn *txn, request_rec *r)
     idem_response_of(txn, r, &rec->response);
     if (rec->maker)
         idem_chain_note(&rec->response, rec->maker);
+    if (idem_parts_have(txn->settings->fingerprint, IDEM_PART_CREDENTIALS))
+        idem_identity_note(&txn->asked, idem_keyring_print_key(txn->ring), &rec->response);
 }
 
 apr_off_t idem_recorder_declared(request_rec *r)

@@ -35,13 +35,7 @@ static int is_in(const char *name, const char *const *list)
 /* A record goes to equal credentials, the user included, only if they are in scope or fingerprint; so it is with the user alone. */
 static int tied_to(const idem_txn *txn, idem_part_kind kind)
 {
-    const apr_array_header_t *lists[] = {txn->settings->scope, txn->settings->fingerprint};
-
-    for (int l = 0; l < 2; l++)
-        for (int i = 0; i < lists[l]->nelts; i++)
-            if (APR_ARRAY_IDX(lists[l], i, const idem_part).kind == kind)
-                return 1;
-    return 0;
+    return idem_parts_have(txn->settings->scope, kind) || idem_parts_have(txn->settings->fingerprint, kind);
 }
 
 /* Cookies that many share, such as a consent, make nobody the one whom a cookie was set for. */

@@ -6,13 +6,30 @@
  */
 #include "compare.h"
 
+#include "identity.h"
 #include "intake.h"
+#include "log.h"
 
 #include <apr_strings.h>
 
 static const idem_part *part_at(const idem_txn *txn, int i)
 {
     return &APR_ARRAY_IDX(txn->settings->fingerprint, i, const idem_part);
+}
+
+/*
+ * A client is told no more than that its credentials differ. An administrator is told in what, by name: where a cookie changes with each
+ * page, IdempotencySessionCookie has to name the one that counts. Only a record knows what the first request's client was known by.
+ */
+static void say_who_differs(const idem_txn *txn)
+{
+    static const idem_response nothing;
+    int is_known = txn->seen.head.state == IDEM_RECORD;
+    const char *names = idem_identity_differs(&txn->asked, idem_keyring_print_key(txn->ring),
+                                              is_known ? &txn->seen.response : &nothing);
+
+    IDEM_LOG(txn, APLOG_INFO, 140, "other credentials than in the key's first request%s: %s",
+             is_known ? ", they differ in" : "; in this one they are", names ? names : "what is not told apart");
 }
 
 static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
@@ -28,6 +45,7 @@ static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
         if (part->kind == IDEM_PART_CREDENTIALS) {
             apr_array_clear(names);
             APR_ARRAY_PUSH(names, const char *) = part->spelled;
+            say_who_differs(txn);
             break;
         }
         APR_ARRAY_PUSH(names, const char *) = part->spelled;

@@ -45,12 +45,13 @@ static int running(const idem_intake *intake)
     return intake->txn->phase == IDEM_RUNNING || intake->txn->detecting;
 }
 
-static apr_uint64_t declared_length(request_rec *r)
+/* As fields say it: those that the client sent, or those that a handler will see. */
+static apr_uint64_t declared_length(const request_rec *r, const apr_table_t *fields)
 {
-    const char *field = apr_table_get(r->headers_in, "Content-Length");
+    const char *field = apr_table_get(fields, "Content-Length");
     apr_off_t length;
 
-    if (apr_table_get(r->headers_in, "Transfer-Encoding"))
+    if (apr_table_get(fields, "Transfer-Encoding"))
         return IDEM_LENGTH_UNKNOWN;
     if (!field)
         return r->proto_num >= HTTP_VERSION(2, 0) ? IDEM_LENGTH_UNKNOWN : 0;
@@ -86,18 +87,18 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
 {
     request_rec *r = txn->r;
     idem_intake *intake = apr_pcalloc(r->pool, sizeof(*intake));
-    int used = 0;
+    int used = idem_parts_have(txn->settings->fingerprint, IDEM_PART_BODY);
 
-    for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
-        used |= APR_ARRAY_IDX(txn->settings->fingerprint, i, idem_part).kind == IDEM_PART_BODY;
     intake->txn = txn;
-    intake->declared = declared_length(r);
     intake->taken = idem_body_was_taken(r);
+    /* Who has taken it may have made another body of it, and says so there (mod_auth_form). */
+    intake->declared = declared_length(r, intake->taken ? r->headers_in : txn->asked.sent);
     intake->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     txn->intake = intake;
     idem_intake_join(txn, r);
-    intake->lost = used && intake->taken && idem_body_is_lost(r, intake->source, intake->declared != 0);
+    intake->lost =
+        used && intake->taken && idem_body_is_lost(r, intake->source, declared_length(r, txn->asked.sent) != 0);
     return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool)
                 : APR_SUCCESS;
 }
@@ -114,7 +115,7 @@ static int is_proxied(const request_rec *r)
  */
 static void let_stream(request_rec *r, ap_filter_t *f)
 {
-    if (is_proxied(r) && declared_length(r) != IDEM_LENGTH_UNKNOWN && f->next == r->proto_input_filters)
+    if (is_proxied(r) && declared_length(r, r->headers_in) != IDEM_LENGTH_UNKNOWN && f->next == r->proto_input_filters)
         r->proto_input_filters = f;
 }
 
@@ -299,7 +300,9 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
     apr_status_t rv;
 
     /* Another boundary may be longer: a multipart body's length says nothing. */
-    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN : intake ? intake->declared : declared_length(txn->r);
+    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN
+                      : intake            ? intake->declared
+                                          : declared_length(txn->r, txn->asked.sent);
     if (!intake || !intake->hash || intake->lost || !(print->body_flags & IDEM_BODY_USED))
         return APR_SUCCESS;
     if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))

@@ -46,14 +46,6 @@ static int first_time(apr_uint32_t location)
     return 0;
 }
 
-static int has_credentials_part(const idem_settings *settings)
-{
-    for (int i = 0; i < settings->fingerprint->nelts; i++)
-        if (APR_ARRAY_IDX(settings->fingerprint, i, const idem_part).kind == IDEM_PART_CREDENTIALS)
-            return 1;
-    return 0;
-}
-
 /* ---- schemes ------------------------------------------------------------------------------------------------------- */
 
 static int is_any(const char *name, apr_size_t len, const char *const *list, int count)
@@ -94,8 +86,8 @@ void idem_warn_volatile_auth(idem_txn *txn)
     apr_size_t len = field ? strcspn(field, " \t") : 0;
     const char *shown = "no known scheme";
 
-    if (!field || is_stable(txn->settings, field, len) || !has_credentials_part(txn->settings) ||
-        !first_time(digest_of(txn)))
+    if (!field || is_stable(txn->settings, field, len) ||
+        !idem_parts_have(txn->settings->fingerprint, IDEM_PART_CREDENTIALS) || !first_time(digest_of(txn)))
         return;
     if (looks_like_scheme(field, len))
         shown = apr_pstrmemdup(txn->r->pool, field, len);
