@@ -13,6 +13,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "notice.h"
+#include "places.h"
 #include "quota.h"
 #include "recorder.h"
 #include "sent.h"
@@ -96,6 +97,9 @@ static void register_hooks(apr_pool_t *pool)
     idem_witness_register();
     /* Before mod_log_config reads the variables. */
     ap_hook_log_transaction(idem_gate_log, NULL, NULL, APR_HOOK_FIRST);
+
+    /* A look-up that asks whether a replay's client may go on to a place begins before, and ends behind, what others do. */
+    idem_places_register();
 
     /* The body as sent: after transfer decoding, before content decoders (AP_FTYPE_CONTENT_SET + 1). */
     idem_intake_register(pool);

@@ -5,6 +5,7 @@
  * that the decoder accepts exactly what the encoder makes. A string is stored as a 4-byte length and its bytes, ABSENT
  * for NULL; so one string or field list is limited to 4 GiB, a body only by memory.
  *
+ *   before the rest, version 2: 1 count of places, each: 2 status · method · URI
  *   rest of a RECORD: 2 status · reason · content type · content encoding · languages ·
  *                     4 count of fields, each: 1 flags · name · value · 8 length of the body · body
  */
@@ -17,7 +18,8 @@
 #define SUM_AT(value) ((value).len - IDEM_SUM_LEN)
 #define ABSENT 0xffffffffu /* the length of a string that is NULL */
 #define BODY_FLAGS (IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE | IDEM_BODY_MARKED | IDEM_BODY_PARTED)
-#define FIELD_MIN 10 /* flags, two lengths, one byte of name: bounds what a field count may claim */
+#define PLAIN_VERSION 1 /* without places */
+#define FIELD_MIN 10    /* flags, two lengths, one byte of name: bounds what a field count may claim */
 
 const char idem_record_not_looked_at[] = "there was no memory to look at the record";
 
@@ -52,6 +54,14 @@ static const char *fault_of_status(int status)
     return status < 200 || status > 599 ? "the recorded status is not between 200 and 599" : NULL;
 }
 
+static const char *fault_of_place(const idem_place *place)
+{
+    if (!place->uri || place->uri[0] != '/' || !place->method || !*place->method)
+        return "a recorded place is torn, nameless, or more than one line";
+    return place->status && (place->status < 200 || place->status > 999) ? "a recorded place has no known status"
+                                                                         : NULL;
+}
+
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 static apr_size_t string_size(const char *s)
@@ -76,13 +86,32 @@ static const idem_field *field_at(const idem_response *r, int i)
     return &APR_ARRAY_IDX(r->fields, i, const idem_field);
 }
 
+static int place_count(const idem_response *r)
+{
+    return r && r->places ? r->places->nelts : 0;
+}
+
+static const idem_place *place_at(const idem_response *r, int i)
+{
+    return &APR_ARRAY_IDX(r->places, i, const idem_place);
+}
+
+static apr_size_t places_size(const idem_response *r)
+{
+    apr_size_t size = place_count(r) ? 1 : 0;
+
+    for (int i = 0; i < place_count(r); i++)
+        size += 2 + string_size(place_at(r, i)->method) + string_size(place_at(r, i)->uri);
+    return size;
+}
+
 apr_size_t idem_record_size(const idem_keyring *ring, const idem_response *response)
 {
     apr_size_t size = IDEM_HEAD_LEN + IDEM_SUM_LEN;
 
     if (!response)
         return size;
-    size += 2 + string_size(response->reason) + string_size(response->content_type) +
+    size += places_size(response) + 2 + string_size(response->reason) + string_size(response->content_type) +
             string_size(response->content_encoding) + string_size(response->languages) + 4;
     for (int i = 0; i < field_count(response); i++)
         size += 1 + string_size(field_at(response, i)->name) + string_size(field_at(response, i)->value);
@@ -101,11 +130,11 @@ static unsigned char *put_print(unsigned char *to, const idem_print *print)
     return idem_put(to, print->parts, 1);
 }
 
-static unsigned char *put_head(unsigned char *start, const idem_head *head)
+static unsigned char *put_head(unsigned char *start, const idem_head *head, int version)
 {
     unsigned char *to = idem_put_bytes(start, "IDEM", 4);
 
-    to = idem_put(to, IDEM_RECORD_VERSION, 1);
+    to = idem_put(to, (apr_uint64_t)version, 1);
     to = idem_put(to, (apr_uint64_t)head->state, 1);
     to = idem_put(to, head->flags, 2);
     to = idem_put(to, (apr_uint64_t)(head->ttl / 1000), 8);
@@ -119,8 +148,21 @@ static unsigned char *put_head(unsigned char *start, const idem_head *head)
     return start + IDEM_HEAD_LEN;
 }
 
+static unsigned char *put_places(unsigned char *to, const idem_response *r)
+{
+    if (place_count(r))
+        to = idem_put(to, (apr_uint64_t)place_count(r), 1);
+    for (int i = 0; i < place_count(r); i++) {
+        to = idem_put(to, (apr_uint64_t)place_at(r, i)->status, 2);
+        to = put_string(to, place_at(r, i)->method);
+        to = put_string(to, place_at(r, i)->uri);
+    }
+    return to;
+}
+
 static unsigned char *put_response(unsigned char *to, const idem_response *r)
 {
+    to = put_places(to, r);
     to = idem_put(to, (apr_uint64_t)r->status, 2);
     to = put_string(to, r->reason);
     to = put_string(to, r->content_type);
@@ -147,6 +189,17 @@ static int field_encodable(const idem_field *f)
            string_encodable(f->value);
 }
 
+static int places_encodable(const idem_response *r)
+{
+    if (place_count(r) > IDEM_PLACES_MAX)
+        return 0;
+    for (int i = 0; i < place_count(r); i++)
+        if (fault_of_place(place_at(r, i)) || !string_encodable(place_at(r, i)->uri) ||
+            !string_encodable(place_at(r, i)->method))
+            return 0;
+    return 1;
+}
+
 static int response_encodable(const idem_response *r)
 {
     if (fault_of_status(r->status) || (r->body.len && !r->body.data))
@@ -157,7 +210,7 @@ static int response_encodable(const idem_response *r)
     for (int i = 0; i < field_count(r); i++)
         if (!field_encodable(field_at(r, i)))
             return 0;
-    return 1;
+    return places_encodable(r);
 }
 
 /* The response behind the head at start, sealed if there is a ring. *end is where the checksum belongs. */
@@ -188,7 +241,7 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
     head.flags = ring && response ? IDEM_HEAD_SEALED : 0;
     size = idem_record_size(ring, response);
     start = apr_palloc(pool, size);
-    to = put_head(start, &head);
+    to = put_head(start, &head, place_count(response) ? IDEM_RECORD_VERSION : PLAIN_VERSION);
     if (response)
         status = put_rest(ring, response, start, &to);
     if (status == APR_SUCCESS)
@@ -267,6 +320,27 @@ static const char *take_string(idem_cursor *c, apr_pool_t *pool)
     return apr_pstrmemdup(pool, (const char *)s, len);
 }
 
+static const char *decode_places(idem_cursor *c, apr_pool_t *pool, apr_array_header_t **places)
+{
+    int count = (int)idem_take(c, 1);
+
+    if (count < 1 || count > IDEM_PLACES_MAX)
+        return "the record has no places, or too many";
+    *places = apr_array_make(pool, count, sizeof(idem_place));
+    while (count--) {
+        idem_place *place = apr_array_push(*places);
+        const char *fault;
+
+        place->status = (int)idem_take(c, 2);
+        place->method = take_string(c, pool);
+        place->uri = take_string(c, pool);
+        fault = fault_of_place(place);
+        if (fault)
+            return fault;
+    }
+    return NULL;
+}
+
 static const char *decode_fields(idem_cursor *c, apr_pool_t *pool, apr_array_header_t **fields)
 {
     apr_uint64_t count = idem_take(c, 4);
@@ -290,11 +364,13 @@ static const char *decode_fields(idem_cursor *c, apr_pool_t *pool, apr_array_hea
     return NULL;
 }
 
-static const char *decode_response(idem_cursor *c, apr_pool_t *pool, idem_response *r)
+static const char *decode_response(idem_cursor *c, int version, apr_pool_t *pool, idem_response *r)
 {
-    const char *fault;
+    const char *fault = version == PLAIN_VERSION ? NULL : decode_places(c, pool, &r->places);
     apr_uint64_t len;
 
+    if (fault)
+        return fault;
     r->status = (int)idem_take(c, 2);
     r->reason = take_string(c, pool);
     r->content_type = take_string(c, pool);
@@ -323,7 +399,7 @@ static const char *fault_of_value(idem_blob value, const unsigned char *slot)
         return "what stands there is no record";
     if (value.data[4] > IDEM_RECORD_VERSION)
         return "the record was written by a newer version of this module";
-    if (value.data[4] < IDEM_RECORD_VERSION)
+    if (value.data[4] < PLAIN_VERSION)
         return "the record is of an unknown version";
     if (value.len < IDEM_HEAD_LEN + IDEM_SUM_LEN)
         return "the record is shorter than its head";
@@ -341,19 +417,20 @@ static const char *take_rest(const idem_keyring *ring, idem_cursor *c, const ide
                              idem_response *response)
 {
     idem_blob sealed = idem_blob_of(c->at, (apr_size_t)(c->end - c->at)), plain;
+    int version = (c->at - IDEM_HEAD_LEN)[4];
     const char *why;
     apr_status_t rv;
 
     if (!(head->flags & IDEM_HEAD_SEALED))
         return ring ? "the record is not sealed, and IdempotencySecret asks for seals"
-                    : decode_response(c, pool, response);
+                    : decode_response(c, version, pool, response);
     if (!ring)
         return "the record is sealed, and no IdempotencySecret is configured";
     rv = idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why);
     if (rv != APR_SUCCESS)
         return rv == APR_ENOMEM ? idem_record_not_looked_at : why;
     *c = idem_cursor_of(plain);
-    return decode_response(c, pool, response);
+    return decode_response(c, version, pool, response);
 }
 
 const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
@@ -373,6 +450,8 @@ const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const 
     fault = decode_head(&c, head);
     if (!fault && head->state == IDEM_RECORD)
         return take_rest(ring, &c, head, pool, response);
+    if (!fault && value.data[4] != PLAIN_VERSION)
+        return "an entry that has no response is of a version that has places";
     if (!fault && c.at != c.end)
         return "something follows the head of an entry that has no response";
     return fault;

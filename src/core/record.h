@@ -2,11 +2,12 @@
  * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
  *
  *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
- *   rest      RECORD only: status, reason, type, encoding, languages, header fields, body; each behind its length;
- *             with a key ring all of it sealed (seal.h), the head being the associated data
+ *   rest      RECORD only: places (version 2), status, reason, type, encoding, languages, header fields, body; each behind its
+ *             length; with a key ring all of it sealed (seal.h), the head being the associated data
  *   checksum  the first IDEM_SUM_LEN bytes of the SHA-256 of all before it
  *
- * Big-endian throughout, versioned, the same on every machine. The decoder refuses whatever the encoder would not have
+ * Version 2 is a RECORD with places, version 1 whatever has none: so what the version before could have made is as it made it.
+ * Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have
  * made, with a reason, and never reads past the value's end.
  */
 #ifndef IDEM_RECORD_H
@@ -17,7 +18,7 @@
 
 #include <apr_tables.h>
 
-#define IDEM_RECORD_VERSION 1
+#define IDEM_RECORD_VERSION 2
 #define IDEM_SUM_LEN 16
 #define IDEM_HEAD_LEN 320 /* IDEM_HEAD_MIN, the fingerprint, zeros up to here */
 
@@ -44,6 +45,15 @@ typedef struct idem_field {
     unsigned flags; /* IDEM_FIELD_… */
 } idem_field;
 
+#define IDEM_PLACES_MAX 32
+
+/* Where a request went on to inside the server, beside the place that its client asked for. */
+typedef struct idem_place {
+    const char *uri; /* begins with "/"; escaped, with its query */
+    const char *method;
+    int status; /* that the server had when it went there, 200…999; 0 where it did so in place, without a redirect */
+} idem_place;
+
 typedef struct idem_response {
     int status;               /* 200…599 */
     const char *reason;       /* "418 I'm a teapot" as status_line has it, or NULL for the status's usual words */
@@ -51,6 +61,7 @@ typedef struct idem_response {
     const char *content_encoding;
     const char *languages;      /* content_languages joined by ", ", or NULL */
     apr_array_header_t *fields; /* of idem_field, in order, repeated ones repeated; NULL for none */
+    apr_array_header_t *places; /* of idem_place, in order, at most IDEM_PLACES_MAX; NULL for none */
     idem_blob body;
 } idem_response;
 

@@ -19,6 +19,7 @@
 #include "keeper.h"
 #include "keysource.h"
 #include "log.h"
+#include "places.h"
 #include "quota.h"
 #include "recorder.h"
 #include "replay.h"
@@ -67,6 +68,7 @@ static int visit(idem_txn *txn, request_rec *r)
 
     if (!txn->detecting) {
         idem_txn_export(txn, r);
+        idem_places_enter(txn, r);
         idem_recorder_join(txn, r);
         shown = idem_execution_show(txn, r);
     }
@@ -107,6 +109,10 @@ static int refuse(idem_txn *txn)
 
 static int replay(idem_txn *txn)
 {
+    int status = txn->detecting ? OK : idem_places_ask(txn, txn->r);
+
+    if (status != OK)
+        return status;
     if (idem_replay_refused(txn, txn->r))
         return refuse(txn);
     if (txn->detecting)

@@ -29,7 +29,8 @@ static void make_head(unsigned char *value, size_t len)
     if (len < IDEM_HEAD_LEN)
         return;
     memcpy(value, "IDEM", 4);
-    value[4] = IDEM_RECORD_VERSION;
+    if (value[4] != 1) /* both are read */
+        value[4] = IDEM_RECORD_VERSION;
     memcpy(value + 32, slot, IDEM_SLOT_LEN);
 }
 

@@ -50,7 +50,7 @@ def test_every_series_is_there_from_the_start(new_httpd):
     samples = Metrics(new_httpd(metrics.CONFIG).start()).read()
     assert samples.pop("processes") >= 1
     build, = [name for name in samples if name.startswith("build_info{")]
-    assert samples.pop(build) == 1 and 'record_format="1"' in build and "lmdb" in build
+    assert samples.pop(build) == 1 and 'record_format="2"' in build and "lmdb" in build
     assert [samples.pop(f"store_{what}") > 0 for what in ("entries", "used_bytes", "size_bytes")] == [True] * 3  # the secret's mark
     assert set(samples.values()) == {0}
     for words in ("executed", "body-too-large", "recorded", "lost", "dropped", "sweep", "breakers_open"):

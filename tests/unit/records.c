@@ -41,6 +41,18 @@ idem_response unit_response(apr_pool_t *pool)
     return r;
 }
 
+idem_response unit_response_with_places(apr_pool_t *pool)
+{
+    static const idem_place places[] = {
+        {"/index.php", "GET", 0}, {"/front/a%20b?c=d", "POST", 200}, {"/sorry", "GET", 404}};
+    idem_response r = unit_response(pool);
+
+    r.places = apr_array_make(pool, 3, sizeof(idem_place));
+    for (size_t i = 0; i < UNIT_COUNT(places); i++)
+        APR_ARRAY_PUSH(r.places, idem_place) = places[i];
+    return r;
+}
+
 idem_response unit_bare_response(void)
 {
     idem_response r = {.status = 204};
@@ -96,6 +108,14 @@ void unit_assert_same_response(const idem_response *one, const idem_response *tw
         assert_string_equal(a->name, b->name);
         assert_string_equal(a->value, b->value);
         assert_int_equal(a->flags, b->flags);
+    }
+    assert_int_equal(one->places ? one->places->nelts : 0, two->places ? two->places->nelts : 0);
+    for (int i = 0; one->places && i < one->places->nelts; i++) {
+        const idem_place *a = &APR_ARRAY_IDX(one->places, i, idem_place);
+        const idem_place *b = &APR_ARRAY_IDX(two->places, i, idem_place);
+        assert_string_equal(a->uri, b->uri);
+        assert_string_equal(a->method, b->method);
+        assert_int_equal(a->status, b->status);
     }
     assert_int_equal(one->body.len, two->body.len);
     assert_true(!one->body.len || !memcmp(one->body.data, two->body.data, one->body.len));

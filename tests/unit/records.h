@@ -11,6 +11,7 @@
 /* No two members of a head or a response have the same value, nothing is left out; the bare one has its status alone. */
 idem_head unit_head(idem_state state);
 idem_response unit_response(apr_pool_t *pool);
+idem_response unit_response_with_places(apr_pool_t *pool);
 idem_response unit_bare_response(void);
 
 /* Encoded without fail, before an unreadable page. */

@@ -28,6 +28,21 @@ static void every_state_comes_back(void **state)
     }
 }
 
+static void places_come_back(void **state)
+{
+    idem_head head = unit_head(IDEM_RECORD);
+    idem_response response = unit_response_with_places(*state);
+    idem_place one = {"/", "M", 999};
+
+    assert_round_trip(*state, &head, &response);
+    while (response.places->nelts < IDEM_PLACES_MAX)
+        APR_ARRAY_PUSH(response.places, idem_place) = one;
+    assert_round_trip(*state, &head, &response);
+    apr_array_clear(response.places); /* none in it */
+    assert_int_equal(unit_encoded(*state, &head, &response).data[4], 1);
+    assert_round_trip(*state, &head, &response);
+}
+
 static void absent_strings_stay_absent_and_empty_ones_empty(void **state)
 {
     idem_head head = unit_head(IDEM_RECORD);
@@ -113,6 +128,21 @@ static void records_stay_what_they_are(void **state)
     assert_int_equal(IDEM_HEAD_LEN, 320);
     unit_assert_hex(value.data, 32, "4944454d010200000000000005265c0000007530000000020102030405060708");
     unit_assert_hex(value.data + value.len - IDEM_SUM_LEN, IDEM_SUM_LEN, "dfd5b90f067566f7a33be6014ca4b878");
+}
+
+/* The places stand before all that the version before had. */
+static void places_are_all_that_a_newer_version_adds(void **state)
+{
+    idem_head head = unit_head(IDEM_RECORD);
+    idem_response response = unit_response_with_places(*state);
+    idem_blob old = unit_record(*state), value = unit_encoded(*state, &head, &response);
+    apr_size_t rest = old.len - IDEM_HEAD_LEN - IDEM_SUM_LEN;
+
+    unit_assert_hex(value.data, 6, "4944454d0202");
+    unit_assert_hex(value.data + IDEM_HEAD_LEN, 24,
+                    "0300000000000347455400"
+                    "00000a2f696e6465782e706870");
+    assert_memory_equal(value.data + value.len - IDEM_SUM_LEN - rest, old.data + IDEM_HEAD_LEN, rest);
 }
 
 static void the_head_is_where_drivers_look(void **state)
@@ -214,18 +244,39 @@ static void impossible_fields_are_not_encoded(void **state)
     }
 }
 
+static void impossible_places_are_not_encoded(void **state)
+{
+    static const idem_place bad[] = {{NULL, "GET", 0},  {"", "GET", 0},    {"x", "GET", 0},   {"/", NULL, 0},
+                                     {"/", "", 0},      {"/", "G\nT", 0},  {"/\r", "GET", 0}, {"/", "GET", -1},
+                                     {"/", "GET", 199}, {"/", "GET", 1000}};
+    idem_response r = unit_response_with_places(*state);
+
+    for (size_t i = 0; i < UNIT_COUNT(bad); i++) {
+        r = unit_response_with_places(*state);
+        APR_ARRAY_PUSH(r.places, idem_place) = bad[i];
+        assert_response_not_encodable(*state, &r);
+    }
+    r = unit_response_with_places(*state);
+    while (r.places->nelts <= IDEM_PLACES_MAX)
+        APR_ARRAY_PUSH(r.places, idem_place) = APR_ARRAY_IDX(r.places, 0, idem_place);
+    assert_response_not_encodable(*state, &r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(every_state_comes_back),
+        UNIT(places_come_back),
         UNIT(absent_strings_stay_absent_and_empty_ones_empty),
         UNIT(the_greatest_numbers_fit),
         UNIT(random_responses_come_back),
         UNIT(records_stay_what_they_are),
+        UNIT(places_are_all_that_a_newer_version_adds),
         UNIT(the_head_is_where_drivers_look),
         UNIT(impossible_heads_are_not_encoded),
         UNIT(impossible_responses_are_not_encoded),
         UNIT(impossible_fields_are_not_encoded),
+        UNIT(impossible_places_are_not_encoded),
     };
 
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);

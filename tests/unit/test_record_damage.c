@@ -23,9 +23,18 @@ static void assert_refused(apr_pool_t *pool, idem_blob value, const unsigned cha
         fail_msg("\"%s\" instead of \"%s\"", why, reason);
 }
 
-static void every_flipped_bit_is_refused(void **state)
+/* unit_record(), or with places. */
+static idem_blob record_of(apr_pool_t *pool, int places)
 {
-    idem_blob value = unit_record(*state);
+    idem_head head = unit_head(IDEM_RECORD);
+    idem_response response = places ? unit_response_with_places(pool) : unit_response(pool);
+
+    return unit_encoded(pool, &head, &response);
+}
+
+static void assert_flipped_bits_refused(void **state, int places)
+{
+    idem_blob value = record_of(*state, places);
     idem_head head = unit_head(IDEM_RECORD);
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
     unit_area *area = unit_area_create(*state, value.len);
@@ -37,9 +46,15 @@ static void every_flipped_bit_is_refused(void **state)
     }
 }
 
+static void every_flipped_bit_is_refused(void **state)
+{
+    assert_flipped_bits_refused(state, 0);
+    assert_flipped_bits_refused(state, 1);
+}
+
 static void every_other_length_is_refused(void **state)
 {
-    idem_blob value = unit_record(*state);
+    idem_blob value = record_of(*state, 1);
     idem_head head = unit_head(IDEM_RECORD);
     unsigned char longer[1024] = {0};
     unit_area *area = unit_area_create(*state, sizeof longer);
@@ -77,10 +92,10 @@ static int assert_canonical(apr_pool_t *pool, idem_blob value)
     return 1;
 }
 
-static void every_altered_byte_is_refused_or_means_something_else(void **state)
+static void assert_altered_bytes_canonical(void **state, int places)
 {
     static const unsigned char changes[] = {0x01, 0x80, 0xff, 0x0d};
-    idem_blob value = unit_record(*state);
+    idem_blob value = record_of(*state, places);
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
     unit_area *area = unit_area_create(*state, value.len);
     int accepted = 0;
@@ -97,9 +112,15 @@ static void every_altered_byte_is_refused_or_means_something_else(void **state)
     assert_in_range(accepted, 3 * (IDEM_SLOT_LEN + IDEM_TOKEN_LEN), 4 * (value.len - IDEM_SUM_LEN) - 1);
 }
 
+static void every_altered_byte_is_refused_or_means_something_else(void **state)
+{
+    assert_altered_bytes_canonical(state, 0);
+    assert_altered_bytes_canonical(state, 1);
+}
+
 static void every_cut_with_a_right_sum_is_refused(void **state)
 {
-    idem_blob value = unit_record(*state);
+    idem_blob value = record_of(*state, 1);
     unsigned char *bytes = apr_palloc(*state, value.len);
     unit_area *area = unit_area_create(*state, value.len);
 
@@ -112,7 +133,7 @@ static void every_cut_with_a_right_sum_is_refused(void **state)
 
 static void random_rests_never_crash(void **state)
 {
-    static const unsigned char likely[] = {0, 0, 0, 0, 1, 2, 4, 200, 255, 'a'};
+    static const unsigned char likely[] = {0, 0, 0, 0, 1, 2, 4, 200, 255, 'a', '/'};
     idem_blob value = unit_record(*state);
     unsigned char bytes[IDEM_HEAD_LEN + 64 + IDEM_SUM_LEN];
     unit_area *area = unit_area_create(*state, sizeof bytes);
@@ -125,6 +146,7 @@ static void random_rests_never_crash(void **state)
         apr_size_t len = unit_random(&seed) % 64;
         for (apr_size_t i = 0; i < len; i++)
             bytes[IDEM_HEAD_LEN + i] = likely[unit_random(&seed) % sizeof likely];
+        bytes[4] = (unsigned char)(1 + round % 2); /* without and with places */
         if (len > 1)
             idem_put(bytes + IDEM_HEAD_LEN, 200 + round % 400, 2);
         unit_make_sum_right(bytes, IDEM_HEAD_LEN + len + IDEM_SUM_LEN);
@@ -210,6 +232,51 @@ static void each_damage_has_its_reason(void **state)
     }
 }
 
+/* Offsets in the record with places, the first of which is GET /index.php. */
+enum {
+    AT_PLACES = IDEM_HEAD_LEN,
+    AT_PLACE = AT_PLACES + 1,
+    AT_METHOD = AT_PLACE + 2,
+    AT_URI = AT_METHOD + 4 + 3,
+};
+
+static const struct {
+    int at, bytes;
+    apr_uint64_t number;
+    const char *why;
+} place_damages[] = {
+    {4, 1, 3, "newer version"},
+    {5, 1, IDEM_LEASE, "no response"},
+    {AT_PLACES, 1, 0, "no places"},
+    {AT_PLACES, 1, IDEM_PLACES_MAX + 1, "no places, or too many"},
+    {AT_PLACES, 1, 255, "no places, or too many"},
+    {AT_PLACES, 1, 4, "place is torn"},
+    {AT_PLACE, 2, 199, "no known status"},
+    {AT_PLACE, 2, 1000, "no known status"},
+    {AT_METHOD, 4, 0, "place is torn"},
+    {AT_METHOD, 4, 0xffffffff, "place is torn"},
+    {AT_METHOD + 5, 1, '\n', "place is torn"},
+    {AT_URI, 4, 0xffffffff, "place is torn"},
+    {AT_URI, 4, 0x10000, "place is torn"},
+    {AT_URI + 4, 1, 'i', "place is torn"},
+    {AT_URI + 5, 1, '\r', "place is torn"},
+};
+
+static void each_damage_of_places_has_its_reason(void **state)
+{
+    idem_blob value = record_of(*state, 1);
+    idem_head head = unit_head(IDEM_RECORD);
+    unit_area *area = unit_area_create(*state, value.len);
+    unsigned char *bytes = apr_palloc(*state, value.len);
+
+    for (size_t i = 0; i < UNIT_COUNT(place_damages); i++) {
+        memcpy(bytes, value.data, value.len);
+        idem_put(bytes + place_damages[i].at, place_damages[i].number, place_damages[i].bytes);
+        unit_make_sum_right(bytes, value.len);
+        assert_refused(*state, unit_place(area, bytes, value.len), head.slot, place_damages[i].why);
+    }
+}
+
 static void a_head_alone_is_no_record_with_a_response(void **state)
 {
     idem_head head = unit_head(IDEM_LEASE);
@@ -246,6 +313,7 @@ int main(void)
         UNIT(every_cut_with_a_right_sum_is_refused),
         UNIT(random_rests_never_crash),
         UNIT(each_damage_has_its_reason),
+        UNIT(each_damage_of_places_has_its_reason),
         UNIT(a_head_alone_is_no_record_with_a_response),
         UNIT(a_response_nobody_wants_is_checked_all_the_same),
     };

@@ -21,6 +21,25 @@ static idem_blob sealed_record(apr_pool_t *pool, const idem_keyring *ring)
     return unit_guarded(pool, value.data, value.len);
 }
 
+static void places_are_sealed_like_the_rest(void **state)
+{
+    const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);
+    idem_head head = unit_head(IDEM_RECORD), got_head;
+    idem_response response = unit_response_with_places(*state), got;
+    idem_blob value;
+    unsigned char *bytes;
+
+    assert_int_equal(idem_record_encode(ring, &head, &response, *state, &value), APR_SUCCESS);
+    assert_int_equal(value.len, idem_record_size(ring, &response));
+    assert_null(memmem(value.data, value.len, "front", 5));
+    assert_null(idem_record_decode(ring, value, head.slot, *state, &got_head, &got));
+    unit_assert_same_response(&response, &got);
+    bytes = apr_pmemdup(*state, value.data, value.len);
+    bytes[4] = 1; /* "without places" */
+    unit_make_sum_right(bytes, value.len);
+    assert_non_null(idem_record_decode(ring, idem_blob_of(bytes, value.len), head.slot, *state, &got_head, &got));
+}
+
 static void assert_refused(apr_pool_t *pool, const idem_keyring *ring, idem_blob value, const char *said)
 {
     idem_head head;
@@ -176,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(sealed_records_come_back),
+        UNIT(places_are_sealed_like_the_rest),
         UNIT(nothing_of_the_response_can_be_read),
         UNIT(every_altered_byte_is_refused),
         UNIT(a_record_moved_to_another_slot_is_refused),

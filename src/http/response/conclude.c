@@ -10,6 +10,7 @@
 #include "intake.h"
 #include "log.h"
 #include "capture.h"
+#include "places.h"
 #include "replay.h"
 #include "respond.h"
 #include "returned.h"
@@ -31,16 +32,18 @@ int idem_is_release_status(const idem_txn *txn, int status)
 }
 
 /* A complete response: what becomes of it. */
-static idem_event verdict(const idem_txn *txn)
+static idem_event verdict(const idem_txn *txn, const request_rec *r)
 {
     const idem_recorder *rec = txn->recorder;
     int listed = idem_is_release_status(txn, txn->returned ? txn->returned : rec->response.status);
 
+    if (idem_places_refused(txn, r))
+        return IDEM_EV_RETRYABLE;
     if (txn->means == IDEM_RETURNED_FAILURE || (txn->means == IDEM_RETURNED_UNSENT && !listed))
         return IDEM_EV_CUT; /* the page is only httpd's: it is never replayed */
     if (txn->means != IDEM_RETURNED_REFUSAL && (listed || rec->control.no_store))
         return IDEM_EV_RETRYABLE;
-    return rec->flowing && !rec->copy ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
+    return txn->place_lost || (rec->flowing && !rec->copy) ? IDEM_EV_OVERSIZE : IDEM_EV_RECORDED;
 }
 
 /* A handler may write as many header fields as it likes: they have the same bound as the body. */
@@ -61,7 +64,8 @@ static idem_action settle_complete(idem_txn *txn, request_rec *r)
     apr_size_t len = 0;
 
     idem_recorder_capture(txn, r);
-    event = verdict(txn);
+    rec->response.places = txn->places;
+    event = verdict(txn, r);
     if (event == IDEM_EV_RECORDED && fields_too_long(txn))
         event = IDEM_EV_OVERSIZE;
     if (event == IDEM_EV_RECORDED &&
@@ -100,6 +104,8 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     if (action == IDEM_DO_ANSWER_FROM_SLOT && !rec->flowing) {
         apr_brigade_cleanup(rec->held);
         idem_compare_lost(txn);
+        if (txn->problem == IDEM_PROBLEM_NONE && idem_places_ask(txn, r) != OK)
+            txn->problem = IDEM_OUTCOME_UNKNOWN;
         if (txn->problem == IDEM_PROBLEM_NONE && !idem_replay_refused(txn, r)) {
             if (!rec->maker) /* with one, what stands before us has had its response */
                 next = idem_chain_replay_entry(r, &txn->seen.response);

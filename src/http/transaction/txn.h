@@ -17,6 +17,7 @@
 
 typedef struct idem_intake idem_intake;
 typedef struct idem_recorder idem_recorder;
+struct idem_look_up;
 
 /* What a status that a handler returned instead of a response says about what was done (returned.c). */
 typedef enum idem_returned {
@@ -50,6 +51,12 @@ typedef struct idem_txn {
     int app_says_no_store;          /* detecting: seen as the response left */
     apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */
     apr_interval_time_t wait_until; /* when waiting for another owner ends, monotonic; 0 before it began */
+
+    apr_array_header_t *places; /* of idem_place: where it went on to (places.c); NULL for nowhere */
+    apr_array_header_t
+        *entered;   /* of request_rec *: the later requests of the chain whose handlers it came to; NULL for none */
+    int place_lost; /* there were more, or one that cannot be noted */
+    struct idem_look_up *look_up; /* while a place of a record is asked whether it lets the client in; NULL otherwise */
 
     request_rec *inside; /* the request whose handler is running right now, NULL when none is */
     int returned;        /* the status a handler returned instead of a response; 0 otherwise */
