@@ -47,6 +47,11 @@ def pytest_collection_modifyitems(config, items):
         longest_first(items)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes can hold the time of day, and a test has to have one name in all workers."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_generate_tests(metafunc):
     if "store" in metafunc.fixturenames:
         stores = getattr(metafunc.module, "STORES", ["lmdb", "socache:shmcb"])

@@ -158,7 +158,7 @@ def peak(pid):
 @pytest.mark.parametrize("base,framing", [("/cgi", "length"), ("/proxy", "length"), ("/rwrite", "length"), ("/rwrite", "chunked")])
 def test_body_of_a_gibibyte(new_httpd, host, origin, base, framing):
     """Never stored, hashed at constant memory, for the first request as for the retry that is compared with it."""
-    server = new_httpd(CONFIG).start()
+    server = new_httpd(CONFIG + "KeepAliveTimeout 300\n").start()  # the client computes between two requests
     block, count = binary("g", MIB), 1024
     digest = hashlib.sha256()
     api, answers = Api(server.address, host, base), []
