@@ -12,6 +12,7 @@
 #include "child.h"
 #include "log.h"
 #include "metrics.h"
+#include "mpm.h"
 #include "notice.h"
 #include "places.h"
 #include "quota.h"
@@ -41,8 +42,13 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
+    const char *unfit = idem_mpm_unfit();
+
     (void)plog;
-    return idem_stores_configure(pconf, ptemp, s);
+    if (!unfit)
+        return idem_stores_configure(pconf, ptemp, s);
+    IDEM_SLOG(s, APLOG_EMERG, 170, "%s", unfit);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -52,7 +58,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_wakeup_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
-        idem_quota_open(pconf) != APR_SUCCESS || idem_metrics_open(s) != APR_SUCCESS) {
+        idem_quota_open(pconf) != APR_SUCCESS || idem_child_open(pconf) != APR_SUCCESS ||
+        idem_metrics_open(s) != APR_SUCCESS) {
         IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters, IdempotencyMaxKeys and metrics");
         return HTTP_INTERNAL_SERVER_ERROR;
     }

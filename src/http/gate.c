@@ -10,6 +10,7 @@
 #include "gate.h"
 
 #include "chain.h"
+#include "child.h"
 #include "compare.h"
 #include "detect.h"
 #include "execution.h"
@@ -378,7 +379,7 @@ int idem_gate_log(request_rec *r)
 
     if (txn && txn->detecting)
         idem_detect_end(txn);
-    if (txn)
+    if (txn && !idem_child_is_copy())
         idem_keeper_request_ended();
     for (; txn && r; r = r->next)
         idem_txn_export(txn, r);

@@ -3,25 +3,31 @@
  *
  * Called by the hooks of a child's life. A dying child stops its threads; a thread that is inside a store at that moment is waited for a
  * little, otherwise it never touches anything again. Nothing is joined: prefork ends its child inside a signal handler, where a
- * lock that the interrupted code holds would never be had.
+ * lock that the interrupted code holds would never be had. A process that is forked from a child inherits all that and ends none of it.
  */
 #include "child.h"
 
 #include "keeper.h"
 #include "mpm.h"
 #include "outage.h"
+#include "processes.h"
 #include "renewer.h"
+#include "threads.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
+#include <apr_shm.h>
 #include <apr_signal.h>
 
 #define PARK_WAIT_MS 2000
+#define TELL_EVERY 60 /* seconds */
 
 static atomic_int stopping; /* an ungraceful end: cleanups do no I/O */
 static int threaded;        /* the MPM has threads of its own; asked before a signal may come */
+static atomic_uint child;   /* the process that httpd started; 0 in httpd's parent */
+static atomic_uint *told;   /* when a copy last spoke: shared, since each may be the last that its own memory sees */
 
 /* Async-signal-safe, and bounded: a store call has a deadline of its own. */
 static void park_threads(void)
@@ -44,6 +50,8 @@ static void told_to_die(int signal)
 static apr_status_t child_ends(void *unused)
 {
     (void)unused;
+    if (idem_child_is_copy())
+        return APR_SUCCESS; /* what waits for the store is the child's, which goes on */
     idem_renewer_stop();
     park_threads();
     if (!atomic_load(&stopping) && !idem_keeper_busy()) {
@@ -56,6 +64,7 @@ static apr_status_t child_ends(void *unused)
 void idem_child_start(apr_pool_t *pchild, server_rec *s)
 {
     threaded = idem_threads_usual();
+    atomic_store(&child, idem_this_process());
     idem_keeper_start(s);
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
     idem_renewer_start(pchild, s);
@@ -74,7 +83,7 @@ static int is_at_once(void)
 void idem_child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
-    if (graceful || (!threaded && !is_at_once()))
+    if (graceful || idem_child_is_copy() || (!threaded && !is_at_once()))
         return; /* requests run on, and their settlements with them */
     atomic_store(&stopping, 1);
     if (!threaded)
@@ -85,4 +94,30 @@ void idem_child_stopping(apr_pool_t *pchild, int graceful)
 int idem_child_is_stopping(void)
 {
     return atomic_load(&stopping);
+}
+
+/* ---- copies --------------------------------------------------------------------------------------------------------- */
+
+apr_status_t idem_child_open(apr_pool_t *pconf)
+{
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(&shm, sizeof(*told), NULL, pconf);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    told = apr_shm_baseaddr_get(shm);
+    atomic_init(told, 0);
+    return APR_SUCCESS;
+}
+
+int idem_child_is_copy(void)
+{
+    return atomic_load(&child) != idem_this_process();
+}
+
+int idem_child_may_tell(void)
+{
+    unsigned now = (unsigned)apr_time_sec(idem_monotonic()) + TELL_EVERY, last = atomic_load(told);
+
+    return now - last >= TELL_EVERY && atomic_compare_exchange_strong(told, &last, now);
 }

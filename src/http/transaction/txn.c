@@ -13,6 +13,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "metrics.h"
+#include "processes.h"
 #include "quota.h"
 #include "stores.h"
 #include "threads.h"
@@ -61,6 +62,8 @@ static apr_status_t txn_end(void *data)
 {
     idem_txn *txn = data;
 
+    if (txn->process != idem_this_process())
+        return APR_SUCCESS; /* a copy of a request that goes on elsewhere */
     let_go(txn);
     idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
     return APR_SUCCESS;
@@ -82,6 +85,7 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->settings = settings;
     txn->front = front;
     txn->ring = idem_stores_ring(r->server);
+    txn->process = idem_this_process();
     txn->phase = IDEM_IDLE;
     txn->head.ttl = settings->ttl;
     txn->head.attempt = 1;
@@ -146,6 +150,16 @@ static idem_event lease_trouble(idem_txn *txn, const char *what, apr_status_t rv
     return store_trouble(txn, what, rv, why);
 }
 
+/* A key claimed here would be held for the child, which knows nothing of this process and lives on when it dies. */
+static void tell_of_copy(idem_txn *txn)
+{
+    if (idem_child_is_copy() && idem_child_may_tell())
+        IDEM_LOG(
+            txn, APLOG_ERR, 171,
+            "this request is served by a process that was forked from a child of httpd, which has no store: another "
+            "module forks for requests, or a handler's fork() came back; guarded requests get 503 there");
+}
+
 idem_event idem_txn_claim(idem_txn *txn)
 {
     const char *why = NULL;
@@ -161,6 +175,7 @@ idem_event idem_txn_claim(idem_txn *txn)
             IDEM_LOG(txn, APLOG_WARNING, 11, "the store holds an unusable value: %s", why ? why : "unknown reason");
         return idem_compare_found(txn);
     }
+    tell_of_copy(txn);
     lease_trouble(txn, "claim", rv, why);
     return txn->settings->store_failure == IDEM_FAILURE_BYPASS && !txn->detecting ? IDEM_EV_STORE_BYPASS
                                                                                   : IDEM_EV_STORE_DOWN;
@@ -312,10 +327,25 @@ static idem_event take_print(idem_txn *txn, idem_event event)
     return IDEM_EV_OVERSIZE;
 }
 
+/*
+ * A handler forked, and its fork came back: two processes go on with one request. The one that claimed settles and answers, whatever the
+ * other made. The connection is theirs together, so the other one is silent; httpd closes one that was aborted without a word.
+ */
+static idem_action be_silent(idem_txn *txn)
+{
+    txn->phase = IDEM_DONE;
+    if (!txn->detecting)
+        txn->r->connection->aborted = 1;
+    return IDEM_DO_ANSWER;
+}
+
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response)
 {
-    idem_action action = idem_txn_step(txn, take_print(txn, event));
+    idem_action action;
 
+    if (txn->process != idem_this_process())
+        return be_silent(txn);
+    action = idem_txn_step(txn, take_print(txn, event));
     idem_renewer_drop(txn->held, action == IDEM_DO_SETTLE_RELEASE && txn->head.attempt == 1);
     txn->held = NULL;
     for (;;) {

@@ -38,6 +38,7 @@ typedef struct idem_txn {
     const char
         *came_by; /* executions of other guards that this request is on its way in (execution.h); NULL for none */
 
+    apr_uint32_t process; /* that it was made in; a fork of that one has a copy of it */
     idem_phase phase;
     idem_head head; /* our lease, or what it was settled as */
     idem_seen seen; /* what claim or fetch found */

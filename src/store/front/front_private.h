@@ -34,6 +34,7 @@ struct idem_front {
     int *answers; /* of each part, whether it did when the driver was attached last; the attaching thread's */
 
     atomic_int phase;
+    atomic_uint process;      /* the one that has attached it; what it holds is useless in a fork of that one */
     apr_thread_mutex_t *lock; /* guards what follows, and every change of phase */
     apr_pool_t *home;         /* this process's; parent of what attach() allocates; NULL before attach, after detach */
     int attaching;            /* a thread is inside driver->attach */

@@ -5,11 +5,14 @@
  * while the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a
  * pool no other thread uses; a failed attempt is followed by a pause of RETRY_INTERVAL; a store found damaged stays so
  * until the next start; the breaker is open while the driver is not attached, so that whoever asks for the front's health sees
- * it. Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
+ * it; a process that was forked from the one that attached calls nothing, not even to detach.
+ * Limits: a front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
  */
 #include "front_private.h"
 
+#include "processes.h"
 #include "threads.h"
+
 #include <apr_allocator.h>
 #include <apr_strings.h>
 
@@ -173,6 +176,14 @@ static apr_status_t make_home(idem_front *front, apr_pool_t *pool)
     return rv;
 }
 
+/* Locks, connections, maps: all that a driver has made belongs to the process that it attached in. */
+static int is_inherited(const idem_front *front)
+{
+    unsigned process = atomic_load(&front->process);
+
+    return process && process != idem_this_process();
+}
+
 /* Calls the driver; front->attaching is ours and the lock is not held. *why is in pool. */
 static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char **why)
 {
@@ -214,6 +225,10 @@ apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *poo
     int phase, due;
     apr_status_t rv;
 
+    if (is_inherited(front)) { /* before any lock: a thread that is not here may have held it */
+        *why = "this process was forked from the one that uses the store";
+        return IDEM_EDOWN;
+    }
     if (atomic_load(&front->phase) == IDEM_ATTACHED)
         return APR_SUCCESS;
     apr_thread_mutex_lock(front->lock);
@@ -243,6 +258,7 @@ apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char *
         return IDEM_EDAMAGED;
     }
     apr_thread_mutex_lock(front->lock);
+    atomic_store(&front->process, idem_this_process());
     if (!front->home)
         rv = make_home(front, pool);
     front->attaching = 1;
@@ -256,6 +272,8 @@ apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char *
 
 void idem_front_detach(idem_front *front)
 {
+    if (is_inherited(front))
+        return;
     if (front->owed)
         front->store->driver->detach(front->store);
     front->owed = 0;
