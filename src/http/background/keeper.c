@@ -2,7 +2,8 @@
  * keeper.c - the child's own thread.
  *
  * Called by the transaction to hand over what the store did not take. The thread wakes when there is a job, repeats each with growing
- * pauses until the store acknowledges or refuses it, and sweeps every store in small steps.
+ * pauses until the store acknowledges or refuses it, and sweeps every store in small steps. Its request renews a lease no more: the keeper
+ * does, on stores where a clock ends it.
  *
  * Under an MPM without threads it is started by the first job only, and until then requests sweep at their end: prefork frees its
  * child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with several threads, and
@@ -42,7 +43,7 @@ typedef struct kept_job {
     apr_pool_t *pool;
     idem_front *front;
     idem_blob value; /* to settle; data NULL: see head */
-    idem_head head;  /* to be encoded and settled; state 0: a claim to withdraw */
+    idem_head head;  /* of the lease; without a value: to be encoded and settled, state 0: a claim to withdraw */
     unsigned char slot[IDEM_SLOT_LEN], token[IDEM_TOKEN_LEN];
     apr_interval_time_t next; /* monotonic, as all times here: nobody waits longer because a clock was set back */
     apr_interval_time_t pause;
@@ -116,7 +117,7 @@ static kept_job *new_job(idem_front *front)
     return made;
 }
 
-void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback)
+void idem_keeper_settle(idem_front *front, const idem_head *head, idem_blob value, idem_blob fallback)
 {
     kept_job *job = new_job(front);
     idem_blob keep = value;
@@ -127,6 +128,7 @@ void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback)
     if (keeper.bytes + value.len > MOST_BYTES && fallback.data)
         keep = fallback;
     pthread_mutex_unlock(&keeper.lock);
+    job->head = *head;
     job->value.data = apr_pmemdup(job->pool, keep.data, keep.len);
     job->value.len = keep.len;
     enqueue(job);
@@ -197,6 +199,15 @@ static apr_status_t try_job(const kept_job *job, apr_pool_t *pool)
     return rv == APR_SUCCESS ? idem_front_settle(job->front, value, pool, &why) : rv;
 }
 
+/* A store may refuse a settlement, for want of room, and keep a lease. */
+static void keep_lease(const kept_job *job, apr_pool_t *pool)
+{
+    const char *why = NULL;
+
+    if (settles(job) && !(idem_front_store(job->front)->flags & IDEM_HOST_LOCAL))
+        idem_front_renew(job->front, &job->head, pool, &why);
+}
+
 static int run_job(kept_job *job)
 {
     apr_pool_t *pool;
@@ -206,6 +217,8 @@ static int run_job(kept_job *job)
 
     apr_pool_create(&pool, job->pool);
     rv = try_job(job, pool);
+    if (!is_final(rv))
+        keep_lease(job, pool);
     apr_pool_destroy(pool);
     if (!is_final(rv))
         return 0;
@@ -241,9 +254,19 @@ static kept_job *take_due(apr_interval_time_t now)
     return found;
 }
 
+/* Never so long that the lease ends meanwhile: two tries may fail before that, as two renewals may. */
+static apr_interval_time_t longest_pause(const kept_job *job)
+{
+    apr_interval_time_t third = job->head.lease / 3;
+
+    return third && third < LONGEST_PAUSE ? third : LONGEST_PAUSE;
+}
+
 static void put_back(kept_job *job)
 {
-    job->pause = 2 * job->pause < LONGEST_PAUSE ? 2 * job->pause : LONGEST_PAUSE;
+    apr_interval_time_t most = longest_pause(job);
+
+    job->pause = 2 * job->pause < most ? 2 * job->pause : most;
     job->next = idem_monotonic() + job->pause;
     pthread_mutex_lock(&keeper.lock);
     APR_RING_INSERT_TAIL(&keeper.ring, job, kept_job, link);

@@ -30,8 +30,11 @@ int idem_keeper_busy(void);
  */
 void idem_keeper_last_tries(const atomic_int *hurry);
 
-/* Repeats the settlement until the store acknowledges or refuses it. value is copied; fallback (a tombstone) too. */
-void idem_keeper_settle(idem_front *front, idem_blob value, idem_blob fallback);
+/*
+ * Repeats the settlement until the store acknowledges or refuses it, and keeps the lease until then. head is the lease's; value is copied,
+ * fallback (a tombstone) too.
+ */
+void idem_keeper_settle(idem_front *front, const idem_head *head, idem_blob value, idem_blob fallback);
 
 /* The same for an outcome without a response that could not be encoded, for want of memory: that is repeated too. */
 void idem_keeper_settle_head(idem_front *front, const idem_head *head);

@@ -235,7 +235,7 @@ static void hand_to_keeper(idem_txn *txn, idem_blob value)
         return;
     }
     idem_front_encode(txn->front, &head, NULL, txn->r->pool, &fallback);
-    idem_keeper_settle(txn->front, value, fallback);
+    idem_keeper_settle(txn->front, &txn->head, value, fallback);
 }
 
 static int slot_is_empty(idem_txn *txn)
