@@ -11,7 +11,8 @@ import re
 
 from arena import BRIEF, MOST_KEPT
 from clients import LAST_WORDS
-from excuses import STORE_ENDS, lapsed, lost, stuck
+from excuses import STORE_ENDS, lapsed, lost, outages, stuck
+from promises import BUSY, LAST_TRIES, RECOVERY
 
 NO_ANSWER = ("lost", "timeout", "refused")  # the client cannot know what its request did
 PASSING = (*NO_ANSWER, "store-unavailable")  # may come at any time while the monkey is about, and says nothing about the slot
@@ -23,9 +24,23 @@ GIVEN_AWAY = re.compile(r"IDEM(014|090):")  # the slot of a living owner is anot
 SIGNALS = {"9": "SIGKILL", "11": "SIGSEGV"}
 
 
+def process_of(line):
+    """Who wrote it; None where it does not say."""
+    process = re.search(r"\[pid (\d+)", line.text)
+    return int(process[1]) if process else None
+
+
 def settle_failed(case, key):
     """The module's own word that the store did not acknowledge a settlement at once."""
     return any("settle failed" in line.text for line in case.lines_of(key))
+
+
+def recorded(case, run, by):
+    """Had the store acknowledged the record of this execution by then? A response is given without that when a settlement
+    fails; it is recorded later, or never, and the entry has until then the life that its last renewal gave it."""
+    late = any("settle failed" in line.text and run.end <= line.at <= by and process_of(line) == run.owner
+               for line in case.lines_of(run.key))
+    return any(answer.nonce == run.nonce and answer.got <= by and (answer.replayed or not late) for answer in case.answers[run.key])
 
 
 def lasting(case):
@@ -61,8 +76,8 @@ def differing(case, key, answers):
 
 def executed_once(case):
     """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it was
-    written at the earliest, which was not before the request that wrote it was sent, nor, where its response was given,
-    before it had run. Any key may when the store has lost its entry in between."""
+    written at the earliest, which was not before the request that wrote it was sent, nor, where the store had acknowledged
+    its record by then, before it had run. Any key may when the store has lost its entry in between."""
     for key, runs in case.executions.items():
         for run, again in zip(runs, runs[1:]):
             if lost(case, key, case.sent_at(run), again.begin, run.begin):
@@ -70,8 +85,7 @@ def executed_once(case):
             if not case.operations[key].brief:
                 yield key, f"executed {len(runs)} times"
                 break
-            answered = any(answer.nonce == run.nonce for answer in case.answers[key])
-            written = run.end if answered and run.end else case.sent_at(run)
+            written = run.end if run.end and recorded(case, run, again.begin) else case.sent_at(run)
             if again.begin < written + BRIEF - ROUNDING:
                 yield key, f"executed again {again.begin - written:.3f} s after its entry was written; its life is {BRIEF} s"
 
@@ -264,16 +278,23 @@ def nothing_terrible_logged(case):
                 yield key, f"logged: {line.text}"
 
 
+def gave_up(case, line):
+    """Was the store out of this process's reach for as long as one tries that ends gracefully?"""
+    return any(begin <= line.at - LAST_TRIES + BUSY and line.at <= end + RECOVERY
+               for begin, end in outages(case, line.host, process_of(line), None))
+
+
 def stops_in_time(case):
     """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children with a
     script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or to end it,
     for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end that. And a child
-    that ends gracefully, waits for the store to take a settlement, and is then told to die."""
+    that ends gracefully and waits for the store to take a settlement: it may be told to die meanwhile, and does not wait
+    for more than half a minute, if the store could not be reached in all that time."""
     for line in case.log:
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
         if forced and int(forced[1]) not in case.waiting and not stuck(case, line.host, int(forced[1]), line.at):
             yield None, f"logged: {line.text}"
-        if "IDEM074:" in line.text and not case.while_stopping(line):
+        if "IDEM074:" in line.text and not case.while_stopping(line) and not gave_up(case, line):
             yield None, f"logged: {line.text}"
 
 
@@ -282,12 +303,12 @@ def late_settlements_are_due(case):
     perhaps never had. Or where the slot is rightly another's."""
     doubtful = collections.Counter()
     for line in case.log:
-        process = re.search(r"\[pid (\d+)", line.text)
+        process = process_of(line)
         if " takeover failed: " in line.text:
-            doubtful[process[1]] += 1
+            doubtful[process] += 1
         elif "IDEM071:" in line.text and not given_away(case, case.key_of(line.slot), line.at):
-            doubtful[process[1]] -= 1
-            if doubtful[process[1]] < 0:
+            doubtful[process] -= 1
+            if doubtful[process] < 0:
                 yield None, f"logged: {line.text}"
 
 

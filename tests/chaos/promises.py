@@ -10,6 +10,7 @@ from slots import slot_of
 
 LEASE = 4  # seconds: of owners on a store that hosts share
 RECOVERY = 2  # seconds within which a store that is back is used again
+LAST_TRIES = 30  # seconds that a child which ends gracefully repeats what the store does not take
 BUSY = 0.3  # seconds that a thread may come too late, since others had the processors
 # Renewed every third of its time, a lease outlives the beginning of an outage by at least this.
 OUTLIVES = LEASE * 2 / 3 - BUSY

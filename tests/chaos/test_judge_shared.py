@@ -206,3 +206,39 @@ def test_a_lease_that_its_own_thread_misses(policy, owner, broken):
     history.executions[-1] = history.executions[-1]._replace(end=14.5)
     history.say("IDEM090: store x: the lease 0000000a was lost while its request runs", 14.2)
     assert history.broken() == broken
+
+
+# ---- who gives up -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", [STOPPED, CUT, PAUSED, FAILING, WITHIN_REACH[0], WITHIN_REACH[1]])
+@pytest.mark.parametrize("seconds, long_enough", [(31, True), (25, False)])
+def test_last_tries_of_a_child_out_of_reach(damage, seconds, long_enough):
+    """It ended gracefully at 50 s, and repeated a settlement for half a minute."""
+    what, over, whom = damage
+    history = History(store="redis")
+    history.damage(what, 80.5 - seconds, over, 80.5, **whom)
+    history.say("[pid 7:tid 7] IDEM074: store x: a settlement is lost with this process", 80.1)
+    assert history.broken() == (set() if long_enough and damage in OUT_OF_REACH else {"stops_in_time"})
+
+
+def test_last_tries_between_two_outages():
+    """Less than it takes to notice that the store is back is no chance, more is one."""
+    for gap, broken in ((1, set()), (3, {"stops_in_time"})):
+        history = History(store="redis")
+        history.damage("store paused", 49, "store back", 60, server=0)
+        history.damage("store paused", 60 + gap, "store back", 80.5, server=0)
+        history.say("[pid 7:tid 7] IDEM074: store x: a settlement is lost with this process", 80.1)
+        assert history.broken() == broken
+
+
+@pytest.mark.parametrize("line, broken", [(None, {"executed_once"}), ("[pid 7:tid 7]", set()), ("[pid 8:tid 8]", {"executed_once"})])
+def test_brief_key_whose_record_came_late(line, broken):
+    """Its lease was not renewed while the store was out of reach, and neither was its settlement taken: its life ended TTL after it was claimed."""
+    history = History(brief=True, store="redis")
+    history.executions[0] = history.executions[0]._replace(end=12.5)
+    history.answers = [answer._replace(got=12.6) if (answer.key, answer.sent) == ("k", 10) else answer for answer in history.answers]
+    history.run("m", 13.8, owner=8)
+    if line:
+        history.say(f"{line} IDEM010: [0000000a,SETTLING] store x: settle failed: down", 12.6)
+    assert history.broken() == broken
