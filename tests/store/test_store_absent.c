@@ -3,6 +3,9 @@
  */
 #include "faulty.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 static void wait_for_the_next_try(void)
 {
     apr_sleep(apr_time_from_msec(1050)); /* the front looks again after a second */
@@ -53,6 +56,27 @@ static void test_a_process_that_never_attached_is_told_so(void **state)
     assert_int_equal(claim(b), IDEM_EDOWN);
     assert_non_null(b->why);
     assert_int_equal(count.attaches, 0);
+}
+
+static void test_a_process_forked_from_the_one_that_attached_has_no_store(void **state)
+{
+    bench *b = *state;
+    int status = 0;
+    pid_t forked;
+
+    assert_int_equal(idem_front_open(b->front, b->pool, &b->why), APR_SUCCESS);
+    assert_int_equal(idem_front_attach(b->front, b->pool, &b->why), APR_SUCCESS);
+    b->head = head_for(b, 1);
+    forked = fork();
+    if (forked == 0) {
+        int refused = claim(b) == IDEM_EDOWN && b->why != NULL;
+
+        idem_front_detach(b->front); /* what it has inherited stays as it is */
+        _exit(refused ? 0 : 1);
+    }
+    assert_int_equal(waitpid(forked, &status, 0), forked);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(claim(b), APR_SUCCESS);
 }
 
 static void *claim_in_thread(void *data)
@@ -185,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRESH(test_a_store_is_attached_later_and_once_a_second),
         FRESH(test_a_process_that_never_attached_is_told_so),
+        FRESH(test_a_process_forked_from_the_one_that_attached_has_no_store),
         FRESH(test_one_thread_attaches_and_the_others_do_not_wait),
         FRESH(test_a_store_that_was_absent_at_the_start_is_used_when_it_is_there),
         FRESH(test_a_store_found_damaged_at_the_start_is_left_alone),
