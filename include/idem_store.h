@@ -170,7 +170,7 @@ typedef struct idem_store idem_store; /* a driver's instance; its own struct beg
 typedef struct idem_driver idem_driver;
 
 struct idem_store {
-    const idem_driver *driver; /* set by configure(): the front calls through it */
+    const idem_driver *driver; /* the one whose configure() made it; the front sets it and calls through it */
     unsigned flags;            /* IDEM_EVICTS… of this instance, final after open() */
     apr_size_t max_value;      /* largest value that fits, 0 if unbounded; final after open() */
     apr_uint64_t owner;        /* HOST_LOCAL: this process's number, not 0, set by attach(); else 0 */

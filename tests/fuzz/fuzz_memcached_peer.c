@@ -91,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     env.timeout = apr_time_from_msec(20);
     greeted = mode & GREETED;
     MUST(idem_driver_memcache.configure(&store, &env, "127.0.0.1:1", none, pool, &why) == APR_SUCCESS);
+    store->driver = &idem_driver_memcache;
     peer_begin(command, usual, data + (size ? 1 : 0), size ? size - 1 : 0);
     rv = store->driver->open(store, pool, &why);
     MUST(rv == APR_SUCCESS || why);

@@ -123,6 +123,7 @@ static idem_store *make_store(int mode, apr_pool_t *pool)
     env.timeout = apr_time_from_msec(20);
     MUST(driver->configure(&store, &env, mode & SENTINEL ? "//127.0.0.1:1,127.0.0.1:2/main" : "//127.0.0.1:1",
                            mode & REPLICAS ? waiting : none, pool, &why) == APR_SUCCESS);
+    store->driver = driver;
     return store;
 }
 

@@ -205,10 +205,8 @@ idem_store *kit_open(kit *k, apr_pool_t *pool)
 
     if (status == APR_SUCCESS)
         status = k->driver->open(store, pool, &why);
-    if (status == APR_SUCCESS && store->driver == k->driver)
-        return store;
     if (status == APR_SUCCESS)
-        why = "configure() did not say in the store which driver it belongs to";
+        return store;
     fprintf(stderr, "cannot open %s:%s: %s (%s)\n", k->driver->scheme, k->rest, why ? why : "no reason given",
             kit_status(status));
     return NULL;

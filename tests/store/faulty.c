@@ -30,7 +30,8 @@ static apr_status_t faulty_configure(idem_store **out, const idem_env *env, cons
     faulty_store *store = apr_pcalloc(pool, sizeof(*store));
     const idem_driver *lmdb = idem_registry_find("lmdb", NULL, pool);
     apr_status_t rv = lmdb->configure(&store->inner, env, rest, options, pool, why);
-    store->super.driver = &faulty_driver;
+    if (rv == APR_SUCCESS)
+        store->inner->driver = lmdb;
     store->super.parts = plan.parts;
     *out = &store->super;
     return rv;

@@ -99,8 +99,6 @@ typedef struct wrap_call {
     int ambiguous;             /* do it, then deny it */
 } wrap_call;
 
-static const idem_driver wrap_driver;
-
 static idem_store *inner_of(idem_store *store)
 {
     return ((wrap_store *)store)->inner;
@@ -236,11 +234,13 @@ static apr_status_t wrap_configure(idem_store **out, const idem_env *env, const 
         *why = apr_pstrcat(pool, "no store driver for ", comma + 1, NULL);
         return APR_EINVAL;
     }
-    store->super.driver = &wrap_driver;
     store->dir = apr_pstrmemdup(pool, rest, (apr_size_t)(comma - rest));
     *out = &store->super;
     rv = driver->configure(&store->inner, env, colon + 1, options, pool, why);
-    return rv == APR_SUCCESS ? adopt(store, rv) : rv;
+    if (rv != APR_SUCCESS)
+        return rv;
+    store->inner->driver = driver;
+    return adopt(store, rv);
 }
 
 static apr_status_t wrap_open(idem_store *store, apr_pool_t *pool, const char **why)

@@ -59,6 +59,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
     rv = driver->configure(&front->store, env, rest + 1, options, pool, why);
     if (rv != APR_SUCCESS)
         return rv;
+    front->store->driver = driver;
     rv = make_locks(front, pool);
     if (rv == APR_SUCCESS)
         *out = front;

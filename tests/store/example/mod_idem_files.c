@@ -153,8 +153,6 @@ static apr_status_t blame_path(apr_pool_t *pool, const char **why, const char *d
 
 /* ---- from configure() to detach() ---------------------------------------------------------------------------------- */
 
-static const idem_driver files_driver;
-
 static apr_status_t files_configure(idem_store **out, const idem_env *env, const char *rest, const char *const *options,
                                     apr_pool_t *pool, const char **why)
 {
@@ -175,7 +173,6 @@ static apr_status_t files_configure(idem_store **out, const idem_env *env, const
     store->env = env;
     store->path = *rest == '/' ? apr_pstrdup(pool, rest) : apr_pstrcat(pool, env->state_dir, "/", rest, NULL);
     store->dir = store->owners = -1;
-    store->super.driver = &files_driver;
     store->super.flags = IDEM_HOST_LOCAL;
     store->super.max_value = FILES_LARGEST;
     if (!store->sync)
