@@ -42,7 +42,7 @@ static long number_of(const char *text, long least, long most)
     return apr_isdigit(*text) && *end == '\0' && n >= least && n <= most ? n : -1;
 }
 
-static const char *decoded(reading *r, const char *text)
+static const char *redis_decoded(reading *r, const char *text)
 {
     return apr_punescape_url(r->pool, text, NULL, NULL, 0);
 }
@@ -63,7 +63,7 @@ static apr_status_t read_wait(reading *r, const char *value)
     return APR_SUCCESS;
 }
 
-static apr_status_t read_option(reading *r, const char *option)
+static apr_status_t redis_read_option(reading *r, const char *option)
 {
     static const char password[] = "password=", wait[] = "wait=";
 
@@ -78,12 +78,12 @@ static apr_status_t read_option(reading *r, const char *option)
     return idem_password_read(option + sizeof(password) - 1, r->pool, &r->store->password, r->why);
 }
 
-static apr_status_t read_options(reading *r, const char *const *options)
+static apr_status_t redis_read_options(reading *r, const char *const *options)
 {
     apr_status_t rv = APR_SUCCESS;
 
     for (; rv == APR_SUCCESS && options && *options; options++)
-        rv = read_option(r, *options);
+        rv = redis_read_option(r, *options);
     if (rv == APR_SUCCESS && r->store->user && !r->store->password)
         return wrong(r, "a user without a password: write USER:PASSWORD@ or :PASSWORD@, or add password=file:PATH");
     return rv;
@@ -103,9 +103,9 @@ static apr_status_t read_user(reading *r, char **authority)
     colon = strchr(user, ':');
     if (colon) {
         *colon = '\0';
-        r->store->password = decoded(r, colon + 1);
+        r->store->password = redis_decoded(r, colon + 1);
     }
-    r->store->user = *user ? decoded(r, user) : NULL;
+    r->store->user = *user ? redis_decoded(r, user) : NULL;
     if ((*user && !r->store->user) || (colon && !r->store->password))
         return wrong(r, "the user or the password in the address is not percent-encoded as it must be");
     if (colon && !*r->store->password)
@@ -113,7 +113,7 @@ static apr_status_t read_user(reading *r, char **authority)
     return APR_SUCCESS;
 }
 
-static apr_status_t read_server(reading *r, const char *text, apr_port_t usual, idem_redis_address *address)
+static apr_status_t redis_read_server(reading *r, const char *text, apr_port_t usual, idem_redis_address *address)
 {
     char *host, *scope;
     apr_port_t port;
@@ -126,7 +126,7 @@ static apr_status_t read_server(reading *r, const char *text, apr_port_t usual, 
     return APR_SUCCESS;
 }
 
-static apr_status_t read_servers(reading *r, char *list, apr_port_t usual)
+static apr_status_t redis_read_servers(reading *r, char *list, apr_port_t usual)
 {
     idem_redis_address *servers = apr_pcalloc(r->pool, sizeof(*servers) * SERVERS_MOST);
     apr_status_t rv = APR_SUCCESS;
@@ -136,7 +136,7 @@ static apr_status_t read_servers(reading *r, char *list, apr_port_t usual)
          one = apr_strtok(NULL, ",", &rest)) {
         if (count == SERVERS_MOST)
             return wrong(r, "more than %d servers are named", SERVERS_MOST);
-        rv = read_server(r, one, usual, &servers[count++]);
+        rv = redis_read_server(r, one, usual, &servers[count++]);
     }
     if (rv == APR_SUCCESS && count == 0)
         return wrong(r, "no host is named: write redis://HOST, or redis-sentinel://HOST,HOST,HOST/PRIMARY");
@@ -156,7 +156,7 @@ static apr_status_t read_db(reading *r, const char *text)
 }
 
 /* "//authority/path"; what follows the authority's '/' goes to *path, "" if there is none. */
-static apr_status_t split(reading *r, const char *rest, char **authority, char **path)
+static apr_status_t split_address(reading *r, const char *rest, char **authority, char **path)
 {
     char *slash;
 
@@ -173,11 +173,10 @@ static apr_status_t split(reading *r, const char *rest, char **authority, char *
 
 /* ---- schemes ------------------------------------------------------------------------------------------------------- */
 
-static reading begin(const idem_driver *driver, const idem_env *env, apr_pool_t *pool, const char **why)
+static reading begin_reading(const idem_env *env, apr_pool_t *pool, const char **why)
 {
     reading r = {apr_pcalloc(pool, sizeof(idem_redis)), pool, why};
 
-    r.store->super.driver = driver;
     r.store->super.flags = IDEM_OFFLINE | IDEM_EVICTS | IDEM_VOLATILE; /* until it is known better */
     r.store->super.max_value = IDEM_REDIS_VALUE_MAX;
     r.store->env = env;
@@ -188,18 +187,18 @@ static reading begin(const idem_driver *driver, const idem_env *env, apr_pool_t 
 apr_status_t idem_redis_configure_tcp(idem_store **out, const idem_env *env, const char *rest,
                                       const char *const *options, apr_pool_t *pool, const char **why)
 {
-    reading r = begin(&idem_driver_redis, env, pool, why);
+    reading r = begin_reading(env, pool, why);
     char *authority, *path;
-    apr_status_t rv = split(&r, rest, &authority, &path);
+    apr_status_t rv = split_address(&r, rest, &authority, &path);
 
     if (rv == APR_SUCCESS)
-        rv = read_servers(&r, authority, REDIS_PORT);
+        rv = redis_read_servers(&r, authority, REDIS_PORT);
     if (rv == APR_SUCCESS && r.store->server_count > 1)
         return wrong(&r, "one server keeps a store: name its sentinels with redis-sentinel:, or one host");
     if (rv == APR_SUCCESS)
         rv = read_db(&r, path);
     if (rv == APR_SUCCESS)
-        rv = read_options(&r, options);
+        rv = redis_read_options(&r, options);
     *out = &r.store->super;
     return rv;
 }
@@ -218,7 +217,7 @@ apr_status_t idem_redis_configure_tls(idem_store **out, const idem_env *env, con
 apr_status_t idem_redis_configure_unix(idem_store **out, const idem_env *env, const char *rest,
                                        const char *const *options, apr_pool_t *pool, const char **why)
 {
-    reading r = begin(&idem_driver_redis_unix, env, pool, why);
+    reading r = begin_reading(env, pool, why);
     idem_redis_address *server = apr_pcalloc(pool, sizeof(*server));
 
     if (*rest != '/')
@@ -227,18 +226,18 @@ apr_status_t idem_redis_configure_unix(idem_store **out, const idem_env *env, co
     r.store->servers = server;
     r.store->server_count = 1;
     *out = &r.store->super;
-    return read_options(&r, options);
+    return redis_read_options(&r, options);
 }
 
 apr_status_t idem_redis_configure_sentinel(idem_store **out, const idem_env *env, const char *rest,
                                            const char *const *options, apr_pool_t *pool, const char **why)
 {
-    reading r = begin(&idem_driver_redis_sentinel, env, pool, why);
+    reading r = begin_reading(env, pool, why);
     char *authority, *path, *slash, *db = "";
-    apr_status_t rv = split(&r, rest, &authority, &path);
+    apr_status_t rv = split_address(&r, rest, &authority, &path);
 
     if (rv == APR_SUCCESS)
-        rv = read_servers(&r, authority, SENTINEL_PORT);
+        rv = redis_read_servers(&r, authority, SENTINEL_PORT);
     if (rv != APR_SUCCESS)
         return rv;
     slash = strchr(path, '/');
@@ -246,13 +245,13 @@ apr_status_t idem_redis_configure_sentinel(idem_store **out, const idem_env *env
         *slash = '\0';
         db = slash + 1;
     }
-    r.store->primary = *path ? decoded(&r, path) : NULL;
+    r.store->primary = *path ? redis_decoded(&r, path) : NULL;
     if (!r.store->primary)
         return wrong(&r,
                      "redis-sentinel://HOST,HOST,HOST/PRIMARY needs the name by which the sentinels know the primary");
     rv = read_db(&r, db);
     if (rv == APR_SUCCESS)
-        rv = read_options(&r, options);
+        rv = redis_read_options(&r, options);
     *out = &r.store->super;
     return rv;
 }

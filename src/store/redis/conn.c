@@ -8,6 +8,7 @@
  * host's name takes as long as the resolver takes.
  */
 #include "redis_private.h"
+#include "threads.h"
 
 #include <apr_strings.h>
 #include <errno.h>
@@ -16,31 +17,23 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define POLL_MOST apr_time_from_sec(60)
 #define PIECE 16384 /* bytes read at once */
 
-apr_int64_t idem_redis_monotonic(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (apr_int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now)
 {
-    conn->ahead = now - idem_redis_monotonic();
+    conn->ahead = now - apr_time_as_msec(idem_monotonic());
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t late(idem_call *call)
+static apr_status_t redis_late(idem_call *call)
 {
     return idem_fail(call, APR_TIMEUP, "Redis did not answer in time");
 }
 
-static apr_status_t wait_for(int fd, short what, idem_call *call)
+static apr_status_t redis_wait(int fd, short what, idem_call *call)
 {
     for (;;) {
         struct pollfd ready = {fd, what, 0};
@@ -48,7 +41,7 @@ static apr_status_t wait_for(int fd, short what, idem_call *call)
         int count;
 
         if (left <= 0)
-            return late(call);
+            return redis_late(call);
         count = poll(&ready, 1, (int)((left < POLL_MOST ? left : POLL_MOST) / 1000 + 1));
         if (count > 0)
             return APR_SUCCESS;
@@ -57,7 +50,7 @@ static apr_status_t wait_for(int fd, short what, idem_call *call)
     }
 }
 
-static apr_status_t lost(idem_call *call, const char *reason)
+static apr_status_t redis_lost(idem_call *call, const char *reason)
 {
     return idem_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
 }
@@ -83,9 +76,9 @@ static apr_status_t write_all(const idem_redis_conn *conn, idem_call *call, cons
             len -= (size_t)written;
         }
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            rv = wait_for(conn->redis->fd, POLLOUT, call);
+            rv = redis_wait(conn->redis->fd, POLLOUT, call);
         else if (errno != EINTR)
-            rv = lost(call, strerror(errno));
+            rv = redis_lost(call, strerror(errno));
         if (rv != APR_SUCCESS)
             return rv;
     }
@@ -126,15 +119,15 @@ apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const
 }
 
 /* One piece of what is there; read here, so that its length is known. */
-static apr_status_t read_piece(idem_redis_conn *conn, idem_call *call, apr_size_t *total)
+static apr_status_t redis_read_piece(idem_redis_conn *conn, idem_call *call, apr_size_t *total)
 {
     char piece[PIECE];
     ssize_t len = recv(conn->redis->fd, piece, sizeof(piece), MSG_DONTWAIT);
 
     if (len < 0)
-        return errno == EAGAIN || errno == EINTR ? APR_SUCCESS : lost(call, strerror(errno));
+        return errno == EAGAIN || errno == EINTR ? APR_SUCCESS : redis_lost(call, strerror(errno));
     if (len == 0)
-        return lost(call, "Redis closed it");
+        return redis_lost(call, "Redis closed it");
     *total += (apr_size_t)len;
     if (*total > IDEM_REDIS_REPLY_MOST)
         return idem_fail(call, APR_EGENERAL, "Redis answers without an end: more than %lu bytes",
@@ -149,7 +142,7 @@ static apr_status_t unreadable(const idem_redis_conn *conn, idem_call *call)
     if (conn->elements > IDEM_REDIS_ELEMENTS_MOST)
         return idem_fail(call, APR_EGENERAL, "Redis announced an answer of more than %d parts",
                          IDEM_REDIS_ELEMENTS_MOST);
-    return lost(call, conn->redis->reader->errstr);
+    return redis_lost(call, conn->redis->reader->errstr);
 }
 
 apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisReply **reply)
@@ -163,9 +156,9 @@ apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisRep
         *reply = whole;
         if (whole)
             return APR_SUCCESS;
-        rv = wait_for(conn->redis->fd, POLLIN, call);
+        rv = redis_wait(conn->redis->fd, POLLIN, call);
         if (rv == APR_SUCCESS)
-            rv = read_piece(conn, call, &total);
+            rv = redis_read_piece(conn, call, &total);
         if (rv != APR_SUCCESS)
             return rv;
     }
@@ -201,7 +194,7 @@ static void bound_reader(idem_redis_conn *conn)
 /* ---- connecting ---------------------------------------------------------------------------------------------------- */
 
 /* From now on nothing waits in hiredis, and no program that is started inherits the connection. */
-static void settle_in(redisContext *redis, int is_tcp)
+static void settle_connection(redisContext *redis, int is_tcp)
 {
     if (is_tcp)
         redisEnableKeepAlive(redis); /* a host that vanished is noticed while a connection is idle */
@@ -218,10 +211,10 @@ static apr_status_t dial_one(idem_call *call, const char *host, apr_port_t port,
     redisContext *made;
 
     if (left < 1000)
-        return late(call);
+        return redis_late(call);
     made = port ? redisConnectWithTimeout(host, port, limit) : redisConnectUnixWithTimeout(host, limit);
     if (made && !made->err) {
-        settle_in(made, port != 0);
+        settle_connection(made, port != 0);
         *redis = made;
         return APR_SUCCESS;
     }

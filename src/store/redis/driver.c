@@ -12,7 +12,7 @@
 
 #define USUAL_TIMEOUT apr_time_from_msec(500)
 
-static idem_call first_call(const idem_redis *store, apr_pool_t *pool)
+static idem_call redis_first_call(const idem_redis *store, apr_pool_t *pool)
 {
     apr_interval_time_t patience = store->env->timeout ? store->env->timeout : USUAL_TIMEOUT;
     idem_call call = {pool, apr_time_now() + patience, NULL};
@@ -25,7 +25,7 @@ static idem_call first_call(const idem_redis *store, apr_pool_t *pool)
 static apr_status_t redis_open(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_redis *store = (idem_redis *)base;
-    idem_call call = first_call(store, pool);
+    idem_call call = redis_first_call(store, pool);
     idem_redis_conn *conn;
     apr_status_t rv = idem_redis_connect(store, &call, &conn);
 
@@ -41,7 +41,7 @@ static apr_status_t redis_open(idem_store *base, apr_pool_t *pool, const char **
 static apr_status_t redis_attach(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_redis *store = (idem_redis *)base;
-    idem_call call = first_call(store, pool);
+    idem_call call = redis_first_call(store, pool);
     idem_redis_conn *conn;
     apr_status_t rv = idem_redis_pool_start(store, pool);
 

@@ -8,8 +8,9 @@
  * beyond the present need are closed one at a time, as calls end.
  */
 #include "redis_private.h"
+#include "threads.h"
 
-#define IDLE_MOST 60000 /* milliseconds */
+#define IDLE_MOST apr_time_from_sec(60)
 
 apr_status_t idem_redis_pool_start(idem_redis *store, apr_pool_t *pool)
 {
@@ -27,7 +28,7 @@ void idem_redis_pool_stop(idem_redis *store)
     store->lock = NULL;
 }
 
-static idem_redis_conn *first_idle(idem_redis *store)
+static idem_redis_conn *first_idle_conn(idem_redis *store)
 {
     idem_redis_conn *conn = NULL;
 
@@ -44,7 +45,7 @@ apr_status_t idem_redis_take(idem_redis *store, idem_call *call, idem_redis_conn
 {
     apr_status_t rv;
 
-    while ((*conn = first_idle(store)) != NULL) {
+    while ((*conn = first_idle_conn(store)) != NULL) {
         if ((*conn)->generation == atomic_load(&store->generation) && idem_redis_is_quiet(*conn))
             return APR_SUCCESS;
         idem_redis_hang_up(*conn);
@@ -59,11 +60,11 @@ apr_status_t idem_redis_take(idem_redis *store, idem_call *call, idem_redis_conn
 }
 
 /* The one that has waited longest, if it has waited too long. The lock is held. */
-static idem_redis_conn *unneeded(idem_redis *store)
+static idem_redis_conn *unneeded_conn(idem_redis *store)
 {
     idem_redis_conn *last = APR_RING_LAST(&store->idle);
 
-    if (APR_RING_EMPTY(&store->idle, idem_redis_conn, link) || idem_redis_monotonic() - last->idle_since < IDLE_MOST)
+    if (APR_RING_EMPTY(&store->idle, idem_redis_conn, link) || idem_monotonic() - last->idle_since < IDLE_MOST)
         return NULL;
     APR_RING_REMOVE(last, link);
     return last;
@@ -79,9 +80,9 @@ void idem_redis_give(idem_redis *store, idem_redis_conn *conn, int trusted)
         idem_redis_hang_up(conn);
         return;
     }
-    conn->idle_since = idem_redis_monotonic();
+    conn->idle_since = idem_monotonic();
     apr_thread_mutex_lock(store->lock);
-    surplus = unneeded(store);
+    surplus = unneeded_conn(store);
     APR_RING_INSERT_HEAD(&store->idle, conn, idem_redis_conn, link);
     apr_thread_mutex_unlock(store->lock);
     if (surplus)

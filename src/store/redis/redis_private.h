@@ -1,7 +1,7 @@
 /*
  * redis_private.h - what the files of the redis driver share.
  *
- *   driver.c                 the driver's tables, its life, and the operations on one slot
+ *   driver.c    the drivers' tables, its life, and the operations on one slot
  *   config.c    address and options
  *   conn.c      bytes to a server and back, each by its call's deadline
  *   reply.c     what a reply must look like before it is used
@@ -67,7 +67,7 @@ typedef struct idem_redis_conn {
     __typeof__(((redisReplyObjectFunctions *)NULL)->createArray) create_array;
     apr_uint64_t elements; /* announced by the reply that is being read */
     unsigned generation;
-    apr_interval_time_t idle_since; /* monotonic */
+    apr_interval_time_t idle_since; /* of idem_monotonic() */
     /* Redis's clock less the machine's monotonic one, milliseconds: too small by what the last answer was on its way. */
     apr_int64_t ahead;
     idem_redis_facts facts; /* as of its beginning */
@@ -119,8 +119,7 @@ apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisRep
 /* Alive as far as can be told without asking, and has said nothing that nobody asked for. */
 int idem_redis_is_quiet(const idem_redis_conn *conn);
 
-/* Milliseconds of a clock that nobody sets, and what Redis's clock shows at least when that one shows this. */
-apr_int64_t idem_redis_monotonic(void);
+/* now: milliseconds of Redis's clock, which has shown that at least. */
 void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now);
 
 /* Finds the server, dials it and says what is to be said first. */

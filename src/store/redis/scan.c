@@ -8,8 +8,8 @@
  */
 #include "redis_private.h"
 
+#include <apr_escape.h>
 #include <apr_hash.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 
@@ -67,26 +67,16 @@ static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[CUR
 
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
 
-static int digit_of(char c)
-{
-    return apr_isdigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Is it one of ours? */
 static int slot_of(const redisReply *key, unsigned char slot[IDEM_SLOT_LEN])
 {
     static const size_t prefix = sizeof(IDEM_REDIS_PREFIX) - 1;
 
     if (key->type != REDIS_REPLY_STRING || key->len != IDEM_REDIS_KEY_LEN ||
-        memcmp(key->str, IDEM_REDIS_PREFIX, prefix) != 0)
+        memcmp(key->str, IDEM_REDIS_PREFIX, prefix) != 0 ||
+        strspn(key->str + prefix, "0123456789abcdef") != 2 * IDEM_SLOT_LEN)
         return 0;
-    for (size_t i = 0; i < IDEM_SLOT_LEN; i++) {
-        int high = digit_of(key->str[prefix + 2 * i]), low = digit_of(key->str[prefix + 2 * i + 1]);
-        if (high < 0 || low < 0)
-            return 0;
-        slot[i] = (unsigned char)(high << 4 | low);
-    }
-    return 1;
+    return apr_unescape_hex(slot, key->str + prefix, 2 * IDEM_SLOT_LEN, 0, NULL) == APR_SUCCESS;
 }
 
 /* ---- each ---------------------------------------------------------------------------------------------------------- */

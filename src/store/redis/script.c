@@ -11,7 +11,9 @@
  * Limits: a Redis clock that is set back within a call lets that call arrive late by as much.
  */
 #include "redis_private.h"
+#include "threads.h"
 
+#include <apr_escape.h>
 #include <apr_sha1.h>
 #include <apr_strings.h>
 
@@ -142,16 +144,13 @@ void idem_redis_script_init(idem_redis *store)
     apr_sha1_init(&context);
     apr_sha1_update(&context, script, (unsigned)sizeof(script) - 1);
     apr_sha1_final(digest, &context);
-    for (int i = 0; i < APR_SHA1_DIGESTSIZE; i++)
-        apr_snprintf(store->sha + 2 * i, 3, "%02x", digest[i]);
+    apr_escape_hex(store->sha, digest, sizeof(digest), 0, NULL);
 }
 
 void idem_redis_key(const unsigned char *slot, char key[IDEM_REDIS_KEY_LEN + 1])
 {
     char *at = apr_cpystrn(key, IDEM_REDIS_PREFIX, IDEM_REDIS_KEY_LEN + 1);
-
-    for (int i = 0; i < IDEM_SLOT_LEN; i++, at += 2)
-        apr_snprintf(at, 3, "%02x", slot[i]);
+    apr_escape_hex(at, slot, IDEM_SLOT_LEN, 0, NULL);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
@@ -170,7 +169,7 @@ static apr_int64_t milliseconds_left(const idem_call *call)
 static apr_status_t send_order(idem_redis *store, idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
                                const char *how)
 {
-    apr_int64_t last = idem_redis_monotonic() + conn->ahead + milliseconds_left(call);
+    apr_int64_t last = apr_time_as_msec(idem_monotonic()) + conn->ahead + milliseconds_left(call);
     char key[IDEM_REDIS_KEY_LEN + 1];
     idem_blob words[9] = {
         idem_blob_str(how),
@@ -313,7 +312,7 @@ static int is_answer(apr_status_t rv)
     return rv == IDEM_EFULL || rv == APR_EAGAIN;
 }
 
-static apr_status_t ask(idem_redis *store, idem_redis_conn *conn, idem_call *call, const idem_redis_order *order)
+static apr_status_t ask_script(idem_redis *store, idem_redis_conn *conn, idem_call *call, const idem_redis_order *order)
 {
     redisReply *replies[2] = {NULL, NULL};
     apr_status_t replicas = APR_SUCCESS, rv = exchange_surely(store, conn, call, order, replies);
@@ -338,9 +337,9 @@ apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis
     rv = idem_redis_take(store, call, &conn);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = ask(store, conn, call, order);
+    rv = ask_script(store, conn, call, order);
     if (rv == APR_EAGAIN) /* what we knew of its clock was old */
-        rv = ask(store, conn, call, order);
+        rv = ask_script(store, conn, call, order);
     idem_redis_give(store, conn, is_answer(rv));
     if (rv == APR_EAGAIN)
         return idem_fail(call, APR_TIMEUP, "Redis did not come to it in time");

@@ -44,8 +44,8 @@ static apr_status_t read_address(const idem_redis *store, idem_call *call, const
     return APR_SUCCESS;
 }
 
-static apr_status_t ask(const idem_redis *store, idem_call *call, const idem_redis_address *sentinel,
-                        idem_redis_address *address)
+static apr_status_t ask_sentinel(const idem_redis *store, idem_call *call, const idem_redis_address *sentinel,
+                                 idem_redis_address *address)
 {
     idem_redis_conn *conn;
     redisReply *reply = NULL;
@@ -75,7 +75,7 @@ apr_status_t idem_redis_find_primary(idem_redis *store, idem_call *call, idem_re
         idem_call share = *call;
 
         share.deadline = apr_time_now() + (call->deadline - apr_time_now()) / (store->server_count - i + 1);
-        rv = ask(store, &share, sentinel, address);
+        rv = ask_sentinel(store, &share, sentinel, address);
         if (rv == APR_SUCCESS) {
             atomic_store(&store->first_sentinel, which);
             return rv;
