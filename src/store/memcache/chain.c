@@ -21,6 +21,7 @@
  */
 #include "memcache_private.h"
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #define ATTEMPTS_MOST 1000
@@ -31,27 +32,16 @@
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 
-static char *put_hex(char *to, const unsigned char *bytes, int count)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (int i = 0; i < count; i++) {
-        *to++ = digits[bytes[i] >> 4];
-        *to++ = digits[bytes[i] & 15];
-    }
-    *to = '\0';
-    return to;
-}
-
 static const char *key_of(const idem_mc_op *op, int n, char which, const unsigned char *token)
 {
     char *key = apr_palloc(op->call->pool, KEY_MOST), *to = apr_cpystrn(key, "idem:", KEY_MOST);
 
-    to = put_hex(to, op->slot, IDEM_SLOT_LEN);
+    apr_escape_hex(to, op->slot, IDEM_SLOT_LEN, 0, NULL);
+    to += 2 * IDEM_SLOT_LEN;
     to += apr_snprintf(to, 16, ":%d:%c", n, which);
     if (token) {
         *to++ = ':';
-        put_hex(to, token, IDEM_TOKEN_LEN);
+        apr_escape_hex(to, token, IDEM_TOKEN_LEN, 0, NULL);
     }
     return key;
 }
@@ -150,7 +140,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         idem_mc_cell claim;
 
         if (n > 0 && idem_mc_is_late(op))
-            return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
+            return idem_mc_late(op);
         rv = idem_mc_read_claim(op, n, &claim);
         if (rv != APR_SUCCESS)
             return rv;
@@ -181,7 +171,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
 /* ---- making -------------------------------------------------------------------------------------------------------- */
 
 /* APR_EEXIST where something else stands; the same, whenever it ends, is what an earlier try has made. */
-static apr_status_t make(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
+static apr_status_t make_key(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
 {
     idem_mc_cell there;
     apr_status_t rv = idem_mc_add(op, key, pack(op, kind, value, ends), ends - idem_mc_now(op));
@@ -198,7 +188,7 @@ static apr_status_t make(const idem_mc_op *op, const char *key, int kind, idem_b
 
 apr_status_t idem_mc_make_claim(const idem_mc_op *op, int n, idem_blob lease, apr_int64_t ends)
 {
-    return make(op, key_of(op, n, 'C', NULL), IDEM_MC_CLAIM, lease, ends);
+    return make_key(op, key_of(op, n, 'C', NULL), IDEM_MC_CLAIM, lease, ends);
 }
 
 static const idem_mc_attempt *last_of(const idem_mc_chain *chain)
@@ -209,7 +199,7 @@ static const idem_mc_attempt *last_of(const idem_mc_chain *chain)
 apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value,
                                  apr_int64_t claim_ends)
 {
-    return make(op, key_of(op, chain->n, 'R', token_of(&last_of(chain)->claim)), kind, value, claim_ends + GAP);
+    return make_key(op, key_of(op, chain->n, 'R', token_of(&last_of(chain)->claim)), kind, value, claim_ends + GAP);
 }
 
 /* Is its key's own: what expires meanwhile has no successor under this name. */
@@ -220,21 +210,16 @@ apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *ch
     return idem_mc_replace(op, last->result.key, pack(op, kind, value, ends), ends - idem_mc_now(op));
 }
 
-static apr_int64_t seconds_of(apr_interval_time_t span)
-{
-    return (span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
-}
-
 /* Its owner's alone: nobody else makes or prolongs it. */
 apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
 {
-    apr_status_t rv = idem_mc_add(op, key_of(op, n, 'H', token), idem_blob_str("1"), seconds_of(lease));
+    apr_status_t rv = idem_mc_add(op, key_of(op, n, 'H', token), idem_blob_str("1"), idem_mc_seconds(lease));
     return rv == APR_EEXIST ? APR_SUCCESS : rv;
 }
 
 apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
 {
-    return idem_mc_replace(op, key_of(op, n, 'H', token), idem_blob_str("1"), seconds_of(lease));
+    return idem_mc_replace(op, key_of(op, n, 'H', token), idem_blob_str("1"), idem_mc_seconds(lease));
 }
 
 /* ---- prolonging ---------------------------------------------------------------------------------------------------- */

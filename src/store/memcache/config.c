@@ -25,7 +25,7 @@ typedef struct reading {
 
 #define wrong(r, ...) idem_wrong((r)->pool, (r)->why, __VA_ARGS__)
 
-static apr_status_t read_server(reading *r, const char *text, idem_mc_server *server)
+static apr_status_t mc_read_server(reading *r, const char *text, idem_mc_server *server)
 {
     char *host, *scope;
     apr_port_t port;
@@ -43,12 +43,12 @@ static apr_status_t read_server(reading *r, const char *text, idem_mc_server *se
     return APR_SUCCESS;
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
     return strcmp(((const idem_mc_server *)a)->name, ((const idem_mc_server *)b)->name);
 }
 
-static apr_status_t read_servers(reading *r, char *list)
+static apr_status_t mc_read_servers(reading *r, char *list)
 {
     idem_mc *store = r->store;
     apr_status_t rv = APR_SUCCESS;
@@ -58,15 +58,15 @@ static apr_status_t read_servers(reading *r, char *list)
     for (char *one = apr_strtok(list, ",", &rest); rv == APR_SUCCESS && one; one = apr_strtok(NULL, ",", &rest)) {
         if (store->server_count == IDEM_MC_SERVERS_MOST)
             return wrong(r, "more than %d servers are named", IDEM_MC_SERVERS_MOST);
-        rv = read_server(r, one, &store->servers[store->server_count++]);
+        rv = mc_read_server(r, one, &store->servers[store->server_count++]);
     }
     if (rv != APR_SUCCESS)
         return rv;
     if (store->server_count == 0)
         return wrong(r, "no server is named: write memcache:HOST or memcache:HOST:PORT,HOST:PORT");
-    qsort(store->servers, (size_t)store->server_count, sizeof(*store->servers), by_name);
+    qsort(store->servers, (size_t)store->server_count, sizeof(*store->servers), compare_names);
     for (int i = 1; i < store->server_count; i++)
-        if (by_name(&store->servers[i - 1], &store->servers[i]) == 0)
+        if (compare_names(&store->servers[i - 1], &store->servers[i]) == 0)
             return wrong(r, "the server %s is named twice", store->servers[i].name);
     return APR_SUCCESS;
 }
@@ -77,14 +77,13 @@ apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char
     reading r = {apr_pcalloc(pool, sizeof(idem_mc)), pool, why};
     apr_status_t rv;
 
-    r.store->super.driver = &idem_driver_memcache;
     r.store->super.flags = IDEM_OFFLINE | IDEM_VOLATILE | IDEM_EVICTS; /* until it is known better */
     r.store->super.max_value = IDEM_MC_ITEM_USUAL - IDEM_MC_OVERHEAD;
     r.store->env = env;
     *out = &r.store->super;
     if (options && *options)
         return wrong(&r, "a memcached store has no options, and so no \"%s\"", *options);
-    rv = read_servers(&r, apr_pstrdup(pool, rest));
+    rv = mc_read_servers(&r, apr_pstrdup(pool, rest));
     r.store->super.parts = r.store->server_count;
     return rv;
 }

@@ -24,27 +24,16 @@
 
 /* ---- reasons ------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t late(const idem_mc_op *op)
-{
-    return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
-}
-
-static apr_status_t lost(const idem_mc_op *op, int number)
+static apr_status_t mc_lost(const idem_mc_op *op, int number)
 {
     char reason[120];
     return idem_fail(op->call, APR_ECONNRESET, "the connection to memcached at %s was lost: %s", op->server->name,
                      number ? apr_strerror(number, reason, sizeof(reason)) : "the server closed it");
 }
 
-apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked)
-{
-    return idem_fail(op->call, APR_EGENERAL, "memcached at %s answered %s with something that makes no sense",
-                     op->server->name, asked);
-}
-
 /* ---- connecting ---------------------------------------------------------------------------------------------------- */
 
-static apr_status_t wait_for(const idem_mc_op *op, int fd, short what, apr_time_t until)
+static apr_status_t mc_wait(const idem_mc_op *op, int fd, short what, apr_time_t until)
 {
     for (;;) {
         struct pollfd ready = {fd, what, 0};
@@ -52,12 +41,12 @@ static apr_status_t wait_for(const idem_mc_op *op, int fd, short what, apr_time_
         int count;
 
         if (left <= 0)
-            return late(op);
+            return idem_mc_late(op);
         count = poll(&ready, 1, (int)((left < POLL_MOST ? left : POLL_MOST) / 1000 + 1));
         if (count > 0)
             return APR_SUCCESS;
         if (count < 0 && errno != EINTR)
-            return lost(op, errno);
+            return mc_lost(op, errno);
     }
 }
 
@@ -79,7 +68,7 @@ static apr_status_t connect_fd(const idem_mc_op *op, int fd, const apr_sockaddr_
         return APR_SUCCESS;
     if (errno != EINPROGRESS)
         return unreachable(op, errno);
-    rv = wait_for(op, fd, POLLOUT, op->until);
+    rv = mc_wait(op, fd, POLLOUT, op->until);
     if (rv == APR_SUCCESS && getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &len) == 0 && number)
         rv = unreachable(op, number);
     return rv;
@@ -96,7 +85,7 @@ apr_status_t idem_mc_dial(const idem_mc_op *op, idem_mc_conn **out)
     if (rv != APR_SUCCESS)
         return idem_fail(op->call, rv, "the address of the memcached host %s is not known", server->host);
     if (idem_mc_is_late(op))
-        return late(op);
+        return idem_mc_late(op);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return unreachable(op, errno);
@@ -135,9 +124,9 @@ apr_status_t idem_mc_say(const idem_mc_op *op, const idem_mc_conn *conn, apr_tim
         if (sent > 0)
             bytes = idem_blob_of(bytes.data + sent, bytes.len - (apr_size_t)sent);
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            rv = wait_for(op, conn->fd, POLLOUT, until);
+            rv = mc_wait(op, conn->fd, POLLOUT, until);
         else if (errno != EINTR)
-            rv = lost(op, errno);
+            rv = mc_lost(op, errno);
         if (rv != APR_SUCCESS)
             return rv;
     }
@@ -158,11 +147,11 @@ static apr_status_t read_some(const idem_mc_op *op, const idem_mc_conn *conn, ap
         if (len > 0)
             return APR_SUCCESS;
         if (len == 0)
-            return lost(op, 0);
+            return mc_lost(op, 0);
         if (errno == EAGAIN || errno == EWOULDBLOCK)
-            rv = wait_for(op, conn->fd, POLLIN, until);
+            rv = mc_wait(op, conn->fd, POLLIN, until);
         else if (errno != EINTR)
-            rv = lost(op, errno);
+            rv = mc_lost(op, errno);
         if (rv != APR_SUCCESS)
             return rv;
     }

@@ -1,8 +1,9 @@
 /*
  * memcache_private.h - what the files of the memcache driver share.
  *
- *   driver.c                 the driver's table, its life, its state
+ *   driver.c   the driver's table, its life, its state
  *   config.c   the list of servers
+ *   answer.c   what an answer can be, and what is said of one that did not come
  *   conn.c     bytes to a server and back, in lines and blocks
  *   probe.c    what a server says of itself, asked by a deadline
  *   server.c   the connections to one server; one key at a time
@@ -84,12 +85,25 @@ typedef struct idem_mc_op {
     apr_time_t until; /* the deadline by uptime, which nobody sets */
 } idem_mc_op;
 
-int idem_mc_is_late(const idem_mc_op *op);
+/* As many seconds as hold the span. */
+static inline apr_int64_t idem_mc_seconds(apr_interval_time_t span)
+{
+    return (span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
+}
 
 /* ---- configure ---------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_mc_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                                apr_pool_t *pool, const char **why);
+
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+
+int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number); /* a whole decimal one from 0 to most? */
+int idem_mc_is_refusal(const char *line);
+int idem_mc_is_late(const idem_mc_op *op);
+/* Failures, each with its sentence. */
+apr_status_t idem_mc_late(const idem_mc_op *op);
+apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked);
 
 /* ---- one server --------------------------------------------------------------------------------------------------- */
 
@@ -105,11 +119,6 @@ apr_status_t idem_mc_say(const idem_mc_op *op, const idem_mc_conn *conn, apr_tim
 apr_status_t idem_mc_read_line(const idem_mc_op *op, idem_mc_conn *conn, apr_time_t until, char **line);
 apr_status_t idem_mc_read_block(const idem_mc_op *op, idem_mc_conn *conn, apr_time_t until, unsigned char *to,
                                 apr_size_t len);
-
-/* What is in an answer. */
-int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number); /* a whole decimal one from 0 to most? */
-int idem_mc_is_refusal(const char *line);
-apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked); /* a failure, with its sentence */
 
 /* Asks op's server how it is set up, within op's deadline: on a new connection, or on one for this alone. */
 apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts);

@@ -17,7 +17,7 @@
 static const char question[] = "stats settings\r\nstats\r\n";
 
 /* A whole decimal number from 0 to most, else -1. */
-static apr_int64_t number_in(const char *digits, apr_int64_t most)
+static apr_int64_t stats_number(const char *digits, apr_int64_t most)
 {
     apr_int64_t n;
     return idem_mc_number(digits, most, &n) ? n : -1;
@@ -25,7 +25,7 @@ static apr_int64_t number_in(const char *digits, apr_int64_t most)
 
 static void set_bytes(apr_uint64_t *to, const char *value)
 {
-    apr_int64_t n = number_in(value, BYTES_MOST);
+    apr_int64_t n = stats_number(value, BYTES_MOST);
     *to = n > 0 ? (apr_uint64_t)n : 0;
 }
 
@@ -43,7 +43,7 @@ static void read_fact(idem_mc_facts *facts, const char *name, const char *value)
     if (strcmp(name, "version") == 0)
         set_version(facts, value);
     else if (strcmp(name, "time") == 0) {
-        facts->time = number_in(value, TIME_MOST);
+        facts->time = stats_number(value, TIME_MOST);
         facts->knows_time = facts->time > 0;
     }
     else if (strcmp(name, "bytes") == 0)
@@ -53,7 +53,7 @@ static void read_fact(idem_mc_facts *facts, const char *name, const char *value)
     else if (strcmp(name, "evictions") == 0 && !apr_isdigit(*value)) /* the other reply counts them */
         facts->evicts = strcmp(value, "off") != 0;
     else if (strcmp(name, "item_size_max") == 0) {
-        apr_int64_t most = number_in(value, BYTES_MOST);
+        apr_int64_t most = stats_number(value, BYTES_MOST);
         facts->item_max = most < 0 ? 0 : (apr_size_t)most < IDEM_MC_ITEM_MOST ? (apr_size_t)most : IDEM_MC_ITEM_MOST;
     }
 }

@@ -14,50 +14,11 @@
  */
 #include "memcache_private.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #define RETRY_PAUSE apr_time_from_sec(1)
 #define LINK_LIFE apr_time_from_sec(60)
 #define RELATIVE_MOST (60 * 60 * 24 * 30) /* seconds; memcached takes more for a date */
-
-int idem_mc_is_late(const idem_mc_op *op)
-{
-    return idem_clock_uptime() >= op->until;
-}
-
-static apr_status_t late(const idem_mc_op *op)
-{
-    return idem_fail(op->call, APR_TIMEUP, "memcached at %s did not answer in time", op->server->name);
-}
-
-/* ---- words of the protocol ------------------------------------------------------------------------------------------ */
-
-int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number)
-{
-    apr_int64_t n = 0;
-
-    if (!digits || !*digits)
-        return 0;
-    for (; *digits; digits++) {
-        if (!apr_isdigit(*digits) || n > (most - (*digits - '0')) / 10)
-            return 0;
-        n = n * 10 + (*digits - '0');
-    }
-    *number = n;
-    return 1;
-}
-
-static int begins(const char *line, const char *word)
-{
-    return strncmp(line, word, strlen(word)) == 0;
-}
-
-/* Nothing was done. */
-int idem_mc_is_refusal(const char *line)
-{
-    return strcmp(line, "ERROR") == 0 || begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR");
-}
 
 /* ---- connections: the server's lock is held -------------------------------------------------------------------------- */
 
@@ -76,7 +37,7 @@ static void retire(idem_mc_server *server)
     close_idle(server);
 }
 
-static idem_mc_conn *first_idle(idem_mc_server *server)
+static idem_mc_conn *usable_idle(idem_mc_server *server)
 {
     while (!APR_RING_EMPTY(&server->idle, idem_mc_conn, link)) {
         idem_mc_conn *conn = APR_RING_FIRST(&server->idle);
@@ -103,7 +64,7 @@ static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op
     if (began < server->retry_at)
         return idem_fail(op->call, APR_ECONNREFUSED, "%s", server->reason);
     if (began >= op->until)
-        return late(op);
+        return idem_mc_late(op);
     rv = idem_mc_dial(op, conn);
     if (rv == APR_SUCCESS) {
         rv = idem_mc_probe(op, *conn, &facts);
@@ -124,13 +85,13 @@ static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op
 
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t enter(const idem_mc_op *op, idem_mc_conn **out)
+static apr_status_t server_enter(const idem_mc_op *op, idem_mc_conn **out)
 {
     idem_mc_server *server = op->server;
     apr_status_t rv = APR_SUCCESS;
 
     apr_thread_mutex_lock(server->lock);
-    *out = first_idle(server);
+    *out = usable_idle(server);
     if (!*out)
         rv = make_connection(server, op, out);
     if (rv == APR_SUCCESS) {
@@ -142,7 +103,7 @@ static apr_status_t enter(const idem_mc_op *op, idem_mc_conn **out)
 }
 
 /* trusted: the answer came, and nothing went wrong. */
-static void leave(const idem_mc_op *op, idem_mc_conn *conn, int trusted)
+static void server_leave(const idem_mc_op *op, idem_mc_conn *conn, int trusted)
 {
     idem_mc_server *server = op->server;
     int is_quiet = trusted && idem_mc_is_quiet(conn);
@@ -201,7 +162,7 @@ static apr_status_t get_once(const idem_mc_op *op, const char *key, idem_blob *v
     const char *question = apr_pstrcat(op->call->pool, "get ", key, "\r\n", NULL);
     idem_mc_conn *conn;
     char *line;
-    apr_status_t rv = enter(op, &conn);
+    apr_status_t rv = server_enter(op, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -210,7 +171,7 @@ static apr_status_t get_once(const idem_mc_op *op, const char *key, idem_blob *v
         rv = idem_mc_read_line(op, conn, op->until, &line);
     if (rv == APR_SUCCESS)
         rv = strcmp(line, "END") == 0 ? APR_NOTFOUND : read_value(op, conn, key, line, value);
-    leave(op, conn, rv == APR_SUCCESS || rv == APR_NOTFOUND);
+    server_leave(op, conn, rv == APR_SUCCESS || rv == APR_NOTFOUND);
     return rv;
 }
 
@@ -283,7 +244,7 @@ static apr_status_t put_once(const idem_mc_op *op, const item *it)
 {
     idem_mc_conn *conn;
     char *line;
-    apr_status_t rv = enter(op, &conn);
+    apr_status_t rv = server_enter(op, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -292,11 +253,11 @@ static apr_status_t put_once(const idem_mc_op *op, const item *it)
         rv = idem_mc_read_line(op, conn, 0, &line);
     if (rv == APR_SUCCESS)
         rv = meaning_of(op, it, line);
-    leave(op, conn, rv == APR_SUCCESS || rv == APR_EEXIST || rv == IDEM_EFULL);
+    server_leave(op, conn, rv == APR_SUCCESS || rv == APR_EEXIST || rv == IDEM_EFULL);
     return rv;
 }
 
-static int holds(idem_blob a, idem_blob b)
+static int same_bytes(idem_blob a, idem_blob b)
 {
     return a.len == b.len && (!a.len || memcmp(a.data, b.data, a.len) == 0);
 }
@@ -307,7 +268,7 @@ static int holds(idem_blob a, idem_blob b)
  */
 static apr_status_t put_surely(const idem_mc_op *op, const item *it)
 {
-    apr_status_t rv = idem_mc_is_late(op) ? late(op) : put_once(op, it);
+    apr_status_t rv = idem_mc_is_late(op) ? idem_mc_late(op) : put_once(op, it);
     idem_blob there = {NULL, 0};
 
     if (!is_lost(op, rv))
@@ -317,7 +278,7 @@ static apr_status_t put_surely(const idem_mc_op *op, const item *it)
         return rv;
     rv = idem_mc_get(op, it->key, &there);
     if (rv == APR_SUCCESS)
-        return holds(there, it->value) ? APR_SUCCESS : APR_EEXIST;
+        return same_bytes(there, it->value) ? APR_SUCCESS : APR_EEXIST;
     return rv == APR_NOTFOUND ? APR_EEXIST : rv;
 }
 
@@ -345,9 +306,9 @@ apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, 
     server->busy = 0;
     server->retry_at = 0;
     if (rv == APR_SUCCESS)
-        rv = enter(op, &conn);
+        rv = server_enter(op, &conn);
     if (rv == APR_SUCCESS)
-        leave(op, conn, 1);
+        server_leave(op, conn, 1);
     return rv;
 }
 

@@ -37,7 +37,7 @@ int idem_mc_part(const idem_store *store, const unsigned char *slot)
     return (int)(idem_value_number(slot, 8) % (unsigned)((const idem_mc *)store)->server_count);
 }
 
-static apr_status_t run(idem_store *base, idem_call *call, const unsigned char *slot, const order *o)
+static apr_status_t mc_run(idem_store *base, idem_call *call, const unsigned char *slot, const order *o)
 {
     idem_mc *store = (idem_mc *)base;
     int which = idem_mc_part(&store->super, slot);
@@ -97,16 +97,11 @@ static apr_status_t show(const order *o, const idem_mc_chain *chain, apr_status_
     return status;
 }
 
-static apr_int64_t seconds_of(apr_interval_time_t span)
-{
-    return (span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
-}
-
 /* How long a lease stays when its owner does nothing more, seconds. */
 static apr_int64_t life_of(idem_blob lease)
 {
     apr_interval_time_t ttl = idem_value_ttl(lease), due = idem_value_lease(lease);
-    return seconds_of(ttl > due ? ttl : due) + 1;
+    return idem_mc_seconds(ttl > due ? ttl : due) + 1;
 }
 
 static apr_status_t again_if_taken(apr_status_t rv)
@@ -130,7 +125,7 @@ static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_c
 }
 
 /* An earlier try has claimed it. Where its heart can be prolonged it still is ours. */
-static apr_status_t keep(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t keep_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     apr_status_t rv = idem_mc_prolong_heart(op, chain->n, o->token, idem_value_lease(o->value));
 
@@ -139,11 +134,11 @@ static apr_status_t keep(const idem_mc_op *op, const order *o, const idem_mc_cha
     return rv;
 }
 
-static apr_status_t decide_claim(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_claim(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     if (!chain->stands)
         return occupy(op, o, chain, chain->n);
-    return is_own_lease(o, chain) ? keep(op, o, chain) : show(o, chain, APR_EEXIST);
+    return is_own_lease(o, chain) ? keep_lease(op, o, chain) : show(o, chain, APR_EEXIST);
 }
 
 /* In the name of the dead, by the key that they would settle by: one of both has it. */
@@ -154,7 +149,7 @@ static apr_status_t close_attempt(const idem_mc_op *op, const order *o, const id
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
 }
 
-static apr_status_t decide_takeover(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     const idem_mc_attempt *a;
 
@@ -162,7 +157,7 @@ static apr_status_t decide_takeover(const idem_mc_op *op, const order *o, const 
         return APR_NOTFOUND;
     a = standing(chain);
     if (is_own_lease(o, chain))
-        return keep(op, o, chain);
+        return keep_lease(op, o, chain);
     if (!is_of(value_of(a), o->seen))
         return IDEM_ELOST;
     if (is_lease(a))
@@ -175,23 +170,23 @@ static apr_status_t decide_takeover(const idem_mc_op *op, const order *o, const 
 apr_status_t idem_mc_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
                            idem_found *found)
 {
-    order o = {.decide = decide_claim, .heart = 1, .leads = 1, .token = idem_value_token(value), .value = value};
+    order o = {.decide = mc_decide_claim, .heart = 1, .leads = 1, .token = idem_value_token(value), .value = value};
     o.found = found;
-    return run(store, call, slot, &o);
+    return mc_run(store, call, slot, &o);
 }
 
 apr_status_t idem_mc_takeover(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *seen,
                               idem_blob value)
 {
-    order o = {.decide = decide_takeover, .heart = 1, .leads = 1, .token = idem_value_token(value), .value = value};
+    order o = {.decide = mc_decide_takeover, .heart = 1, .leads = 1, .token = idem_value_token(value), .value = value};
     o.seen = seen;
-    return run(store, call, slot, &o);
+    return mc_run(store, call, slot, &o);
 }
 
 /* ---- renew --------------------------------------------------------------------------------------------------------- */
 
 /* The heart last: where it can be prolonged it has never stopped, and nobody has taken over. */
-static apr_status_t decide_renew(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_renew(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     const idem_mc_cell *claim;
     apr_int64_t until;
@@ -211,8 +206,8 @@ static apr_status_t decide_renew(const idem_mc_op *op, const order *o, const ide
 
 apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token)
 {
-    order o = {.decide = decide_renew, .leads = 1, .token = token};
-    return run(store, call, slot, &o);
+    order o = {.decide = mc_decide_renew, .leads = 1, .token = token};
+    return mc_run(store, call, slot, &o);
 }
 
 /* ---- settle, release ----------------------------------------------------------------------------------------------- */
@@ -249,7 +244,7 @@ static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
 static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     const idem_mc_cell *claim = &standing(chain)->claim;
-    apr_int64_t ttl = seconds_of(idem_value_ttl(o->value)), until = idem_mc_now(op) + ttl + 1;
+    apr_int64_t ttl = idem_mc_seconds(idem_value_ttl(o->value)), until = idem_mc_now(op) + ttl + 1;
     apr_int64_t near = 1 + (ttl / 8 < IDEM_MC_EXTRA ? ttl / 8 : IDEM_MC_EXTRA);
     int is_short = claim->ends < until;
     int is_long = claim->ends > until + near;
@@ -268,7 +263,7 @@ static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const ide
     return rv;
 }
 
-static apr_status_t decide_settle(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_settle(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     const idem_mc_attempt *a;
 
@@ -280,7 +275,7 @@ static apr_status_t decide_settle(const idem_mc_op *op, const order *o, const id
     return a->result.kind == IDEM_MC_VALUE && is_of(a->result.value, o->token) ? APR_SUCCESS : IDEM_ELOST;
 }
 
-static apr_status_t decide_release(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_release(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     apr_status_t rv;
 
@@ -295,19 +290,19 @@ static apr_status_t decide_release(const idem_mc_op *op, const order *o, const i
 
 apr_status_t idem_mc_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
 {
-    order o = {.decide = decide_settle, .token = idem_value_token(value), .value = value};
-    return run(store, call, slot, &o);
+    order o = {.decide = mc_decide_settle, .token = idem_value_token(value), .value = value};
+    return mc_run(store, call, slot, &o);
 }
 
 apr_status_t idem_mc_release(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token)
 {
-    order o = {.decide = decide_release, .token = token};
-    return run(store, call, slot, &o);
+    order o = {.decide = mc_decide_release, .token = token};
+    return mc_run(store, call, slot, &o);
 }
 
 /* ---- fetch, forget ------------------------------------------------------------------------------------------------- */
 
-static apr_status_t decide_fetch(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_fetch(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     (void)op;
     return chain->stands ? show(o, chain, APR_SUCCESS) : APR_NOTFOUND;
@@ -317,7 +312,7 @@ static apr_status_t decide_fetch(const idem_mc_op *op, const order *o, const ide
  * A lease is released in its owner's stead, and that competes with what the owner does. A result is replaced by "released":
  * it is the only change of a key that decided something, and the slot goes on from the next attempt.
  */
-static apr_status_t decide_forget(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t mc_decide_forget(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     idem_blob nobody = idem_blob_of(o->token, IDEM_TOKEN_LEN);
     const idem_mc_cell *claim;
@@ -337,13 +332,13 @@ static apr_status_t decide_forget(const idem_mc_op *op, const order *o, const id
 
 apr_status_t idem_mc_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)
 {
-    order o = {.decide = decide_fetch, .heart = 1, .found = found};
-    return run(store, call, slot, &o);
+    order o = {.decide = mc_decide_fetch, .heart = 1, .found = found};
+    return mc_run(store, call, slot, &o);
 }
 
 apr_status_t idem_mc_forget(idem_store *store, idem_call *call, const unsigned char *slot)
 {
     static const unsigned char nobody[IDEM_TOKEN_LEN];
-    order o = {.decide = decide_forget, .token = nobody};
-    return run(store, call, slot, &o);
+    order o = {.decide = mc_decide_forget, .token = nobody};
+    return mc_run(store, call, slot, &o);
 }
