@@ -50,7 +50,7 @@ static apr_status_t poll_mutex(apr_global_mutex_t *mutex, apr_time_t deadline)
     }
 }
 
-static apr_status_t wait_for(apr_global_mutex_t *mutex, apr_time_t deadline)
+static apr_status_t wait_for_mutex(apr_global_mutex_t *mutex, apr_time_t deadline)
 {
 #if APR_VERSION_AT_LEAST(1, 7, 0)
     apr_interval_time_t left = deadline - apr_time_now();
@@ -63,7 +63,7 @@ static apr_status_t wait_for(apr_global_mutex_t *mutex, apr_time_t deadline)
 
 apr_status_t idem_socache_lock(idem_socache *store, idem_call *call)
 {
-    apr_status_t rv = wait_for(store->mutex, call->deadline);
+    apr_status_t rv = wait_for_mutex(store->mutex, call->deadline);
     if (rv != APR_SUCCESS)
         call->why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" could not be had in time: another process holds it";
     return rv;
@@ -97,7 +97,7 @@ static apr_status_t make_mutex(idem_socache *store, apr_pool_t *pool, const char
 
 /* ---- configure --------------------------------------------------------------------------------------------------- */
 
-static apr_status_t refuse(const char *name, apr_pool_t *pool, const char **why)
+static apr_status_t refuse_kind(const char *name, apr_pool_t *pool, const char **why)
 {
     const char *use = "the providers that can be used are shmcb and dbm";
     if (strcmp(name, "memcache") == 0)
@@ -131,8 +131,7 @@ apr_status_t idem_socache_configure(idem_store **out, const idem_env *env, const
     store->env = env;
     store->kind = kind_named(*name ? name : idem_socache_kinds[0]->name);
     if (!store->kind)
-        return refuse(name, pool, why);
-    store->super.driver = &idem_driver_socache;
+        return refuse_kind(name, pool, why);
     store->super.flags = store->kind->flags;
     *out = &store->super;
     return store->kind->configure(store, colon ? colon + 1 : "", pool, why);
@@ -140,7 +139,7 @@ apr_status_t idem_socache_configure(idem_store **out, const idem_env *env, const
 
 /* ---- open -------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t find_provider(idem_socache *store, apr_pool_t *pool, const char **why)
+static apr_status_t find_socache(idem_socache *store, apr_pool_t *pool, const char **why)
 {
     const char *name = store->kind->name;
     store->provider = ap_lookup_provider(AP_SOCACHE_PROVIDER_GROUP, name, AP_SOCACHE_PROVIDER_VERSION);
@@ -222,13 +221,13 @@ static apr_status_t make_store(idem_socache *store, apr_pool_t *pool, const char
 apr_status_t idem_socache_open(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_socache *store = (idem_socache *)base;
-    apr_status_t rv = find_provider(store, pool, why);
+    apr_status_t rv = find_socache(store, pool, why);
 
     if (rv == APR_SUCCESS)
         rv = make_mutex(store, pool, why);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = wait_for(store->made_mutex, apr_time_now() + OPEN_PATIENCE);
+    rv = wait_for_mutex(store->made_mutex, apr_time_now() + OPEN_PATIENCE);
     if (rv != APR_SUCCESS) {
         *why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" is held by a process of the server that ran before: does it hang?";
         return rv;

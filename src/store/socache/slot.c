@@ -1,12 +1,11 @@
 /*
- * slot.c - the store on httpd's small object caches: every operation is read, decide, write under one global
- * mutex.
+ * slot.c - the operations on one slot of a small object cache: each is read, decide, write under one global mutex.
  *
- * Called by the front. What always holds: the cache is touched with the mutex held only, and nobody waits for the mutex
- * beyond the call's deadline; expiry is decided here and never by the provider, since a lease whose owner lives does
- * not expire; what was stored is read back before the mutex is given up, since a provider may evict, or fail, and still
- * report success. Limits: a provider may have evicted whatever it likes between two calls; sweep and each look at every
- * entry with the mutex held.
+ * Called by the front through the driver's table, and by a walk through all entries. What always holds: the cache is
+ * touched with the mutex held only, and nobody waits for the mutex beyond the call's deadline; expiry is decided here and
+ * never by the provider, since a lease whose owner lives does not expire; what was stored is read back before the mutex
+ * is given up, since a provider may evict, or fail, and still report success. Limits: a provider may have evicted
+ * whatever it likes between two calls.
  */
 #include "socache_private.h"
 
@@ -38,7 +37,7 @@ static int has_token(idem_blob value, const unsigned char *token)
 
 /* ---- under the mutex --------------------------------------------------------------------------------------------- */
 
-static apr_status_t look(visit *v)
+static apr_status_t look_at_slot(visit *v)
 {
     idem_socache *store = v->store;
     unsigned int len = (unsigned int)idem_socache_room(store);
@@ -66,7 +65,7 @@ static apr_status_t put_bytes(visit *v, unsigned char *bytes, unsigned int len)
 }
 
 /* A store that did not succeed may have taken the old entry with it. */
-static apr_status_t put_back(visit *v, apr_status_t failure)
+static apr_status_t put_back_entry(visit *v, apr_status_t failure)
 {
     const char *name = v->store->kind->name;
     int full = failure == APR_ENOSPC;
@@ -111,7 +110,7 @@ static apr_status_t put(visit *v, idem_blob value)
     rv = put_bytes(v, out, len);
     if (rv == APR_SUCCESS)
         rv = verify(v, out, len);
-    return rv == APR_SUCCESS ? rv : put_back(v, rv);
+    return rv == APR_SUCCESS ? rv : put_back_entry(v, rv);
 }
 
 static apr_status_t take_away(visit *v)
@@ -120,7 +119,7 @@ static apr_status_t take_away(visit *v)
     return store->provider->remove(store->cache, store->env->server, v->slot, IDEM_SLOT_LEN, v->call->pool);
 }
 
-static apr_status_t hand_out(visit *v, apr_status_t rv)
+static apr_status_t hand_out_entry(visit *v, apr_status_t rv)
 {
     idem_blob there = v->standing.value;
     v->found->value = idem_blob_of(apr_pmemdup(v->call->pool, there.data, there.len), there.len);
@@ -143,7 +142,7 @@ static apr_status_t with_slot(visit *v, decision *decide)
     rv = idem_socache_lock(v->store, v->call);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = look(v);
+    rv = look_at_slot(v);
     if (rv == APR_SUCCESS)
         rv = decide(v);
     apr_global_mutex_unlock(v->store->mutex);
@@ -152,16 +151,16 @@ static apr_status_t with_slot(visit *v, decision *decide)
 
 /* ---- decisions --------------------------------------------------------------------------------------------------- */
 
-static apr_status_t decide_claim(visit *v)
+static apr_status_t socache_decide_claim(visit *v)
 {
     if (!v->present)
         return put(v, v->value);
     if (idem_socache_is_lease(v->standing.value) && has_token(v->standing.value, idem_value_token(v->value)))
         return APR_SUCCESS;
-    return hand_out(v, APR_EEXIST);
+    return hand_out_entry(v, APR_EEXIST);
 }
 
-static apr_status_t decide_takeover(visit *v)
+static apr_status_t socache_decide_takeover(visit *v)
 {
     if (!v->present)
         return APR_NOTFOUND;
@@ -174,7 +173,7 @@ static apr_status_t decide_takeover(visit *v)
     return idem_value_state(v->standing.value) == IDEM_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
 }
 
-static apr_status_t decide_renew(visit *v)
+static apr_status_t socache_decide_renew(visit *v)
 {
     if (!v->present)
         return APR_NOTFOUND;
@@ -183,7 +182,7 @@ static apr_status_t decide_renew(visit *v)
     return put(v, v->standing.value);
 }
 
-static apr_status_t decide_settle(visit *v)
+static apr_status_t socache_decide_settle(visit *v)
 {
     if (!v->present)
         return put(v, v->value);
@@ -192,7 +191,7 @@ static apr_status_t decide_settle(visit *v)
     return idem_socache_is_lease(v->standing.value) ? put(v, v->value) : APR_SUCCESS;
 }
 
-static apr_status_t decide_release(visit *v)
+static apr_status_t socache_decide_release(visit *v)
 {
     if (!v->present)
         return APR_NOTFOUND;
@@ -201,12 +200,12 @@ static apr_status_t decide_release(visit *v)
     return take_away(v);
 }
 
-static apr_status_t decide_fetch(visit *v)
+static apr_status_t socache_decide_fetch(visit *v)
 {
-    return v->present ? hand_out(v, APR_SUCCESS) : APR_NOTFOUND;
+    return v->present ? hand_out_entry(v, APR_SUCCESS) : APR_NOTFOUND;
 }
 
-static apr_status_t decide_forget(visit *v)
+static apr_status_t socache_decide_forget(visit *v)
 {
     apr_status_t rv = v->stored ? take_away(v) : APR_NOTFOUND;
     return v->present || rv != APR_SUCCESS ? rv : APR_NOTFOUND;
@@ -214,71 +213,48 @@ static apr_status_t decide_forget(visit *v)
 
 /* ---- operations on one slot -------------------------------------------------------------------------------------- */
 
-static apr_status_t socache_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
-                                  idem_found *found)
+apr_status_t idem_socache_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
+                                idem_found *found)
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .value = value, .found = found};
-    return with_slot(&v, decide_claim);
+    return with_slot(&v, socache_decide_claim);
 }
 
-static apr_status_t socache_takeover(idem_store *store, idem_call *call, const unsigned char *slot,
-                                     const unsigned char *seen, idem_blob value)
+apr_status_t idem_socache_takeover(idem_store *store, idem_call *call, const unsigned char *slot,
+                                   const unsigned char *seen, idem_blob value)
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = seen, .value = value};
-    return with_slot(&v, decide_takeover);
+    return with_slot(&v, socache_decide_takeover);
 }
 
-static apr_status_t socache_renew(idem_store *store, idem_call *call, const unsigned char *slot,
+apr_status_t idem_socache_renew(idem_store *store, idem_call *call, const unsigned char *slot,
+                                const unsigned char *token)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
+    return with_slot(&v, socache_decide_renew);
+}
+
+apr_status_t idem_socache_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .value = value};
+    return with_slot(&v, socache_decide_settle);
+}
+
+apr_status_t idem_socache_release(idem_store *store, idem_call *call, const unsigned char *slot,
                                   const unsigned char *token)
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
-    return with_slot(&v, decide_renew);
-}
-
-static apr_status_t socache_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
-{
-    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .value = value};
-    return with_slot(&v, decide_settle);
-}
-
-static apr_status_t socache_release(idem_store *store, idem_call *call, const unsigned char *slot,
-                                    const unsigned char *token)
-{
-    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
-    return with_slot(&v, decide_release);
+    return with_slot(&v, socache_decide_release);
 }
 
 apr_status_t idem_socache_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .found = found};
-    return with_slot(&v, decide_fetch);
+    return with_slot(&v, socache_decide_fetch);
 }
 
-static apr_status_t socache_forget(idem_store *store, idem_call *call, const unsigned char *slot)
+apr_status_t idem_socache_forget(idem_store *store, idem_call *call, const unsigned char *slot)
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot};
-    return with_slot(&v, decide_forget);
+    return with_slot(&v, socache_decide_forget);
 }
-
-static void socache_detach(idem_store *store)
-{
-    idem_liveness_close(((idem_socache *)store)->liveness);
-}
-
-const idem_driver idem_driver_socache = {
-    .scheme = "socache",
-    .configure = idem_socache_configure,
-    .open = idem_socache_open,
-    .attach = idem_socache_attach,
-    .detach = socache_detach,
-    .claim = socache_claim,
-    .takeover = socache_takeover,
-    .renew = socache_renew,
-    .settle = socache_settle,
-    .release = socache_release,
-    .fetch = idem_socache_fetch,
-    .each = idem_socache_each,
-    .forget = socache_forget,
-    .sweep = idem_socache_sweep,
-    .status = idem_socache_status,
-};

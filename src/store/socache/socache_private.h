@@ -1,6 +1,12 @@
 /*
- * socache_private.h - what the files of the socache driver share: _open (making a store), _kinds (what is
- * particular about each provider), _scan (what looks at every entry) and slot.c itself (one slot at a time).
+ * socache_private.h - what the files of the socache driver share.
+ *
+ *   driver.c   the driver's table
+ *   open.c     makes a store: its address, its cache, its mutex; attaches a child
+ *   kinds.c    what is particular about each provider
+ *   entry.c    what a cache keeps under a slot
+ *   slot.c     the operations on one slot
+ *   scan.c     what looks at every entry
  */
 #ifndef IDEM_DRIVER_SOCACHE_PRIVATE_H
 #define IDEM_DRIVER_SOCACHE_PRIVATE_H
@@ -105,6 +111,16 @@ apr_status_t idem_socache_configure(idem_store **store, const idem_env *env, con
                                     const char *const *options, apr_pool_t *pool, const char **why);
 apr_status_t idem_socache_open(idem_store *store, apr_pool_t *pool, const char **why);
 apr_status_t idem_socache_attach(idem_store *store, apr_pool_t *pool, const char **why);
+apr_status_t idem_socache_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
+                                idem_found *found);
+apr_status_t idem_socache_takeover(idem_store *store, idem_call *call, const unsigned char *slot,
+                                   const unsigned char *seen, idem_blob value);
+apr_status_t idem_socache_renew(idem_store *store, idem_call *call, const unsigned char *slot,
+                                const unsigned char *token);
+apr_status_t idem_socache_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value);
+apr_status_t idem_socache_release(idem_store *store, idem_call *call, const unsigned char *slot,
+                                  const unsigned char *token);
+apr_status_t idem_socache_forget(idem_store *store, idem_call *call, const unsigned char *slot);
 apr_status_t idem_socache_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 apr_status_t idem_socache_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
 apr_status_t idem_socache_sweep(idem_store *store, idem_call *call, int most, int *removed);

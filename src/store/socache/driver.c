@@ -1,0 +1,30 @@
+/*
+ * driver.c - the store on httpd's small object caches: its driver's table.
+ *
+ * Called by the front. What always holds: what a cache keeps is touched with one global mutex held. Limits: stands
+ * where httpd is around it only, since the providers are modules of httpd's.
+ */
+#include "socache_private.h"
+
+static void socache_detach(idem_store *store)
+{
+    idem_liveness_close(((idem_socache *)store)->liveness);
+}
+
+const idem_driver idem_driver_socache = {
+    .scheme = "socache",
+    .configure = idem_socache_configure,
+    .open = idem_socache_open,
+    .attach = idem_socache_attach,
+    .detach = socache_detach,
+    .claim = idem_socache_claim,
+    .takeover = idem_socache_takeover,
+    .renew = idem_socache_renew,
+    .settle = idem_socache_settle,
+    .release = idem_socache_release,
+    .fetch = idem_socache_fetch,
+    .each = idem_socache_each,
+    .forget = idem_socache_forget,
+    .sweep = idem_socache_sweep,
+    .status = idem_socache_status,
+};
