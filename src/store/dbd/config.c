@@ -201,7 +201,7 @@ static apr_status_t read_connections(reading *r, const char *value)
     return APR_SUCCESS;
 }
 
-static apr_status_t read_option(reading *r, const char *option)
+static apr_status_t dbd_read_option(reading *r, const char *option)
 {
     if (strncmp(option, "password=", 9) == 0)
         return add_password(r, option + 9);
@@ -248,7 +248,6 @@ apr_status_t idem_dbd_configure(idem_store **out, const idem_env *env, const cha
     apr_size_t name = strcspn(rest, ":");
     apr_status_t rv;
 
-    store->super.driver = &idem_driver_dbd;
     store->super.flags = IDEM_OFFLINE;
     store->super.max_value = IDEM_DBD_VALUE_MAX;
     store->env = env;
@@ -260,6 +259,6 @@ apr_status_t idem_dbd_configure(idem_store **out, const idem_env *env, const cha
                          "dbd:sqlite3:PATH");
     rv = read_params(&r, apr_pstrdup(pool, rest + name + 1));
     for (; rv == APR_SUCCESS && options && *options; options++)
-        rv = read_option(&r, *options);
+        rv = dbd_read_option(&r, *options);
     return rv;
 }

@@ -3,50 +3,22 @@
  *
  * Called by the thread that owns the connection. Statements are prepared when they are first used. Whatever the client
  * library keeps for a result is freed with the scratch pool, before the connection. What always holds: values go as
- * binary parameters, never as text of a statement; a sentence about a failure has no line ends, no more than SHOWN
- * bytes of what the database said, and not the password. Limits: calls block, for as long as the client library lets
- * them: worker.c bounds them.
+ * binary parameters, never as text of a statement; no more than SHOWN bytes of what the database said are repeated.
+ * Limits: calls block, for as long as the client library lets them: worker.c bounds them.
  */
 #include "dbd_private.h"
+#include "threads.h"
 
 #include <apr_buckets.h>
-#include <apr_lib.h>
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #define SHOWN 300
-#define MASK "***"
 
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
-
-/* One line, printable, without the password. */
-static const char *fit_to_say(const idem_dbd_access *access, const char *text, apr_pool_t *pool)
-{
-    const char *secret = access ? access->config.password : NULL, *found;
-    char *line = apr_pstrdup(pool, text);
-
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    while (secret && *secret && (found = strstr(line, secret)) != NULL)
-        line = apr_pstrcat(pool, apr_pstrmemdup(pool, line, (apr_size_t)(found - line)), MASK, found + strlen(secret),
-                           NULL);
-    for (apr_size_t len = strlen(line); len > 0 && line[len - 1] == ' '; len--)
-        line[len - 1] = '\0';
-    return line;
-}
-
-apr_status_t idem_dbd_fail(const idem_dbd_access *access, idem_call *call, apr_status_t status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    call->why = fit_to_say(access, apr_pvsprintf(call->pool, format, args), call->pool);
-    va_end(args);
-    return status;
-}
 
 static apr_status_t status_of(idem_dbd_fault fault)
 {
@@ -61,7 +33,7 @@ static apr_status_t status_of(idem_dbd_fault fault)
 }
 
 /* What the database said first: the rest is hints. */
-static apr_status_t refused(idem_dbd_conn *conn, idem_call *call, int code)
+static apr_status_t statement_refused(idem_dbd_conn *conn, idem_call *call, int code)
 {
     const idem_dbd_engine *engine = conn->access->config.engine;
     const char *said = apr_dbd_error(conn->access->driver, conn->handle, code);
@@ -71,12 +43,6 @@ static apr_status_t refused(idem_dbd_conn *conn, idem_call *call, int code)
     return idem_dbd_fail(conn->access, call, status_of(fault), "%s %s: %.*s", engine->title,
                          fault == IDEM_DBD_LOST ? "is lost" : "refused", (int)(len < SHOWN ? len : SHOWN),
                          said ? said : "");
-}
-
-void idem_dbd_warn(idem_dbd_facts *facts, const char *sentence)
-{
-    apr_size_t len = strlen(facts->warning);
-    apr_snprintf(facts->warning + len, sizeof(facts->warning) - len, "%s%s", len ? "; " : "", sentence);
 }
 
 /* ---- statements ----------------------------------------------------------------------------------------------------- */
@@ -107,7 +73,7 @@ static void bind_number(binding *b, int i, apr_int64_t number)
 /* The last moment at which an order may be carried out, by the database's clock. */
 static apr_int64_t last_moment(const idem_dbd_conn *conn)
 {
-    return conn->until + conn->ahead;
+    return apr_time_as_msec(conn->until) + conn->ahead;
 }
 
 static void bind_all(const idem_dbd_conn *conn, const char *letters, const idem_dbd_order *order, binding *b)
@@ -131,7 +97,7 @@ static void bind_all(const idem_dbd_conn *conn, const char *letters, const idem_
 }
 
 /* A statement that cannot be prepared has failed as one that cannot be carried out. */
-static int prepare(idem_dbd_conn *conn, idem_dbd_statement which)
+static int prepare_statement(idem_dbd_conn *conn, idem_dbd_statement which)
 {
     idem_dbd_access *access = conn->access;
     apr_dbd_prepared_t *prepared = NULL;
@@ -152,15 +118,15 @@ apr_status_t idem_dbd_prepare_all(idem_dbd_conn *conn, idem_call *call)
 
     for (int i = 0; i < IDEM_DBD_STATEMENTS && code == 0; i++)
         if (conn->access->texts[i])
-            code = prepare(conn, (idem_dbd_statement)i);
-    return code == 0 ? APR_SUCCESS : refused(conn, call, code);
+            code = prepare_statement(conn, (idem_dbd_statement)i);
+    return code == 0 ? APR_SUCCESS : statement_refused(conn, call, code);
 }
 
 apr_status_t idem_dbd_change(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which,
                              const idem_dbd_order *order, int *count)
 {
     binding b;
-    int code = prepare(conn, which);
+    int code = prepare_statement(conn, which);
 
     *count = 0;
     if (code == 0) {
@@ -168,14 +134,14 @@ apr_status_t idem_dbd_change(idem_dbd_conn *conn, idem_call *call, idem_dbd_stat
         code =
             apr_dbd_pbquery(conn->access->driver, conn->scratch, conn->handle, count, conn->prepared[which], b.places);
     }
-    return code == 0 ? APR_SUCCESS : refused(conn, call, code);
+    return code == 0 ? APR_SUCCESS : statement_refused(conn, call, code);
 }
 
 apr_status_t idem_dbd_ask(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which, const idem_dbd_order *order,
                           idem_dbd_row *row)
 {
     binding b;
-    int code = prepare(conn, which);
+    int code = prepare_statement(conn, which);
 
     memset(row, 0, sizeof(*row));
     if (code == 0) {
@@ -183,13 +149,13 @@ apr_status_t idem_dbd_ask(idem_dbd_conn *conn, idem_call *call, idem_dbd_stateme
         code = apr_dbd_pbselect(conn->access->driver, conn->scratch, conn->handle, &row->results, conn->prepared[which],
                                 1, b.places);
     }
-    return code == 0 ? APR_SUCCESS : refused(conn, call, code);
+    return code == 0 ? APR_SUCCESS : statement_refused(conn, call, code);
 }
 
 apr_status_t idem_dbd_say(idem_dbd_conn *conn, idem_call *call, const char *sql)
 {
     int rows = 0, code = apr_dbd_query(conn->access->driver, conn->handle, &rows, sql);
-    return code == 0 ? APR_SUCCESS : refused(conn, call, code);
+    return code == 0 ? APR_SUCCESS : statement_refused(conn, call, code);
 }
 
 /* The first row; no row is a failure. */
@@ -200,7 +166,7 @@ apr_status_t idem_dbd_ask_text(idem_dbd_conn *conn, idem_call *call, const char 
     memset(row, 0, sizeof(*row));
     code = apr_dbd_select(conn->access->driver, conn->scratch, conn->handle, &row->results, sql, 1);
     if (code != 0)
-        return refused(conn, call, code);
+        return statement_refused(conn, call, code);
     if (!idem_dbd_next(conn, row))
         return idem_dbd_fail(conn->access, call, APR_EGENERAL, "%s gave no answer to: %s",
                              conn->access->config.engine->title, sql);
@@ -235,54 +201,60 @@ apr_int64_t idem_dbd_number(idem_dbd_conn *conn, const idem_dbd_row *row, int co
     return apr_atoi64(idem_dbd_text(conn, row, column));
 }
 
-static int digit_of(char c)
+static apr_status_t unescape_digits(const char *digits, apr_pool_t *pool, idem_blob *bytes)
 {
-    return apr_isdigit(c) ? c - '0' : apr_isxdigit(c) ? apr_tolower(c) - 'a' + 10 : 0;
+    unsigned char *data = apr_palloc(pool, strlen(digits) / 2 + 1);
+    apr_size_t len = 0;
+    apr_status_t rv = apr_unescape_hex(data, digits, APR_ESCAPE_STRING, 0, &len);
+
+    *bytes = idem_blob_of(data, len);
+    return rv;
 }
 
-/* In place: the bytes are never longer than their digits. */
-static apr_size_t undo_digits(char *text, apr_size_t len)
+static apr_status_t flatten_datum(idem_dbd_conn *conn, const idem_dbd_row *row, int column, apr_pool_t *pool,
+                                  idem_blob *bytes)
 {
-    for (apr_size_t i = 0; i + 1 < len; i += 2)
-        text[i / 2] = (char)(digit_of(text[i]) << 4 | digit_of(text[i + 1]));
-    return len / 2;
+    apr_bucket_alloc_t *buckets = apr_bucket_alloc_create(conn->scratch);
+    apr_bucket_brigade *brigade = apr_brigade_create(conn->scratch, buckets);
+    char *flat = NULL;
+    apr_size_t len = 0;
+    apr_status_t rv = apr_dbd_datum_get(conn->access->driver, row->row, column, APR_DBD_TYPE_BLOB, brigade);
+
+    *bytes = idem_blob_of("", 0);
+    if (rv == APR_SUCCESS)
+        rv = apr_brigade_pflatten(brigade, &flat, &len, pool);
+    if (rv == APR_SUCCESS && len > 0)
+        *bytes = idem_blob_of(flat, len);
+    return rv == APR_ENOENT ? APR_SUCCESS : rv; /* NULL */
 }
 
 /* A copy in call->pool. */
 apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd_row *row, int column, idem_blob *bytes)
 {
-    apr_bucket_alloc_t *buckets = apr_bucket_alloc_create(conn->scratch);
-    apr_bucket_brigade *brigade = apr_brigade_create(conn->scratch, buckets);
-    apr_status_t rv = has_column(conn, row, column)
-                          ? apr_dbd_datum_get(conn->access->driver, row->row, column, APR_DBD_TYPE_BLOB, brigade)
-                          : APR_EGENERAL;
-    char *flat = NULL;
-    apr_size_t len = 0;
+    const idem_dbd_engine *engine = conn->access->config.engine;
+    apr_status_t rv = APR_EGENERAL;
 
     *bytes = idem_blob_of("", 0);
-    if (rv == APR_ENOENT)
-        return APR_SUCCESS;
+    if (has_column(conn, row, column))
+        rv = engine->digits ? unescape_digits(idem_dbd_text(conn, row, column), call->pool, bytes)
+                            : flatten_datum(conn, row, column, call->pool, bytes);
     if (rv == APR_SUCCESS)
-        rv = apr_brigade_pflatten(brigade, &flat, &len, call->pool);
-    if (rv != APR_SUCCESS)
-        return idem_dbd_fail(conn->access, call, APR_ECONNRESET, "%s gave a value that cannot be read",
-                             conn->access->config.engine->title);
-    *bytes = idem_blob_of(len ? flat : "", conn->access->config.engine->digits ? undo_digits(flat, len) : len);
-    return APR_SUCCESS;
+        return rv;
+    return idem_dbd_fail(conn->access, call, APR_ECONNRESET, "%s gave a value that cannot be read", engine->title);
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
 void idem_dbd_note_time(idem_dbd_conn *conn, apr_int64_t now)
 {
-    conn->noted_at = idem_dbd_monotonic();
-    conn->ahead = now - conn->noted_at;
+    conn->noted_at = idem_monotonic();
+    conn->ahead = now - apr_time_as_msec(conn->noted_at);
 }
 
 int idem_dbd_socket(const idem_dbd_conn *conn)
 {
-    const char *name = conn->access->config.engine == &idem_dbd_pgsql ? "PQsocket" : "mysql_get_socket";
-    void *symbol = conn->access->config.path ? NULL : idem_dbd_function(conn->access, name);
+    const char *name = conn->access->config.engine->socket;
+    void *symbol = name ? idem_dbd_function(conn->access, name) : NULL;
     int (*get_socket)(const void *);
 
     if (!symbol)
@@ -323,7 +295,7 @@ static idem_dbd_conn *conn_make(idem_dbd_access *access)
     return conn;
 }
 
-static apr_status_t dial(idem_dbd_conn *conn, idem_call *call)
+static apr_status_t dial_database(idem_dbd_conn *conn, idem_call *call)
 {
     idem_dbd_access *access = conn->access;
     const char *said = NULL;
@@ -354,8 +326,8 @@ apr_status_t idem_dbd_connect(idem_dbd_access *access, idem_call *call, idem_dbd
     if (!conn)
         return idem_dbd_fail(access, call, APR_ENOMEM, "no memory for a connection");
     conn->generation = atomic_load(&access->generation); /* as of before it was made */
-    conn->until = idem_dbd_monotonic() + (call->deadline - apr_time_now()) / 1000;
-    rv = dial(conn, call);
+    conn->until = idem_monotonic() + (call->deadline - apr_time_now());
+    rv = dial_database(conn, call);
     apr_pool_clear(conn->scratch);
     if (rv == APR_SUCCESS)
         *out = conn;

@@ -1,17 +1,20 @@
 /*
  * dbd_private.h - what the files of the dbd driver share.
  *
- *   driver.c          the driver's table, its life, and the operations
- *   config.c   address and options
- *   setup.c     open(): a process of its own looks how the database is set up
- *   worker.c     a thread that owns a connection, and how it is asked and left
- *   thread.c   how such threads start, wait, and meet forks and the end of the process
- *   pool.c     desks that wait for their next call
- *   access.c   what a process needs to reach the database: APR's driver, statements, the client library
- *   conn.c     one connection: statements and what comes back
- *   slot.c     what becomes of a slot
- *   scan.c      what concerns all entries: list, sweep, state
- *   pgsql.c, _mysql.c, _sqlite3.c   the engines: statements, settings, faults
+ *   driver.c       the driver's table, its life, and the operations
+ *   config.c       address and options
+ *   setup.c        open(): a process of its own looks how the database is set up
+ *   pool.c         workers that wait for their next call
+ *   worker.c       a thread that owns a connection, and how it is asked and left
+ *   thread.c       how such threads start, wait, and meet forks and the end of the process
+ *   slot.c         what becomes of a slot
+ *   scan.c         what concerns all entries: list, sweep, state
+ *   pgsql.c, mysql.c, sqlite3.c   the engines: statements, settings, faults
+ *   conn.c         one connection: statements and what comes back
+ *   access.c       what a process needs to reach the database
+ *   statements.c   an engine's statements as APR wants them
+ *   library.c      the client library
+ *   errors.c       what is said of failures
  */
 #ifndef IDEM_DRIVER_DBD_PRIVATE_H
 #define IDEM_DRIVER_DBD_PRIVATE_H
@@ -67,9 +70,12 @@ typedef struct idem_dbd_engine {
     const char *now;     /* an expression: milliseconds by the database's clock, rounded down */
     const char *added;   /* to the parameters, unless they have it */
     const char *texts[IDEM_DBD_STATEMENTS];
-    int shows;    /* changes show what stood, in the same round trip */
-    int numbered; /* a parameter may be named again */
-    int digits;   /* bytes come back as hexadecimal digits */
+    int shows;          /* changes show what stood, in the same round trip */
+    int numbered;       /* a parameter may be named again */
+    int digits;         /* bytes come back as hexadecimal digits */
+    const char *socket; /* the client library's function that tells a connection's; NULL for none */
+    /* Of {catalogue}: a condition by which the database's catalogue finds the table; NULL where no statement has it. */
+    const char *(*catalogue)(const char *table, apr_pool_t *pool);
     /* First words on a new connection: settings, and what the setup means; fills conn->facts. */
     apr_status_t (*begin)(idem_dbd_conn *conn, idem_call *call);
     idem_dbd_fault (*fault)(const idem_dbd_conn *conn, int code, const char *said);
@@ -78,10 +84,6 @@ typedef struct idem_dbd_engine {
 extern const idem_dbd_engine idem_dbd_pgsql;
 extern const idem_dbd_engine idem_dbd_mysql;
 extern const idem_dbd_engine idem_dbd_sqlite3;
-
-/* A condition on information_schema.tables. */
-const char *idem_dbd_mysql_catalogue(const char *table, apr_pool_t *pool);
-int idem_dbd_is_file(const char *path);
 
 /* How a database is set up, in one piece: it is passed between processes. */
 typedef struct idem_dbd_facts {
@@ -111,7 +113,7 @@ typedef struct idem_dbd_access {
     const char *texts[IDEM_DBD_STATEMENTS];   /* as APR wants them */
     const char *letters[IDEM_DBD_STATEMENTS]; /* which parameter comes where */
     atomic_uint generation;                   /* of connections: raised whenever one was lost */
-    atomic_int hanging;                       /* desks that were left with a call under way */
+    atomic_int hanging;                       /* workers that were left with a call under way */
 } idem_dbd_access;
 
 struct idem_dbd_conn {
@@ -122,10 +124,11 @@ struct idem_dbd_conn {
     void *native;
     apr_dbd_prepared_t *prepared[IDEM_DBD_STATEMENTS];
     unsigned generation;
-    int proven;        /* has answered an order: if it is lost now, that may be because it waited too long */
-    apr_int64_t until; /* of the order under way: monotonic milliseconds */
+    int proven;                /* has answered an order: if it is lost now, that may be because it waited too long */
+    apr_interval_time_t until; /* of the order under way: a moment of idem_monotonic() */
     /* The database's clock less the machine's monotonic one, milliseconds: too small by what the answer was on its way. */
-    apr_int64_t ahead, noted_at;
+    apr_int64_t ahead;
+    apr_interval_time_t noted_at; /* of idem_monotonic() */
     idem_dbd_facts facts;
 };
 
@@ -137,14 +140,13 @@ typedef struct idem_dbd {
     idem_store super;
     const idem_env *env;
     idem_dbd_config config;
-    idem_dbd_pool *desks; /* each process's own; NULL while not attached */
+    idem_dbd_pool *workers; /* each process's own; NULL while not attached */
 } idem_dbd;
 
 apr_status_t idem_dbd_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                                 apr_pool_t *pool, const char **why);
-apr_interval_time_t idem_dbd_timeout(const idem_dbd *store);
 
-/* ---- orders: what a desk is asked ----------------------------------------------------------------------------------- */
+/* ---- orders: what a worker is asked ----------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_order idem_dbd_order;
 typedef apr_status_t idem_dbd_task(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order);
@@ -185,11 +187,16 @@ void idem_dbd_access_done(idem_dbd_access *access); /* one user less */
 /* A pool that is nobody's child, for one thread at a time; what is freed in it goes back to the system. NULL: no memory. */
 apr_pool_t *idem_dbd_own_pool(void);
 
+int idem_dbd_is_file(const char *path);
+apr_interval_time_t idem_dbd_timeout(const idem_dbd *store);
+
+/* The text as apr_dbd_prepare() has it, and its parameters' letters in their order. */
+const char *idem_dbd_translate(const idem_dbd_config *config, const char *text, const char **letters, apr_pool_t *pool);
+
+/* Keeps mapped what contains address; its handle finds the functions of what it depends on too. */
+void *idem_dbd_pin(const void *address);
 /* A function of the client library, or NULL. */
 void *idem_dbd_function(const idem_dbd_access *access, const char *name);
-
-/* Milliseconds of a clock that nobody sets. */
-apr_int64_t idem_dbd_monotonic(void);
 
 /* ---- one connection, used by one thread ------------------------------------------------------------------------------ */
 
@@ -238,14 +245,14 @@ int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an err
 void idem_dbd_enter(void);
 void idem_dbd_leave(int connected); /* … to the database: the library has what it needs */
 
-/* ---- desks ----------------------------------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------------------------------- */
 
-typedef struct idem_dbd_desk idem_dbd_desk;
+typedef struct idem_dbd_worker idem_dbd_worker;
 
-apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **desk);
-/* Has the order carried out; by the deadline the desk is gone (*left) or has answered. The caller's memory is copied. */
-apr_status_t idem_dbd_desk_ask(idem_dbd_desk *desk, idem_call *call, idem_dbd_order *order, int *left);
-void idem_dbd_desk_close(idem_dbd_desk *desk, int wait);
+apr_status_t idem_dbd_worker_open(idem_dbd_access *access, idem_dbd_worker **worker);
+/* Has the order carried out; by the deadline the worker is gone (*left) or has answered. The caller's memory is copied. */
+apr_status_t idem_dbd_worker_ask(idem_dbd_worker *worker, idem_call *call, idem_dbd_order *order, int *left);
+void idem_dbd_worker_close(idem_dbd_worker *worker, int wait);
 
 apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **pool);
 void idem_dbd_pool_stop(idem_dbd_pool *pool);

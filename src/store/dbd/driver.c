@@ -10,15 +10,9 @@
 
 #include <apr_strings.h>
 
-#define USUAL_TIMEOUT apr_time_from_msec(500)
 #define EACH_BATCH 20
 
-apr_interval_time_t idem_dbd_timeout(const idem_dbd *store)
-{
-    return store->env->timeout ? store->env->timeout : USUAL_TIMEOUT;
-}
-
-static idem_call first_call(const idem_dbd *store, apr_pool_t *pool)
+static idem_call dbd_first_call(const idem_dbd *store, apr_pool_t *pool)
 {
     idem_call call = {pool, apr_time_now() + idem_dbd_timeout(store), NULL};
     return call;
@@ -29,7 +23,7 @@ static idem_call first_call(const idem_dbd *store, apr_pool_t *pool)
 static apr_status_t dbd_open(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_dbd *store = (idem_dbd *)base;
-    idem_call call = first_call(store, pool);
+    idem_call call = dbd_first_call(store, pool);
     idem_dbd_facts facts;
     apr_status_t rv = idem_dbd_look(store, &call, &facts);
 
@@ -46,15 +40,15 @@ static void dbd_detach(idem_store *base)
 {
     idem_dbd *store = (idem_dbd *)base;
 
-    if (store->desks)
-        idem_dbd_pool_stop(store->desks);
-    store->desks = NULL;
+    if (store->workers)
+        idem_dbd_pool_stop(store->workers);
+    store->workers = NULL;
 }
 
 static apr_status_t dbd_attach(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_dbd *store = (idem_dbd *)base;
-    idem_call call = first_call(store, pool);
+    idem_call call = dbd_first_call(store, pool);
     idem_dbd_order order = {.task = idem_dbd_do_nothing, .harmless_twice = 1};
     idem_dbd_access *access;
     apr_status_t rv = idem_dbd_access_make(store, &call, &access);
@@ -62,7 +56,7 @@ static apr_status_t dbd_attach(idem_store *base, apr_pool_t *pool, const char **
     *why = call.why;
     if (rv != APR_SUCCESS)
         return rv;
-    rv = idem_dbd_pool_start(access, &store->desks);
+    rv = idem_dbd_pool_start(access, &store->workers);
     if (rv != APR_SUCCESS) {
         idem_dbd_access_done(access);
         return rv;

@@ -44,8 +44,8 @@ static int is_mariadb(const idem_dbd_conn *conn)
     return strstr(conn->facts.version, "MariaDB") != NULL;
 }
 
-/* MySQL's waits are bounded in whole seconds; what is waited for longer than a call is bounded by the desk. */
-static apr_status_t set_up(idem_dbd_conn *conn, idem_call *call)
+/* MySQL's waits are bounded in whole seconds; what is waited for longer than a call is bounded by the worker. */
+static apr_status_t mysql_set_up(idem_dbd_conn *conn, idem_call *call)
 {
     apr_status_t rv =
         idem_dbd_say(conn, call,
@@ -60,7 +60,7 @@ static apr_status_t set_up(idem_dbd_conn *conn, idem_call *call)
     return rv;
 }
 
-static void weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
+static void mysql_weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
 {
     idem_dbd_facts *facts = &conn->facts;
     const char *kind = idem_dbd_text(conn, row, 7);
@@ -86,7 +86,7 @@ static void weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
         idem_dbd_warn(facts, "sync_binlog is not 1: replicas can lack the latest entries after a crash: set 1");
 }
 
-static apr_status_t read_setup(idem_dbd_conn *conn, idem_call *call, const idem_dbd_row *row)
+static apr_status_t mysql_read_setup(idem_dbd_conn *conn, idem_call *call, const idem_dbd_row *row)
 {
     const char *table = conn->access->config.table;
     apr_int64_t packet = idem_dbd_number(conn, row, 4) - PACKET_ROOM;
@@ -103,12 +103,12 @@ static apr_status_t read_setup(idem_dbd_conn *conn, idem_call *call, const idem_
         packet = IDEM_HEAD_MIN;
     if ((apr_int64_t)conn->facts.max_value > packet)
         conn->facts.max_value = (apr_size_t)packet;
-    weigh(conn, row);
+    mysql_weigh(conn, row);
     return APR_SUCCESS;
 }
 
 /* SCHEMA.TABLE, or a table of the database that was chosen. */
-const char *idem_dbd_mysql_catalogue(const char *table, apr_pool_t *pool)
+static const char *mysql_catalogue(const char *table, apr_pool_t *pool)
 {
     const char *dot = strchr(table, '.');
 
@@ -137,31 +137,31 @@ static apr_status_t read_version(idem_dbd_conn *conn, idem_call *call)
                          said);
 }
 
-static apr_status_t begin(idem_dbd_conn *conn, idem_call *call)
+static apr_status_t mysql_begin(idem_dbd_conn *conn, idem_call *call)
 {
     idem_dbd_row row;
     apr_status_t rv = read_version(conn, call);
 
     if (rv == APR_SUCCESS)
-        rv = set_up(conn, call);
+        rv = mysql_set_up(conn, call);
     if (rv == APR_SUCCESS)
         rv = idem_dbd_ask_text(
             conn, call,
-            apr_pstrcat(
-                conn->scratch,
-                "SELECT " NOW ", 0, @@innodb_flush_log_at_trx_commit, @@sync_binlog, @@max_allowed_packet, @@log_bin, "
-                "@@binlog_format, (SELECT engine FROM information_schema.tables WHERE ",
-                idem_dbd_mysql_catalogue(conn->access->config.table, conn->scratch), "), @@global.read_only", NULL),
+            apr_pstrcat(conn->scratch,
+                        "SELECT " NOW
+                        ", 0, @@innodb_flush_log_at_trx_commit, @@sync_binlog, @@max_allowed_packet, @@log_bin, "
+                        "@@binlog_format, (SELECT engine FROM information_schema.tables WHERE ",
+                        mysql_catalogue(conn->access->config.table, conn->scratch), "), @@global.read_only", NULL),
             &row);
     if (rv != APR_SUCCESS)
         return rv;
     idem_dbd_note_time(conn, idem_dbd_number(conn, &row, 0));
-    return read_setup(conn, call, &row);
+    return mysql_read_setup(conn, call, &row);
 }
 
 /* ---- faults ---------------------------------------------------------------------------------------------------------- */
 
-static idem_dbd_fault fault(const idem_dbd_conn *conn, int code, const char *said)
+static idem_dbd_fault mysql_fault(const idem_dbd_conn *conn, int code, const char *said)
 {
     static const struct {
         int code;
@@ -235,6 +235,8 @@ const idem_dbd_engine idem_dbd_mysql = {
                 "SELECT {now}, CASE WHEN table_rows > 100000 THEN table_rows ELSE (SELECT COUNT(*) FROM {t}) END, "
                 "data_length + index_length, 0 FROM information_schema.tables WHERE {catalogue}",
         },
-    .begin = begin,
-    .fault = fault,
+    .catalogue = mysql_catalogue,
+    .socket = "mysql_get_socket",
+    .begin = mysql_begin,
+    .fault = mysql_fault,
 };

@@ -100,7 +100,7 @@ static void ask_for_numbers(const idem_dbd_conn *conn)
         set(conn->native, 2); /* PQERRORS_VERBOSE */
 }
 
-static apr_status_t set_up(idem_dbd_conn *conn, idem_call *call)
+static apr_status_t pgsql_set_up(idem_dbd_conn *conn, idem_call *call)
 {
     long ms = (long)apr_time_as_msec(conn->access->timeout);
 
@@ -118,7 +118,7 @@ static int is_on(idem_dbd_conn *conn, const idem_dbd_row *row, int column)
 }
 
 /* What of what it acknowledges it may lose. */
-static void weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
+static void pgsql_weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
 {
     idem_dbd_facts *facts = &conn->facts;
     int has_replicas = idem_dbd_number(conn, row, 8) > 0, has_synchronous = *idem_dbd_text(conn, row, 7) != '\0';
@@ -141,7 +141,7 @@ static void weigh(idem_dbd_conn *conn, const idem_dbd_row *row)
                       "can run again: set synchronous_standby_names");
 }
 
-static apr_status_t read_setup(idem_dbd_conn *conn, idem_call *call, const idem_dbd_row *row)
+static apr_status_t pgsql_read_setup(idem_dbd_conn *conn, idem_call *call, const idem_dbd_row *row)
 {
     const idem_dbd_config *config = &conn->access->config;
 
@@ -162,15 +162,15 @@ static apr_status_t read_setup(idem_dbd_conn *conn, idem_call *call, const idem_
         return unfit(conn, call,
                      apr_psprintf(conn->scratch, "the user lacks rights: GRANT SELECT, INSERT, UPDATE, DELETE ON %s",
                                   config->table));
-    weigh(conn, row);
+    pgsql_weigh(conn, row);
     return APR_SUCCESS;
 }
 
-static apr_status_t begin(idem_dbd_conn *conn, idem_call *call)
+static apr_status_t pgsql_begin(idem_dbd_conn *conn, idem_call *call)
 {
     const char *table = conn->access->config.table;
     idem_dbd_row row;
-    apr_status_t rv = set_up(conn, call);
+    apr_status_t rv = pgsql_set_up(conn, call);
 
     if (rv == APR_SUCCESS)
         rv = idem_dbd_ask_text(
@@ -188,13 +188,13 @@ static apr_status_t begin(idem_dbd_conn *conn, idem_call *call)
     if (rv != APR_SUCCESS)
         return rv;
     idem_dbd_note_time(conn, idem_dbd_number(conn, &row, 0));
-    return read_setup(conn, call, &row);
+    return pgsql_read_setup(conn, call, &row);
 }
 
 /* ---- faults ---------------------------------------------------------------------------------------------------------- */
 
 /* The five characters behind "ERROR:  "; "" where there are none. */
-static const char *number_in(const char *said)
+static const char *sqlstate_in(const char *said)
 {
     const char *at = strchr(said, ':');
 
@@ -217,7 +217,7 @@ static int is_connected(const idem_dbd_conn *conn)
     return symbol && status(conn->native) == 0; /* CONNECTION_OK */
 }
 
-static idem_dbd_fault fault(const idem_dbd_conn *conn, int code, const char *said)
+static idem_dbd_fault pgsql_fault(const idem_dbd_conn *conn, int code, const char *said)
 {
     static const struct {
         const char *numbers; /* or the beginnings of them */
@@ -232,7 +232,7 @@ static idem_dbd_fault fault(const idem_dbd_conn *conn, int code, const char *sai
         {"57P", IDEM_DBD_LOST},    /* ended by an administrator, or shutting down */
         {"08", IDEM_DBD_LOST},
     };
-    const char *number = number_in(said);
+    const char *number = sqlstate_in(said);
 
     (void)code;
     if (!is_connected(conn))
@@ -266,6 +266,7 @@ const idem_dbd_engine idem_dbd_pgsql = {
     .shows = 1,
     .numbered = 1,
     .digits = 1,
-    .begin = begin,
-    .fault = fault,
+    .socket = "PQsocket",
+    .begin = pgsql_begin,
+    .fault = pgsql_fault,
 };

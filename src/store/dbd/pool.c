@@ -1,12 +1,12 @@
 /*
- * pool.c - the desks of a process that wait for their next call.
+ * pool.c - the workers of a process that wait for their next call.
  *
- * Called by the dbd driver, from any thread. There are never more desks in use than threads in the store at once, which
+ * Called by the dbd driver, from any thread. There are never more workers in use than threads in the store at once, which
  * the server's configuration bounds: a thread uses one at a time, and takes a waiting one before it makes a new one. Where
  * fewer are allowed (connections=), a thread waits for its turn until its deadline. (An apr_reslist would be cleaned up with the
  * child's pool, which prefork does inside a signal handler, and aborts where one is in use then.) What always holds: a
- * desk that was left is in no list; nothing is done with the lock held but links. Limits: desks beyond the present need are
- * closed one at a time, as calls end; the connection of a desk that was left is not counted while it is being closed.
+ * worker that was left is in no list; nothing is done with the lock held but links. Limits: workers beyond the present need are
+ * closed one at a time, as calls end; the connection of a worker that was left is not counted while it is being closed.
  */
 #include "dbd_private.h"
 #include "threads.h"
@@ -14,11 +14,11 @@
 #include <apr_strings.h>
 #include <stdlib.h>
 
-#define IDLE_MOST 60000 /* milliseconds */
+#define IDLE_MOST apr_time_from_sec(60)
 
 typedef struct waiting {
-    idem_dbd_desk *desk;
-    apr_int64_t since; /* monotonic milliseconds */
+    idem_dbd_worker *worker;
+    apr_interval_time_t since; /* of idem_monotonic() */
 } waiting;
 
 struct idem_dbd_pool {
@@ -46,7 +46,7 @@ apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **out)
 void idem_dbd_pool_stop(idem_dbd_pool *pool)
 {
     while (pool->count > 0)
-        idem_dbd_desk_close(pool->list[--pool->count].desk, 1);
+        idem_dbd_worker_close(pool->list[--pool->count].worker, 1);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->returned);
     free(pool->list);
@@ -61,25 +61,25 @@ static int is_allowed(const idem_dbd_pool *pool)
     return most == 0 || pool->in_use < most;
 }
 
-static apr_status_t take(idem_dbd_pool *pool, const idem_call *call, idem_dbd_desk **desk)
+static apr_status_t take_worker(idem_dbd_pool *pool, const idem_call *call, idem_dbd_worker **worker)
 {
-    apr_int64_t until = idem_dbd_monotonic() + (call->deadline - apr_time_now()) / 1000;
+    apr_interval_time_t until = idem_monotonic() + (call->deadline - apr_time_now());
     apr_status_t rv = APR_SUCCESS;
 
-    *desk = NULL;
+    *worker = NULL;
     pthread_mutex_lock(&pool->lock);
     while (!is_allowed(pool) && rv == APR_SUCCESS)
-        rv = idem_cond_wait(&pool->returned, &pool->lock, until * 1000) == 0 ? APR_SUCCESS : APR_TIMEUP;
+        rv = idem_cond_wait(&pool->returned, &pool->lock, until) == 0 ? APR_SUCCESS : APR_TIMEUP;
     if (rv == APR_SUCCESS) {
         pool->in_use++;
         if (pool->count > 0)
-            *desk = pool->list[--pool->count].desk; /* the latest used */
+            *worker = pool->list[--pool->count].worker; /* the latest used */
     }
     pthread_mutex_unlock(&pool->lock);
-    return rv == APR_SUCCESS && !*desk ? idem_dbd_desk_open(pool->access, desk) : rv;
+    return rv == APR_SUCCESS && !*worker ? idem_dbd_worker_open(pool->access, worker) : rv;
 }
 
-/* A desk is not in use any more: given back, left, or never made. */
+/* A worker is not in use any more: given back, left, or never made. */
 static void end_use(idem_dbd_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
@@ -89,13 +89,13 @@ static void end_use(idem_dbd_pool *pool)
 }
 
 /* The lock is held. One that has waited too long leaves the list. */
-static idem_dbd_desk *unneeded(idem_dbd_pool *pool)
+static idem_dbd_worker *unneeded_worker(idem_dbd_pool *pool)
 {
-    idem_dbd_desk *first;
+    idem_dbd_worker *first;
 
-    if (pool->count == 0 || idem_dbd_monotonic() - pool->list[0].since < IDLE_MOST)
+    if (pool->count == 0 || idem_monotonic() - pool->list[0].since < IDLE_MOST)
         return NULL;
-    first = pool->list[0].desk;
+    first = pool->list[0].worker;
     memmove(pool->list, pool->list + 1, sizeof(*pool->list) * (size_t)--pool->count);
     return first;
 }
@@ -106,7 +106,7 @@ static idem_dbd_desk *unneeded(idem_dbd_pool *pool)
 #endif
 
 /* The lock is held. A place for one more; NULL if there is no memory. */
-static waiting *place(idem_dbd_pool *pool)
+static waiting *waiting_place(idem_dbd_pool *pool)
 {
     if (pool->count == pool->room) {
         waiting *list = realloc(pool->list, sizeof(*list) * (size_t)(pool->room + 16));
@@ -118,24 +118,24 @@ static waiting *place(idem_dbd_pool *pool)
     return &pool->list[pool->count++];
 }
 
-static void give(idem_dbd_pool *pool, idem_dbd_desk *desk)
+static void give_worker(idem_dbd_pool *pool, idem_dbd_worker *worker)
 {
-    idem_dbd_desk *surplus;
+    idem_dbd_worker *surplus;
     waiting *last;
 
     pthread_mutex_lock(&pool->lock);
-    surplus = unneeded(pool);
-    last = place(pool);
+    surplus = unneeded_worker(pool);
+    last = waiting_place(pool);
     if (last)
-        *last = (waiting){desk, idem_dbd_monotonic()};
+        *last = (waiting){worker, idem_monotonic()};
     pthread_mutex_unlock(&pool->lock);
     if (surplus)
-        idem_dbd_desk_close(surplus, 0);
+        idem_dbd_worker_close(surplus, 0);
     if (!last)
-        idem_dbd_desk_close(desk, 0);
+        idem_dbd_worker_close(worker, 0);
 }
 
-static apr_status_t no_desk(const idem_dbd *store, idem_call *call, apr_status_t status)
+static apr_status_t no_worker(const idem_dbd *store, idem_call *call, apr_status_t status)
 {
     const char *title = store->config.engine->title;
 
@@ -150,22 +150,22 @@ static apr_status_t no_desk(const idem_dbd *store, idem_call *call, apr_status_t
 
 apr_status_t idem_dbd_run(idem_dbd *store, idem_call *call, idem_dbd_order *order)
 {
-    idem_dbd_desk *desk;
+    idem_dbd_worker *worker;
     int left;
     apr_status_t rv;
 
     if (apr_time_now() >= call->deadline)
         return APR_TIMEUP;
-    rv = take(store->desks, call, &desk);
+    rv = take_worker(store->workers, call, &worker);
     if (rv == APR_TIMEUP)
-        return no_desk(store, call, rv);
+        return no_worker(store, call, rv);
     if (rv == APR_SUCCESS) {
-        rv = idem_dbd_desk_ask(desk, call, order, &left);
+        rv = idem_dbd_worker_ask(worker, call, order, &left);
         if (!left)
-            give(store->desks, desk);
+            give_worker(store->workers, worker);
     }
     else
-        rv = no_desk(store, call, rv);
-    end_use(store->desks);
+        rv = no_worker(store, call, rv);
+    end_use(store->workers);
     return rv;
 }

@@ -11,10 +11,11 @@
  * Limits: a database's clock that is set back within a call lets that call arrive late by as much.
  */
 #include "dbd_private.h"
+#include "threads.h"
 
 #include <apr_strings.h>
 
-#define TIME_IS_OLD 10000                      /* milliseconds since the database told its time */
+#define TIME_IS_OLD apr_time_from_sec(10)      /* since the database told its time */
 #define TURNS_AT_ONCE 3                        /* races are won or lost in two or three */
 #define PAUSE 2000                             /* microseconds */
 #define TIME_MOST APR_INT64_C(253402300799999) /* milliseconds: the end of the year 9999 */
@@ -114,8 +115,8 @@ static apr_status_t read_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
     return idem_dbd_bytes(conn, call, row, VALUE, &order->found.value);
 }
 
-static apr_status_t look(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which, idem_dbd_order *order,
-                         standing *s)
+static apr_status_t look_at_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_statement which, idem_dbd_order *order,
+                                standing *s)
 {
     idem_dbd_row row;
     apr_status_t rv = idem_dbd_ask(conn, call, which, order, &row);
@@ -138,11 +139,11 @@ static apr_status_t change_then_look(idem_dbd_conn *conn, idem_call *call, idem_
     s->done = count > 0;
     if (rv != APR_SUCCESS || s->done)
         return rv;
-    return look(conn, call, operations[order->statement].shows_value ? IDEM_DBD_FETCH : IDEM_DBD_LOOK, order, s);
+    return look_at_row(conn, call, operations[order->statement].shows_value ? IDEM_DBD_FETCH : IDEM_DBD_LOOK, order, s);
 }
 
 /* A mark where nothing stood to be given back: see mysql.c. */
-static apr_status_t mark(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order)
+static apr_status_t leave_mark(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order)
 {
     standing s = {0};
     apr_status_t rv = change_then_look(conn, call, IDEM_DBD_RELEASE_ELSE, order, &s);
@@ -172,14 +173,14 @@ static apr_status_t try_once(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
     apr_status_t rv;
 
     if (engine->shows || which == IDEM_DBD_FETCH)
-        rv = look(conn, call, which, order, &s);
+        rv = look_at_row(conn, call, which, order, &s);
     else
         rv = change_then_look(conn, call, which, order, &s);
     if (rv != APR_SUCCESS || s.done > 0)
         return rv;
     rv = operations[order->statement].decide(&s);
     if (rv == APR_NOTFOUND && engine->texts[IDEM_DBD_RELEASE_ELSE] && order->statement == IDEM_DBD_RELEASE)
-        rv = mark(conn, call, order);
+        rv = leave_mark(conn, call, order);
     return rv;
 }
 
@@ -189,10 +190,10 @@ static apr_status_t refresh_time(idem_dbd_conn *conn, idem_call *call, const ide
     idem_dbd_order ask = *order;
     standing s = {0};
 
-    if (conn->access->config.engine->shows || idem_dbd_monotonic() - conn->noted_at < TIME_IS_OLD)
+    if (conn->access->config.engine->shows || idem_monotonic() - conn->noted_at < TIME_IS_OLD)
         return APR_SUCCESS;
     ask.statement = IDEM_DBD_RENEW; /* its look wants no value */
-    return look(conn, call, IDEM_DBD_LOOK, &ask, &s);
+    return look_at_row(conn, call, IDEM_DBD_LOOK, &ask, &s);
 }
 
 static apr_status_t check_size(const idem_dbd_conn *conn, idem_call *call, const idem_dbd_order *order)
@@ -218,7 +219,7 @@ apr_status_t idem_dbd_do_slot(idem_dbd_conn *conn, idem_call *call, idem_dbd_ord
         rv = refresh_time(conn, call, order);
     if (rv != APR_SUCCESS)
         return rv;
-    for (int turn = 0; idem_dbd_monotonic() < conn->until; turn++) {
+    for (int turn = 0; idem_monotonic() < conn->until; turn++) {
         const char *obstacle = call->why;
         call->why = NULL;
         rv = try_once(conn, call, order, turn);

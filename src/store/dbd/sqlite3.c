@@ -8,8 +8,8 @@
  * has one mutex around all of SQLite.
  */
 #include "dbd_private.h"
+#include "threads.h"
 
-#include <apr_file_info.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 
@@ -35,14 +35,14 @@
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------------- */
 
-static void *function(const idem_dbd_conn *conn, const char *name)
+static void *sqlite_function(const idem_dbd_conn *conn, const char *name)
 {
     return idem_dbd_function(conn->access, name);
 }
 
 static void interrupt(const idem_dbd_conn *conn)
 {
-    void *symbol = function(conn, "sqlite3_interrupt");
+    void *symbol = sqlite_function(conn, "sqlite3_interrupt");
     void (*stop)(void *);
 
     memcpy(&stop, &symbol, sizeof(stop));
@@ -58,7 +58,7 @@ static int wait_for_turn(void *data, int times)
 {
     const idem_dbd_conn *conn = data;
 
-    if (idem_dbd_monotonic() + 1 >= conn->until) {
+    if (idem_monotonic() + apr_time_from_msec(1) >= conn->until) {
         interrupt(conn);
         return 0;
     }
@@ -68,7 +68,7 @@ static int wait_for_turn(void *data, int times)
 
 static void set_waiting(idem_dbd_conn *conn)
 {
-    void *symbol = function(conn, "sqlite3_busy_handler");
+    void *symbol = sqlite_function(conn, "sqlite3_busy_handler");
     int (*set)(void *, int (*)(void *, int), void *);
 
     memcpy(&set, &symbol, sizeof(set));
@@ -78,22 +78,9 @@ static void set_waiting(idem_dbd_conn *conn)
 
 /* ---- a new connection ------------------------------------------------------------------------------------------------ */
 
-int idem_dbd_is_file(const char *path)
-{
-    apr_pool_t *pool = idem_dbd_own_pool();
-    apr_finfo_t info;
-    int is_file;
-
-    if (!pool)
-        return 0;
-    is_file = apr_stat(&info, path, APR_FINFO_TYPE, pool) == APR_SUCCESS && info.filetype == APR_REG;
-    apr_pool_destroy(pool);
-    return is_file;
-}
-
 static apr_status_t check_version(idem_dbd_conn *conn, idem_call *call)
 {
-    void *symbol = function(conn, "sqlite3_libversion_number");
+    void *symbol = sqlite_function(conn, "sqlite3_libversion_number");
     int (*number)(void);
 
     memcpy(&number, &symbol, sizeof(number));
@@ -103,7 +90,7 @@ static apr_status_t check_version(idem_dbd_conn *conn, idem_call *call)
                          "SQLite is of version %s, and 3.24 is the oldest that can be used", conn->facts.version);
 }
 
-static apr_status_t begin(idem_dbd_conn *conn, idem_call *call)
+static apr_status_t sqlite_begin(idem_dbd_conn *conn, idem_call *call)
 {
     const idem_dbd_config *config = &conn->access->config;
     idem_dbd_row row;
@@ -141,7 +128,7 @@ static apr_status_t begin(idem_dbd_conn *conn, idem_call *call)
 /* APR has the statement's code in an old way, which knows little; the connection knows more. */
 static int code_of(const idem_dbd_conn *conn, int code)
 {
-    void *symbol = function(conn, "sqlite3_errcode");
+    void *symbol = sqlite_function(conn, "sqlite3_errcode");
     int (*get)(void *);
     int better;
 
@@ -150,7 +137,7 @@ static int code_of(const idem_dbd_conn *conn, int code)
     return better && better < 100 ? better : code; /* 100 and 101 are no failures */
 }
 
-static idem_dbd_fault fault(const idem_dbd_conn *conn, int code, const char *said)
+static idem_dbd_fault sqlite_fault(const idem_dbd_conn *conn, int code, const char *said)
 {
     static const struct {
         int code;
@@ -212,6 +199,6 @@ const idem_dbd_engine idem_dbd_sqlite3 = {
                                 "FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s, "
                                 "pragma_max_page_count() m",
         },
-    .begin = begin,
-    .fault = fault,
+    .begin = sqlite_begin,
+    .fault = sqlite_fault,
 };

@@ -1,7 +1,7 @@
 /*
  * thread.c - threads that call a client library: how they start, and meet the end of the process.
  *
- * Called by the desks and their pool. What always holds: nobody is in the client library when the process's libraries are taken down, or has been for longer than
+ * Called by the workers and their pool. What always holds: nobody is in the client library when the process's libraries are taken down, or has been for longer than
  * ENDING_TIME. Limits: a thread that hangs for longer may wake in the moment between that and the end.
  */
 #include "dbd_private.h"

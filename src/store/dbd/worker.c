@@ -1,11 +1,11 @@
 /*
  * worker.c - a thread that owns a connection, and how it is asked and left.
  *
- * Called by the pool of desks, in the threads of requests. Client libraries wait for a hung or vanished server for as
+ * Called by the pool of workers, in the threads of requests. Client libraries wait for a hung or vanished server for as
  * long as the kernel does, in connecting as well as in a call, and APR has no way to bound them. So they are called by
  * threads of our own: who asks waits no longer than the deadline, and then leaves. What is left shuts its socket
  * down where that can be found, closes the connection whatever comes, and ends; it is never asked again. What always
- * holds: what an order points to is copied before the desk is asked, since the asker may be gone before it is read;
+ * holds: what an order points to is copied before the worker is asked, since the asker may be gone before it is read;
  * an answer is read only by who has not left; a thread takes no signals. Limits: a thread that hangs in connecting
  * stays until the client library or the kernel gives up (libpq: connect_timeout; two minutes for a host that is gone),
  * HANGING_MOST of them at most.
@@ -18,11 +18,11 @@
 #include <sys/socket.h>
 
 #define HANGING_MOST 200
-#define CLOSING_TIME 1000 /* milliseconds that detach() waits for a thread to close its connection */
+#define CLOSING_TIME apr_time_from_sec(1) /* that detach() waits for a thread to close its connection */
 
 enum { FREE, ASKED, ANSWERED, LEFT, CLOSING, CLOSED };
 
-struct idem_dbd_desk {
+struct idem_dbd_worker {
     idem_dbd_access *access;
     apr_pool_t *pool;    /* the order's; of the asker while FREE or ANSWERED, else of the thread */
     idem_dbd_conn *conn; /* the thread's; NULL for none */
@@ -30,65 +30,65 @@ struct idem_dbd_desk {
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     int phase;
-    int awaited; /* somebody waits for CLOSED and frees the desk */
+    int awaited; /* somebody waits for CLOSED and frees the worker */
     int socket;  /* while it may be shut down, else -1 */
     idem_dbd_order order;
     idem_call call;
-    apr_int64_t until; /* monotonic milliseconds */
+    apr_interval_time_t until; /* of idem_monotonic() */
     apr_status_t status;
 };
 
 /* ---- the thread: its connection ------------------------------------------------------------------------------------- */
 
-static void show_socket(idem_dbd_desk *desk, int socket)
+static void show_socket(idem_dbd_worker *worker, int socket)
 {
-    pthread_mutex_lock(&desk->lock);
-    desk->socket = socket;
-    if (desk->phase == LEFT && socket >= 0)
+    pthread_mutex_lock(&worker->lock);
+    worker->socket = socket;
+    if (worker->phase == LEFT && socket >= 0)
         shutdown(socket, SHUT_RDWR);
-    pthread_mutex_unlock(&desk->lock);
+    pthread_mutex_unlock(&worker->lock);
 }
 
-static void hang_up(idem_dbd_desk *desk)
+static void worker_hang_up(idem_dbd_worker *worker)
 {
-    if (!desk->conn)
+    if (!worker->conn)
         return;
-    show_socket(desk, -1); /* its number may soon be another's */
-    idem_dbd_close(desk->conn);
-    desk->conn = NULL;
+    show_socket(worker, -1); /* its number may soon be another's */
+    idem_dbd_close(worker->conn);
+    worker->conn = NULL;
 }
 
-static apr_status_t connect_anew(idem_dbd_desk *desk)
+static apr_status_t connect_anew(idem_dbd_worker *worker)
 {
     apr_status_t rv;
 
-    hang_up(desk);
-    rv = idem_dbd_connect(desk->access, &desk->call, &desk->conn);
+    worker_hang_up(worker);
+    rv = idem_dbd_connect(worker->access, &worker->call, &worker->conn);
     if (rv == APR_SUCCESS)
-        show_socket(desk, idem_dbd_socket(desk->conn));
+        show_socket(worker, idem_dbd_socket(worker->conn));
     return rv;
 }
 
 /* What happened to one connection (a restart, a failover, a host that is gone) has happened to the older ones. */
-static int is_stale(const idem_dbd_desk *desk)
+static int is_stale(const idem_dbd_worker *worker)
 {
-    return desk->conn->generation != atomic_load(&desk->access->generation) || !idem_dbd_is_quiet(desk->conn);
+    return worker->conn->generation != atomic_load(&worker->access->generation) || !idem_dbd_is_quiet(worker->conn);
 }
 
 /* ---- the thread: its orders ------------------------------------------------------------------------------------------ */
 
-static apr_status_t carry_out(idem_dbd_desk *desk)
+static apr_status_t carry_out_order(idem_dbd_worker *worker)
 {
-    idem_dbd_conn *conn = desk->conn;
+    idem_dbd_conn *conn = worker->conn;
     apr_status_t rv;
 
-    conn->until = desk->until;
-    desk->call.why = NULL;
-    rv = desk->order.task(conn, &desk->call, &desk->order);
+    conn->until = worker->until;
+    worker->call.why = NULL;
+    rv = worker->order.task(conn, &worker->call, &worker->order);
     apr_pool_clear(conn->scratch);
     if (rv == APR_ECONNRESET || rv == APR_EGENERAL || rv == IDEM_EDAMAGED) {
-        atomic_fetch_add(&desk->access->generation, rv == APR_ECONNRESET);
-        hang_up(desk);
+        atomic_fetch_add(&worker->access->generation, rv == APR_ECONNRESET);
+        worker_hang_up(worker);
         return rv;
     }
     conn->proven = 1;
@@ -99,138 +99,136 @@ static apr_status_t carry_out(idem_dbd_desk *desk)
  * A connection that waited may have been closed at its other end without our having heard of it: what harms nobody if it is
  * done twice is tried once more, on a new one.
  */
-static apr_status_t serve(idem_dbd_desk *desk)
+static apr_status_t worker_serve(idem_dbd_worker *worker)
 {
     apr_status_t rv = APR_SUCCESS;
     int was_proven;
 
-    if (!desk->conn || is_stale(desk))
-        rv = connect_anew(desk);
+    if (!worker->conn || is_stale(worker))
+        rv = connect_anew(worker);
     if (rv != APR_SUCCESS)
         return rv;
-    was_proven = desk->conn->proven;
-    rv = carry_out(desk);
-    if (rv != APR_ECONNRESET || !was_proven || !desk->order.harmless_twice || idem_dbd_monotonic() >= desk->until)
+    was_proven = worker->conn->proven;
+    rv = carry_out_order(worker);
+    if (rv != APR_ECONNRESET || !was_proven || !worker->order.harmless_twice || idem_monotonic() >= worker->until)
         return rv;
-    rv = connect_anew(desk);
-    return rv == APR_SUCCESS ? carry_out(desk) : rv;
+    rv = connect_anew(worker);
+    return rv == APR_SUCCESS ? carry_out_order(worker) : rv;
 }
 
-static void desk_free(idem_dbd_desk *desk)
+static void worker_free(idem_dbd_worker *worker)
 {
-    idem_dbd_access *access = desk->access;
+    idem_dbd_access *access = worker->access;
 
-    pthread_mutex_destroy(&desk->lock);
-    pthread_cond_destroy(&desk->changed);
-    apr_pool_destroy(desk->pool);
-    free(desk);
+    pthread_mutex_destroy(&worker->lock);
+    pthread_cond_destroy(&worker->changed);
+    apr_pool_destroy(worker->pool);
+    free(worker);
     idem_dbd_access_done(access);
 }
 
 /* Returns the phase: ASKED, LEFT or CLOSING. */
-static int await_order(idem_dbd_desk *desk)
+static int await_order(idem_dbd_worker *worker)
 {
     int phase;
 
-    pthread_mutex_lock(&desk->lock);
-    while (desk->phase == FREE || desk->phase == ANSWERED)
-        pthread_cond_wait(&desk->changed, &desk->lock);
-    phase = desk->phase;
-    pthread_mutex_unlock(&desk->lock);
+    pthread_mutex_lock(&worker->lock);
+    while (worker->phase == FREE || worker->phase == ANSWERED)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    phase = worker->phase;
+    pthread_mutex_unlock(&worker->lock);
     return phase;
 }
 
-static void answer(idem_dbd_desk *desk, apr_status_t status)
+static void worker_answer(idem_dbd_worker *worker, apr_status_t status)
 {
-    pthread_mutex_lock(&desk->lock);
-    desk->status = status;
-    if (desk->phase == ASKED)
-        desk->phase = ANSWERED;
-    pthread_cond_broadcast(&desk->changed);
-    pthread_mutex_unlock(&desk->lock);
+    pthread_mutex_lock(&worker->lock);
+    worker->status = status;
+    if (worker->phase == ASKED)
+        worker->phase = ANSWERED;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
 }
 
-static void *run(void *data)
+static void *worker_run(void *data)
 {
-    idem_dbd_desk *desk = data;
+    idem_dbd_worker *worker = data;
     int awaited;
 
-    while (await_order(desk) == ASKED) {
+    while (await_order(worker) == ASKED) {
         apr_status_t status;
         idem_dbd_enter();
-        status = serve(desk);
-        idem_dbd_leave(desk->conn != NULL);
-        answer(desk, status);
+        status = worker_serve(worker);
+        idem_dbd_leave(worker->conn != NULL);
+        worker_answer(worker, status);
     }
     idem_dbd_enter();
-    hang_up(desk);
+    worker_hang_up(worker);
     idem_dbd_leave(0);
-    pthread_mutex_lock(&desk->lock);
-    if (desk->phase == LEFT)
-        atomic_fetch_sub(&desk->access->hanging, 1);
-    awaited = desk->awaited;
-    desk->phase = CLOSED;
-    pthread_cond_broadcast(&desk->changed);
-    pthread_mutex_unlock(&desk->lock);
+    pthread_mutex_lock(&worker->lock);
+    if (worker->phase == LEFT)
+        atomic_fetch_sub(&worker->access->hanging, 1);
+    awaited = worker->awaited;
+    worker->phase = CLOSED;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
     if (!awaited)
-        desk_free(desk);
+        worker_free(worker);
     return NULL;
 }
 
 /* ---- making one ------------------------------------------------------------------------------------------------------ */
 
-static void init_lock(idem_dbd_desk *desk)
+static void init_lock(idem_dbd_worker *worker)
 {
-    pthread_mutex_init(&desk->lock, NULL);
-    idem_cond_init(&desk->changed);
+    pthread_mutex_init(&worker->lock, NULL);
+    idem_cond_init(&worker->changed);
 }
 
-apr_status_t idem_dbd_desk_open(idem_dbd_access *access, idem_dbd_desk **out)
+apr_status_t idem_dbd_worker_open(idem_dbd_access *access, idem_dbd_worker **out)
 {
-    idem_dbd_desk *desk;
+    idem_dbd_worker *worker;
     int failed;
 
     if (atomic_load(&access->hanging) >= HANGING_MOST)
         return APR_EBUSY;
-    desk = calloc(1, sizeof(*desk));
-    if (!desk || (desk->pool = idem_dbd_own_pool()) == NULL) {
-        free(desk);
+    worker = calloc(1, sizeof(*worker));
+    if (!worker || (worker->pool = idem_dbd_own_pool()) == NULL) {
+        free(worker);
         return APR_ENOMEM;
     }
     atomic_fetch_add(&access->users, 1);
-    desk->access = access;
-    desk->socket = -1;
-    init_lock(desk);
-    failed = idem_dbd_thread_start(run, desk);
+    worker->access = access;
+    worker->socket = -1;
+    init_lock(worker);
+    failed = idem_dbd_thread_start(worker_run, worker);
     if (failed)
-        desk_free(desk);
-    *out = desk;
+        worker_free(worker);
+    *out = worker;
     return failed;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------------------------------- */
 
-/* The lock is held. Waits for another phase than this until the moment, monotonic milliseconds. */
-static void await_change(idem_dbd_desk *desk, int phase, apr_int64_t until)
+/* The lock is held. Waits for another phase than this until the moment of idem_monotonic(). */
+static void await_change(idem_dbd_worker *worker, int phase, apr_interval_time_t until)
 {
-    while (desk->phase == phase && idem_cond_wait(&desk->changed, &desk->lock, until * 1000) == 0)
+    while (worker->phase == phase && idem_cond_wait(&worker->changed, &worker->lock, until) == 0)
         ;
 }
 
-/* Into the desk's memory. */
-static void place_order(idem_dbd_desk *desk, const idem_call *call, const idem_dbd_order *order)
+/* Into the worker's memory. */
+static void place_order(idem_dbd_worker *worker, const idem_call *call, const idem_dbd_order *order)
 {
-    apr_interval_time_t left = call->deadline - apr_time_now();
-
-    apr_pool_clear(desk->pool);
-    desk->order = *order;
-    desk->order.entries = NULL; /* of an earlier answer */
-    desk->order.count = 0;
+    apr_pool_clear(worker->pool);
+    worker->order = *order;
+    worker->order.entries = NULL; /* of an earlier answer */
+    worker->order.count = 0;
     if (order->value.len)
-        desk->order.value =
-            idem_blob_of(apr_pmemdup(desk->pool, order->value.data, order->value.len), order->value.len);
-    desk->call = (idem_call){desk->pool, call->deadline, NULL};
-    desk->until = idem_dbd_monotonic() + left / 1000;
+        worker->order.value =
+            idem_blob_of(apr_pmemdup(worker->pool, order->value.data, order->value.len), order->value.len);
+    worker->call = (idem_call){worker->pool, call->deadline, NULL};
+    worker->until = idem_monotonic() + (call->deadline - apr_time_now());
 }
 
 static idem_found copy_found(const idem_found *found, apr_pool_t *pool)
@@ -243,11 +241,11 @@ static idem_found copy_found(const idem_found *found, apr_pool_t *pool)
 }
 
 /* Out of it. */
-static void take_answer(const idem_dbd_desk *desk, idem_call *call, idem_dbd_order *order)
+static void take_answer(const idem_dbd_worker *worker, idem_call *call, idem_dbd_order *order)
 {
-    const idem_dbd_order *from = &desk->order;
+    const idem_dbd_order *from = &worker->order;
 
-    call->why = apr_pstrdup(call->pool, desk->call.why);
+    call->why = apr_pstrdup(call->pool, worker->call.why);
     order->found = copy_found(&from->found, call->pool);
     order->count = from->count;
     order->status = from->status;
@@ -260,55 +258,55 @@ static void take_answer(const idem_dbd_desk *desk, idem_call *call, idem_dbd_ord
 }
 
 /* The lock is held. Nobody will ask it again; what it waits for is made to fail. */
-static void leave(idem_dbd_desk *desk)
+static void leave_worker(idem_dbd_worker *worker)
 {
-    desk->phase = LEFT;
-    atomic_fetch_add(&desk->access->hanging, 1);
-    if (desk->socket >= 0)
-        shutdown(desk->socket, SHUT_RDWR);
-    pthread_cond_broadcast(&desk->changed);
+    worker->phase = LEFT;
+    atomic_fetch_add(&worker->access->hanging, 1);
+    if (worker->socket >= 0)
+        shutdown(worker->socket, SHUT_RDWR);
+    pthread_cond_broadcast(&worker->changed);
 }
 
-apr_status_t idem_dbd_desk_ask(idem_dbd_desk *desk, idem_call *call, idem_dbd_order *order, int *left)
+apr_status_t idem_dbd_worker_ask(idem_dbd_worker *worker, idem_call *call, idem_dbd_order *order, int *left)
 {
-    const idem_dbd_access *access = desk->access;
+    const idem_dbd_access *access = worker->access;
     const char *title = access->config.engine->title;
     apr_status_t rv;
 
-    place_order(desk, call, order);
-    pthread_mutex_lock(&desk->lock);
-    desk->phase = ASKED;
-    pthread_cond_broadcast(&desk->changed);
-    await_change(desk, ASKED, desk->until);
-    *left = desk->phase == ASKED;
-    rv = desk->status;
+    place_order(worker, call, order);
+    pthread_mutex_lock(&worker->lock);
+    worker->phase = ASKED;
+    pthread_cond_broadcast(&worker->changed);
+    await_change(worker, ASKED, worker->until);
+    *left = worker->phase == ASKED;
+    rv = worker->status;
     if (*left)
-        leave(desk); /* and with the lock it may be gone */
+        leave_worker(worker); /* and with the lock it may be gone */
     else
-        desk->phase = FREE;
-    pthread_mutex_unlock(&desk->lock);
+        worker->phase = FREE;
+    pthread_mutex_unlock(&worker->lock);
     if (*left) {
         call->why = apr_psprintf(call->pool, "%s did not answer in time", title);
         return APR_TIMEUP;
     }
-    take_answer(desk, call, order);
+    take_answer(worker, call, order);
     return rv;
 }
 
-void idem_dbd_desk_close(idem_dbd_desk *desk, int wait)
+void idem_dbd_worker_close(idem_dbd_worker *worker, int wait)
 {
     int gone;
 
-    pthread_mutex_lock(&desk->lock);
-    desk->phase = CLOSING;
-    desk->awaited = wait;
-    pthread_cond_broadcast(&desk->changed);
+    pthread_mutex_lock(&worker->lock);
+    worker->phase = CLOSING;
+    worker->awaited = wait;
+    pthread_cond_broadcast(&worker->changed);
     if (wait) {
-        await_change(desk, CLOSING, idem_dbd_monotonic() + CLOSING_TIME);
-        desk->awaited = 0;
+        await_change(worker, CLOSING, idem_monotonic() + CLOSING_TIME);
+        worker->awaited = 0;
     }
-    gone = desk->phase == CLOSED;
-    pthread_mutex_unlock(&desk->lock);
+    gone = worker->phase == CLOSED;
+    pthread_mutex_unlock(&worker->lock);
     if (wait && gone)
-        desk_free(desk);
+        worker_free(worker);
 }
