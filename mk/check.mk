@@ -122,15 +122,19 @@ chaos chaos-short: all $(TEST_MODULES)
 
 # ---- lint -----------------------------------------------------------------------------------------------------------------
 
-.PHONY: lint warnings format lint-options lint-exports lint-format lint-diagram diagram lognos
-LINTS := layers sizes words lognos scripts
-lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-guarantees lint-exports
-## make lint          layers, sizes, words, log numbers, options, formatting, generated parts of the documents
+.PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram diagram lognos
+LINTS := layers sizes words lognos scripts statics
+lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
+## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, generated parts of the documents
 
 $(LINTS:%=lint-%): lint-%:
 	@$(PYTHON) tests/lint/$*.py
 lint-options:
 	@$(PYTHON) tests/lint/options.py
+
+# Objects say which source files call which.
+lint-circles: all
+	@$(PYTHON) tests/lint/circles.py $(BUILD)
 
 # What is exported can meet the names of other modules: the record, which httpd looks up, and nothing else.
 lint-exports: all
