@@ -193,7 +193,7 @@ FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)
 FUZZ         := $(filter-out $(if $(findstring WITH_REDIS,$(DRIVER_FLAGS)),,redis_peer),$(FUZZ))
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
 # Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
-FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values request/credentials request/cookies request/sent request/operation request/accept) tests/fuzz/httpd_words)
+FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values request/fields request/credentials request/cookies request/sent request/operation request/accept) tests/fuzz/httpd_words)
 $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(FUZZ_HTTP)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(OFFLINE_LIBS)

@@ -60,32 +60,6 @@ void idem_asked_of(request_rec *r, idem_asked *asked)
 
 /* ---- header fields ------------------------------------------------------------------------------------------------- */
 
-typedef struct joining {
-    apr_pool_t *pool;
-    const char *separator, *value;
-} joining;
-
-static int join_line(void *baton, const char *name, const char *value)
-{
-    joining *j = baton;
-    (void)name;
-    if (j->value) {
-        apr_size_t len = strlen(j->value) + strlen(j->separator) + strlen(value) + 1;
-        char *joined = idem_wiped_alloc(j->pool, len);
-        apr_snprintf(joined, len, "%s%s%s", j->value, j->separator, value);
-        value = joined;
-    }
-    j->value = value;
-    return 1;
-}
-
-const char *idem_header_joined(const idem_asked *asked, const char *name, const char *separator)
-{
-    joining j = {asked->r->pool, separator, NULL};
-    apr_table_do(join_line, &j, asked->sent, name, NULL);
-    return j.value;
-}
-
 static const char *header_value(const idem_asked *asked, const char *name)
 {
     if (strcmp(name, "content-type") == 0)
