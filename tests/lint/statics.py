@@ -9,7 +9,7 @@ import sys
 
 import source
 
-CEILING = 40
+CEILING = 50
 
 
 def homes():
