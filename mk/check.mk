@@ -122,15 +122,18 @@ chaos chaos-short: all $(TEST_MODULES)
 
 # ---- lint -----------------------------------------------------------------------------------------------------------------
 
-.PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram diagram lognos
-LINTS := layers sizes words lognos scripts statics
-lint: $(LINTS:%=lint-%) lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
-## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, generated parts of the documents
+.PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram lint-tests diagram lognos
+LINTS := layers sizes words lognos scripts statics sentences columns
+lint: $(LINTS:%=lint-%) lint-tests lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
+## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, sentences, columns,
+##                    generated parts of the documents; and each lint on a planted fault
 
 $(LINTS:%=lint-%): lint-%:
 	@$(PYTHON) tests/lint/$*.py
 lint-options:
 	@$(PYTHON) tests/lint/options.py
+lint-tests:
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/lint
 
 # Objects say which source files call which.
 lint-circles: all

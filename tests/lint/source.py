@@ -1,7 +1,7 @@
 """What the lint scripts share: which files there are, and how a finding is reported.
 
-Every check prints one line per finding as path:line: text, one closing line, and exits with 1 if there was a finding. A check
-that finds nothing to look at has lost its subject and fails as well.
+Every check prints one line per finding as path:line: text, one closing line, and exits with 1 if there was a finding.
+A check that finds nothing to look at has lost its subject and fails as well.
 """
 import os
 import sys

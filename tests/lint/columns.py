@@ -1,0 +1,74 @@
+"""No line of a source or of a document has more than 120 columns.
+
+In documents these may be longer: tables, code blocks, links that cannot break. In sources: a string, an address or a
+path that fills its line by itself, and what stands between "clang-format off" and "on". The lines that are still too
+long are counted: there may be at most ALLOWED of them, and that number only falls.
+"""
+import re
+import sys
+import unicodedata
+
+import source
+
+COLUMNS = 120
+ALLOWED = 2300
+SOURCES = (".c", ".h", ".def", ".py", ".sh", ".mk", "Makefile")
+DOCUMENTS = (".md",)
+
+FENCE = re.compile(r"^\s*```")
+OFF, ON = re.compile(r"clang-format off"), re.compile(r"clang-format on")
+TAB = 4
+
+
+def width(line):
+    """In columns of a terminal: accents that stand over another letter take none, wide letters two."""
+    shown = line.expandtabs(TAB)
+    if shown.isascii():
+        return len(shown)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in shown)
+    return len(shown) + wide - sum(bool(unicodedata.combining(letter)) for letter in shown)
+
+
+def cannot_break(line):
+    """One word without a blank that would be too long in a line of its own, too."""
+    indent = len(line) - len(line.lstrip())
+    return any(indent + len(word) > COLUMNS for word in line.split())
+
+
+def exempt_of_document(lines):
+    fenced = False
+    for line in lines:
+        fence = bool(FENCE.match(line))
+        yield fenced or fence or line.lstrip().startswith("|") or cannot_break(line)
+        fenced = fenced != fence
+
+
+def exempt_of_source(lines):
+    by_hand = False
+    for line in lines:
+        by_hand = (by_hand or bool(OFF.search(line))) and not ON.search(line)
+        yield by_hand or cannot_break(line)
+
+
+def too_long(path):
+    lines = source.text_of(path).split("\n")
+    exempt = exempt_of_document(lines) if path.endswith(DOCUMENTS) else exempt_of_source(lines)
+    for number, (line, is_exempt) in enumerate(zip(lines, exempt), 1):
+        if not is_exempt and width(line) > COLUMNS:
+            yield f"{path}:{number}: {width(line)} columns, the limit is {COLUMNS}"
+
+
+def main():
+    paths = source.files(ends=SOURCES + DOCUMENTS)
+    for kind in (SOURCES, DOCUMENTS):
+        if not any(path.endswith(kind) for path in paths):
+            source.finish("columns", [f".:1: has no {', '.join(kind)}"], 0, "files")
+    findings = [finding for path in paths for finding in too_long(path)]
+    if len(findings) <= ALLOWED and "--all" not in sys.argv[1:]:
+        lower = f", of {ALLOWED} that ALLOWED allows: lower it" if len(findings) < ALLOWED else ""
+        print(f"columns: {len(findings)} lines are too long{lower}")
+        findings = []
+    source.finish("columns", findings, len(paths), "files")
+
+
+main()
