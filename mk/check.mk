@@ -162,7 +162,7 @@ diagram: $(BUILD)/lease_diagram
 	$(PYTHON) tests/lint/diagram.py $< $(LEASE_TESTS) --write
 lognos:
 	$(PYTHON) tests/lint/lognos.py --write
-## make diagram       write the state diagram into docs/design.md; make lognos: the messages into docs/operations.md
+## make diagram       write the state diagram into docs/internals/lease.md; make lognos: the messages into docs/operations.md
 
 # The other compiler's opinion, without its code; stamps make it as incremental as the build.
 CLANG  ?= clang

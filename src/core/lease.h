@@ -2,7 +2,7 @@
  * lease.h - the life of one guarded request as phases, events and actions, in one table applied by one function.
  *
  * The table knows nothing of stores or requests: http/txn.c turns what happens into events and carries out the action it gets.
- * The diagram in docs/design.md is printed from it (tests/lint), every pair has a test.
+ * The diagram in docs/internals/lease.md is printed from it (tests/lint), every pair has a test.
  */
 #ifndef IDEM_LEASE_H
 #define IDEM_LEASE_H

@@ -1,4 +1,4 @@
-"""Are the diagram and the list of pairs in docs/design.md those that the lease table gives, and do the tests named there exist?
+"""Are the diagram and the list of pairs in docs/internals/lease.md those that the lease table gives, and do the tests named there exist?
 
 diagram.py PROGRAM TESTS [--write]: PROGRAM prints both from the table; TESTS names for each pair, "PHASE EVENT file::test",
 the test that reaches it. With --write the document is brought up to date.
@@ -10,7 +10,7 @@ import sys
 
 import source
 
-DOCUMENT = "docs/design.md"
+DOCUMENT = "docs/internals/lease.md"
 BEGIN, END = "<!-- lease:begin -->", "<!-- lease:end -->"
 
 

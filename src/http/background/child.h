@@ -12,7 +12,7 @@ void idem_child_start(apr_pool_t *pchild, server_rec *s);
 /* post_config: what the children share. */
 apr_status_t idem_child_open(apr_pool_t *pconf);
 
-/* child_stopping: after an ungraceful one no cleanup does store I/O any more (docs/design.md). */
+/* child_stopping: after an ungraceful one no cleanup does store I/O any more (docs/internals/children-and-threads.md). */
 void idem_child_stopping(apr_pool_t *pchild, int graceful);
 
 /* An ungraceful end is under way. Any thread. */

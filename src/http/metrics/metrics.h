@@ -45,7 +45,7 @@ void idem_metrics_job(idem_job_end end);
 /* This process sends the store nothing until it answers again, or sends it calls again. */
 void idem_metrics_breaker(const idem_front *front, int is_open);
 
-/* A guarded request has ended: SPEC's words, NULL where there is none; detecting: it was only watched. */
+/* A guarded request has ended: the words of docs/manual.md, NULL where there is none; detecting: it was only watched. */
 void idem_metrics_request(int detecting, const char *outcome, const char *settlement);
 
 /* The handler idempotency-metrics. */

@@ -9,7 +9,7 @@
 #include <util_filter.h>
 
 /*
- * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what SPEC 6 never keeps.
+ * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what is never kept (docs/manual.md).
  * The body is the caller's. Lives in r->pool.
  */
 void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response);

@@ -71,7 +71,7 @@ typedef struct idem_txn {
     idem_intake *intake;
     idem_recorder *recorder;
 
-    const char *outcome;    /* SPEC's words; NULL while undecided */
+    const char *outcome;    /* a word of docs/manual.md; NULL while undecided */
     const char *settlement; /* NULL while there is none */
 } idem_txn;
 
