@@ -1,4 +1,4 @@
-# mod_idempotency. `make help` lists the targets; docs/contributing.md says how to work with them.
+# mod_idempotency. `make help` lists the targets; CONTRIBUTING.md says how to work with them.
 #
 # Each layer is compiled with the include paths of the layers below it and no others, so that a wrong #include does not even
 # compile. Objects depend on the headers they read (-MMD) and on the flags they were made with ($(BUILD)/.flags).

@@ -1,4 +1,4 @@
-"""Hard limits of size: 80 lines a function, 500 a file, 6 parameters. The aim is far below: docs/contributing.md."""
+"""Hard limits of size: 80 lines a function, 500 a file, 6 parameters. The aim is far below: CONTRIBUTING.md."""
 import ast
 import json
 import os

@@ -101,7 +101,8 @@ def test_what_is_no_sentence_is_left_out(documents, text):
     assert documents.lint("sentences")[0]
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/stores.md", "conf/one.conf", "include/one.h"])
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/stores.md", "conf/one.conf",
+                                  "include/one.h"])
 def test_document_that_is_gone_is_found(documents, path):
     (documents.root / path).unlink()
     passed, said = documents.lint("sentences")
