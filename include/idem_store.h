@@ -5,20 +5,21 @@
  * atomically. Everything else (sealing, slots, checksums, repeating, counting, logging) lives above the drivers, once.
  *
  * Caveats first:
- *  - A driver never logs, never sees a request_rec, never interprets anything of a value behind its plain head.
- *  - Every call carries a pool for what it returns, a deadline that includes every wait for a lock, and a place for one
+ *  - A driver never logs, never sees a request_rec, and never interprets a value beyond its plain head.
+ *  - Every call carries a pool for its results, a deadline that includes every wait for a lock, and a place for one
  *    sentence that says why it failed. The front logs that sentence, once.
- *  - claim, takeover, renew, settle, release, fetch, each, forget, sweep and status are called by any thread of a process
- *    that has called attach(); the driver does its own locking. configure() and open() run in the parent, single-threaded.
+ *  - Any thread of a process that has called attach() may call claim, takeover, renew, settle, release, fetch, each,
+ *    forget, sweep and status. The driver does its own locking. configure() and open() run in the parent,
+ *    single-threaded.
  *  - Times are the store's own clock's. A value carries durations only.
- *  - Whether a value is whole is the front's to judge. To a driver a value that is no plausible one, or whose state is none
- *    of idem_state's, stands like a settled one: it is shown, never taken over, and goes by forget() or with its time; one
- *    that is too short to have a ttl never expires.
- *  - An answer that is none of the codes below means "store down, or its answer was lost": the caller must assume
- *    that the operation may or may not have happened, and repeats it with the same token.
+ *  - The front judges whether a value is whole. A driver treats an implausible value, or one with an unknown state, as
+ *    a settled one: fetch shows it, takeover refuses it, and forget() or its ttl removes it. A value that is too short
+ *    to have a ttl never expires.
+ *  - Any answer other than the codes below means "store down, or its answer was lost". The caller must assume that the
+ *    operation may or may not have happened, and repeats it with the same token.
  *
- * The rules of each operation come from an exhaustive exploration of the protocol (tests/model): each "only if" below is
- * there because the protocol without it executes twice, loses a record, or answers twice.
+ * The rules of each operation come from an exhaustive exploration of the protocol (tests/model). Without any one "only
+ * if" below, the protocol executes twice, loses a record, or answers twice.
  * tests/store/conformance.c is the specification in executable form; every driver runs it.
  */
 #ifndef IDEM_STORE_H
@@ -33,9 +34,9 @@ extern "C" {
 #endif
 
 /*
- * ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver) makes a third-party driver known, from
- * its module's register_hooks; a scheme that is built in cannot be replaced. The version is another one when what stands
- * here changes. docs/stores.md walks through an example.
+ * A third-party driver registers itself in its module's register_hooks:
+ * ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver). It cannot replace a built-in
+ * scheme. The version changes with this file's contract. docs/stores.md walks through an example.
  */
 #define IDEM_STORE_GROUP "idempotency-store"
 #define IDEM_STORE_VERSION "1"
@@ -43,20 +44,20 @@ extern "C" {
 #define IDEM_SLOT_LEN 32
 #define IDEM_TOKEN_LEN 16
 
-/* ---- results ------------------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* APR_SUCCESS, APR_EEXIST (found is filled), APR_NOTFOUND, APR_TIMEUP (the deadline passed), and: */
 #define IDEM_ESTART (APR_OS_START_USERERR + 7400)
 #define IDEM_ELOST (IDEM_ESTART + 1)    /* the slot holds another's token: nothing was changed */
 #define IDEM_EFULL (IDEM_ESTART + 2)    /* no room for this value: nothing was changed */
-#define IDEM_ETOOBIG (IDEM_ESTART + 3)  /* larger than max_value: told before anything was touched */
+#define IDEM_ETOOBIG (IDEM_ESTART + 3)  /* larger than max_value: nothing was touched */
 #define IDEM_EDAMAGED (IDEM_ESTART + 4) /* the store itself is corrupt; only a restart of the server looks again */
 #define IDEM_EALIVE (IDEM_ESTART + 5)   /* takeover: that token stands, but its owner is not dead */
 
-/* ---- the plain head of a value ------------------------------------------------------------------------------------- */
+/* ---- the plain head of a value ----------------------------------------------------------------------------------- */
 
 /*
- * A value is at least IDEM_HEAD_MIN bytes; its first bytes are plain and big-endian, and all that a driver may read:
+ * A value has at least IDEM_HEAD_MIN bytes. Its first bytes are plain and big-endian. A driver may read only these:
  *
  *   0  4  magic "IDEM"
  *   4  1  format version
@@ -119,28 +120,28 @@ static inline const unsigned char *idem_value_token(idem_blob v)
     return v.data + 64;
 }
 
-/* ---- what a driver is given ---------------------------------------------------------------------------------------- */
+/* ---- what a driver is given -------------------------------------------------------------------------------------- */
 
 /* The machine around the store; lives as long as the configuration. */
 typedef struct idem_env {
     const char *state_dir; /* where a relative path of a local store belongs */
     const char *run_dir;   /* for lock files that need not survive a boot */
-    unsigned int uid, gid; /* whom the processes that attach() run as; files must be theirs */
+    unsigned int uid, gid; /* the user of the processes that attach(); files must belong to it */
     int processes;         /* upper bound of processes that attach at once, two generations included */
     int threads;           /* upper bound of threads in each */
     void *server;          /* server_rec of the configuration inside httpd, NULL elsewhere */
-    /* Of one call; open() and attach() of a store behind a network take no longer. 0: nobody said. */
+    /* Of one call. open() and attach() of a store behind a network take no longer. 0: not configured. */
     apr_interval_time_t timeout;
 } idem_env;
 
-/* One call. The caller fills pool and deadline; the driver fills why where it returns anything unexpected. */
+/* One call. The caller fills pool and deadline. The driver fills why if it returns anything unexpected. */
 typedef struct idem_call {
     apr_pool_t *pool;    /* owns everything the call returns */
     apr_time_t deadline; /* apr_time_now() clock, waits for locks included */
     const char *why;     /* one sentence without a newline, static or in pool; NULL if there is nothing to say */
 } idem_call;
 
-/* What stands in a slot. */
+/* The entry of a slot. */
 typedef struct idem_found {
     idem_blob value;    /* a copy in call->pool, aligned for nothing */
     int owner_dead;     /* for a LEASE: its owner is dead (local stores) or its lease has lapsed (shared stores) */
@@ -158,7 +159,7 @@ typedef struct idem_store_status {
     const char *text;        /* one line for a person, NULL if none */
 } idem_store_status;
 
-/* What a store cannot do, or may be done with. */
+/* Weaknesses and abilities of a store. */
 #define IDEM_EVICTS 0x01     /* may drop live entries when it is full */
 #define IDEM_VOLATILE 0x02   /* loses everything at a restart of the server that holds it */
 #define IDEM_HOST_LOCAL 0x04 /* shared by the processes of one host; owners' liveness is the operating system's word */
@@ -178,23 +179,23 @@ struct idem_store {
     const char *warning; /* set by configure() or open(): limits a person must know, said once at start; may be NULL */
 };
 
-/* ---- the driver ---------------------------------------------------------------------------------------------------- */
+/* ---- the driver -------------------------------------------------------------------------------------------------- */
 
 struct idem_driver {
     const char *scheme;
 
     /*
      * Parses the URL behind "scheme:" and the options ("name=value", NULL-terminated array, may be empty). Touches
-     * nothing: it is called when a configuration is only checked, too. The instance lives in pool, and so do env and the
+     * nothing, since a mere check of a configuration calls it, too. The instance lives in pool, and so do env and the
      * options. On failure *why is a sentence for the administrator.
      */
     apr_status_t (*configure)(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                               apr_pool_t *pool, const char **why);
 
     /*
-     * Parent, as root where there is one: creates and checks what is to be shared. May be called again on
-     * another instance at a restart, while children of the old generation still use theirs. Leaves nothing open
-     * that must not cross a fork. IDEM_EDAMAGED where the store is there and cannot be trusted.
+     * Parent, as root where there is one: creates and checks the shared files and locks. A restart calls it again on
+     * another instance, while children of the old generation still use theirs. Leaves nothing open that must not cross
+     * a fork. IDEM_EDAMAGED if the store exists and cannot be trusted.
      */
     apr_status_t (*open)(idem_store *store, apr_pool_t *pool, const char **why);
 
@@ -205,56 +206,57 @@ struct idem_driver {
     void (*detach)(idem_store *store);
 
     /*
-     * Inserts value only if the slot is absent or expired: APR_SUCCESS. Else APR_EEXIST and what is there; a lapsed or
-     * orphaned lease is there. A LEASE with value's own token counts as won (a repeated claim). A LEASE whose owner
-     * lives never expires. IDEM_EFULL, IDEM_ETOOBIG.
+     * Inserts value only if the slot is absent or expired: APR_SUCCESS. Else APR_EEXIST, and found is the entry; a
+     * lapsed or orphaned lease is an entry, too. A LEASE with value's own token counts as won (a repeated claim). A
+     * LEASE whose owner lives never expires. IDEM_EFULL, IDEM_ETOOBIG.
      */
     apr_status_t (*claim)(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
                           idem_found *found);
 
     /*
-     * Replaces the entry by value (a LEASE with a new token) only if the token that stands is seen, and the entry is
-     * UNKNOWN or a LEASE whose owner is dead; tested and done in one atomic step. IDEM_EALIVE if seen stands but lives,
-     * IDEM_ELOST if another token stands, APR_NOTFOUND if nothing does. A LEASE with value's own token counts as done.
+     * Replaces the entry by value (a LEASE with a new token) only if its token equals seen, and it is UNKNOWN or a
+     * LEASE whose owner is dead. Test and change are one atomic step. IDEM_EALIVE if the owner of seen lives,
+     * IDEM_ELOST if the entry has another token, APR_NOTFOUND if there is no entry. A LEASE with value's own token
+     * counts as done.
      */
     apr_status_t (*takeover)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *seen,
                              idem_blob value);
 
     /*
-     * Moves the deadline of a LEASE with this token, nothing else; never creates. IDEM_ELOST, APR_NOTFOUND. Called for
-     * stores that are shared by hosts, at a third of the lease; the others, whose leases have no deadline, start the ttl
-     * anew.
+     * Moves the deadline of a LEASE with this token, nothing else. Never creates one. IDEM_ELOST, APR_NOTFOUND. The
+     * front calls it for stores that hosts share, at a third of the lease. Leases of other stores have no deadline:
+     * there it starts the ttl anew.
      */
     apr_status_t (*renew)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
 
     /*
-     * Replaces a LEASE with value's token by value (RECORD, TOMBSTONE or UNKNOWN) or, where the slot is absent or
-     * expired, inserts it. Repeating it succeeds and changes nothing: a settled entry keeps its token. IDEM_ELOST where
-     * another token stands. IDEM_EFULL, IDEM_ETOOBIG: the lease stands as before.
+     * Replaces a LEASE with value's token by value (RECORD, TOMBSTONE or UNKNOWN). Inserts value if the slot is absent
+     * or expired. A repeated call succeeds and changes nothing: a settled entry keeps its token. IDEM_ELOST if the
+     * entry has another token. After IDEM_EFULL and IDEM_ETOOBIG the lease is as before.
      */
     apr_status_t (*settle)(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value);
 
-    /* Removes a LEASE with this token. APR_NOTFOUND if nothing stands; IDEM_ELOST if another's, or a settled entry. */
+    /* Removes a LEASE with this token. APR_NOTFOUND: no entry. IDEM_ELOST: another token, or a settled entry. */
     apr_status_t (*release)(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
 
-    /* What stands in the slot, expired entries not. APR_NOTFOUND. */
+    /* Reads the entry of the slot, unless it has expired. APR_NOTFOUND. */
     apr_status_t (*fetch)(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 
-    /* Every entry once, expired ones not; entries written meanwhile may be missed. APR_ENOTIMPL where it cannot be done. */
+    /* Visits every entry once, except expired ones. May miss entries written meanwhile. APR_ENOTIMPL if it cannot. */
     apr_status_t (*each)(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
 
-    /* Removes whatever stands: an administrator's word. APR_NOTFOUND. */
+    /* Removes any entry, for an administrator. APR_NOTFOUND. */
     apr_status_t (*forget)(idem_store *store, idem_call *call, const unsigned char *slot);
 
     /*
-     * Removes at most `most` expired entries (never a LEASE whose owner lives) and says how many in *removed.
-     * APR_ENOTIMPL where expired entries go by themselves.
+     * Removes at most `most` expired entries, never a LEASE whose owner lives, and counts them in *removed.
+     * APR_ENOTIMPL if the store removes expired entries by itself.
      */
     apr_status_t (*sweep)(idem_store *store, idem_call *call, int most, int *removed);
 
     apr_status_t (*status)(idem_store *store, idem_call *call, idem_store_status *status);
 
-    /* Of a store with several parts: which of them has the slot, from 0. NULL otherwise. */
+    /* Of a store with several parts: the number of the part that has the slot, from 0. NULL for other stores. */
     int (*part)(const idem_store *store, const unsigned char *slot);
 };
 
