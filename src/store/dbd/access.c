@@ -1,10 +1,10 @@
 /*
  * access.c - what a process needs to reach the database: APR's driver, the statements, the client library, time.
  *
- * Called when a process attaches, and by the process that open() starts. What always holds: nothing in here belongs to a
- * pool of the server's, since a thread that hangs in the client library may outlive detach(), and a child may end
- * while it hangs; for the same reason this code and the client library stay mapped once they have been used. Limits:
- * what the client library can do beyond APR is looked up by name, and done without where it is missing.
+ * Called when a process attaches, and by the process that open() starts. What always holds: nothing in here belongs to
+ * a pool of the server's. A thread that hangs in the client library may outlive detach(), and a child may end while it
+ * hangs. For the same reason this code and the client library stay mapped once they have been used. Limits: functions
+ * of the client library beyond APR are looked up by name. The driver does without those that are missing.
  */
 #include "dbd_private.h"
 #include "pools.h"
@@ -17,7 +17,7 @@
 
 /* ---- libraries ----------------------------------------------------------------------------------------------------- */
 
-/* APR keeps its drivers in the pool at the top of the one it is given first, and never finds them again when that ends: not in ours. */
+/* APR keeps its drivers in the root of the first pool that it gets, and loses them when that pool ends. So not ours. */
 static apr_status_t load(idem_dbd_access *access, idem_call *call)
 {
     const idem_dbd_engine *engine = access->config.engine;

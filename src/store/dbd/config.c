@@ -6,9 +6,9 @@
  *   dbd:sqlite3:PATH                 relative to the server's state folder
  *   options: table=NAME   password=file:PATH   connections=NUMBER
  *
- * Called by the front when a configuration is read; nothing but the password's file is opened. What always holds: no
- * sentence for the administrator contains a value of a parameter; parameters that the client library would not
- * understand are refused here, since its own complaint would quote them. Limits: PostgreSQL's URIs are not taken.
+ * The front calls it when it reads a configuration. It opens only the password's file. What always holds: no sentence
+ * for the administrator contains a value of a parameter. Parameters that the client library would not understand are
+ * refused here, since its own complaint would quote them. Limits: PostgreSQL's URIs are not taken.
  */
 #include "dbd_private.h"
 #include "password.h"

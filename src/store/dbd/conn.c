@@ -1,10 +1,10 @@
 /*
  * conn.c - one connection to a database: statements, and what comes back.
  *
- * Called by the thread that owns the connection. Statements are prepared when they are first used. Whatever the client
- * library keeps for a result is freed with the scratch pool, before the connection. What always holds: values go as
- * binary parameters, never as text of a statement; no more than SHOWN bytes of what the database said are repeated.
- * Limits: calls block, for as long as the client library lets them: worker.c bounds them.
+ * The thread that owns the connection calls it. Statements are prepared at their first use. The scratch pool frees the
+ * client library's results, before the connection. What always holds: values go as binary parameters, never as text of
+ * a statement; no more than SHOWN bytes of what the database said are repeated. Limits: calls block, for as long as the
+ * client library lets them: worker.c bounds them.
  */
 #include "dbd_private.h"
 #include "threads.h"

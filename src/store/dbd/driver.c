@@ -1,10 +1,10 @@
 /*
  * driver.c - the store in a database, over apr_dbd: its driver's table, its life, and the operations.
  *
- * Called by the front. An entry is a row of one table. Each operation is a statement of its own, a transaction that the
- * database commits before it answers; it decides by its own clock. What always holds: no connection crosses a fork; no
- * call outlasts its deadline, whatever a client library does. Limits: what the database has acknowledged and then
- * loses, by its own configuration, is lost; open() says what that can be.
+ * The front calls it. An entry is a row of one table. Each operation is a statement of its own: a transaction that the
+ * database commits before it answers. The database decides by its own clock. What always holds: no connection crosses a
+ * fork. No call outlasts its deadline, whatever a client library does. Limits: the database's configuration may lose
+ * acknowledged entries. open() says which settings do.
  */
 #include "dbd_private.h"
 
@@ -77,7 +77,7 @@ static idem_dbd_order order_of(idem_dbd_statement statement, const unsigned char
     memcpy(order.slot, slot, IDEM_SLOT_LEN);
     if (token)
         memcpy(order.token, token, IDEM_TOKEN_LEN);
-    /* What was given back or forgotten once more would be told not to have been there. */
+    /* A second release or forget would find no entry. */
     order.harmless_twice = statement != IDEM_DBD_RELEASE && statement != IDEM_DBD_FORGET;
     return order;
 }

@@ -1,12 +1,12 @@
 /*
  * mysql.c - MariaDB and MySQL: statements, settings, faults.
  *
- * Called through the table at the end. MySQL cannot show a row from a statement that changes it, so a look follows where
- * a change was not made; what is new and what is there already are two statements. What always holds: every change of
- * a row raises its counter, since MySQL counts rows that differ afterwards, not rows that were found; the time is read
- * when a row's lock has been won, not when the statement began. An insertion reads it before it waits for a lock
- * of its key, so giving back leaves a mark where it finds nothing: an insertion that still waits will meet it. Limits:
- * MariaDB 10.3, MySQL 8; replication that repeats statements (binlog_format=STATEMENT) repeats them at another time.
+ * Called through the table at the end. MySQL cannot show a row from a statement that changes it, so a look follows if a
+ * change was not made. A new row and a change of a row are two statements. What always holds: every change of a row
+ * raises its counter, since MySQL counts rows that differ afterwards, not rows that it found. The time is read when the
+ * row's lock has been won, not when the statement began. An insertion reads it before it waits for a lock of its key.
+ * So a release leaves a mark if it finds no row, and an insertion that still waits will meet the mark. Limits: MariaDB
+ * 10.3, MySQL 8; replication that repeats statements (binlog_format=STATEMENT) repeats them at another time.
  */
 #include "dbd_private.h"
 

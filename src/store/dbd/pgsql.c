@@ -1,14 +1,14 @@
 /*
  * pgsql.c - PostgreSQL: statements, settings, faults.
  *
- * Called through the table at the end. Each operation is one statement, a transaction of its own, which changes the row
- * or does not, and shows what stood there when it began: both are seen by one look at the database's past, so that a
- * change that was refused because of somebody faster shows an older row, and is tried again. What always holds: a claim
- * that finds something else's entry writes nothing and locks nothing. Giving back is an insertion that marks the slot,
- * since that alone waits for a claim whose commit hangs (a standby that does not confirm) and that nobody else can see
- * yet: were it a deletion, the claim could appear after it, and be nobody's. The mark also stops a claim that has looked at
- * the time and then waits for a lock: what meets a row looks once more. Limits: PostgreSQL 11; a pooler in between
- * must keep a session together (pgbouncer: pool_mode=session).
+ * Called through the table at the end. Each operation is one statement, a transaction of its own. It changes the row or
+ * does not, and shows the row that stood when it began. Both see the same snapshot of the database. So if somebody was
+ * faster, the refused change shows an older row, and is tried again. What always holds: a claim that finds another's
+ * entry writes nothing and locks nothing. A release is an insertion that marks the slot. Only an insertion waits for a
+ * claim whose commit hangs (a standby that does not confirm) and that nobody else can see yet. After a deletion, the
+ * claim could appear and belong to nobody. The mark also stops a claim that has read the time and then waits for a
+ * lock: a claim that meets a row looks once more. Limits: PostgreSQL 11; a pooler in between must keep a session
+ * together (pgbouncer: pool_mode=session).
  */
 #include "dbd_private.h"
 

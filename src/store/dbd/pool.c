@@ -1,12 +1,13 @@
 /*
  * pool.c - the workers of a process that wait for their next call.
  *
- * Called by the dbd driver, from any thread. There are never more workers in use than threads in the store at once, which
- * the server's configuration bounds: a thread uses one at a time, and takes a waiting one before it makes a new one. Where
- * fewer are allowed (connections=), a thread waits for its turn until its deadline. (An apr_reslist would be cleaned up with the
- * child's pool, which prefork does inside a signal handler, and aborts where one is in use then.) What always holds: a
- * worker that was left is in no list; nothing is done with the lock held but links. Limits: workers beyond the present need are
- * closed one at a time, as calls end; the connection of a worker that was left is not counted while it is being closed.
+ * The dbd driver calls it, from any thread. There are never more workers in use than threads in the store at once, and
+ * the server's configuration bounds these. A thread uses one worker at a time, and takes a waiting one before it makes
+ * a new one. If fewer are allowed (connections=), a thread waits for its turn until its deadline. (An apr_reslist is
+ * cleaned up with the child's pool. prefork does that inside a signal handler, and the list aborts if one of it is in
+ * use then.) What always holds: a worker that was left is in no list. The lock guards only changes of links. Limits:
+ * workers beyond the present need are closed one at a time, as calls end; the connection of a worker that was left is
+ * not counted while it is being closed.
  */
 #include "dbd_private.h"
 #include "threads.h"

@@ -1,14 +1,14 @@
 /*
  * slot.c - what becomes of a slot.
  *
- * Called in the thread that owns the connection. An operation is a change that the database makes only if its conditions
- * hold at that moment, and a look at what stands where it was not made. What always holds: nothing is decided here that
- * the database has not tested again, in the change itself; a change that should have been made, by what the look shows,
- * is tried again, since somebody was faster between the two. An order carries the last moment, by the database's
- * clock, at which it may be carried out: closing a connection takes back nothing that a stopped server has yet to
- * read, and a claim that came after its own withdrawal would be nobody's. The moment follows from the latest time that
- * the database has told on this connection, which is too early by what the answer was on its way, never too late.
- * Limits: a database's clock that is set back within a call lets that call arrive late by as much.
+ * Called in the thread that owns the connection. An operation is a change that the database makes only if its
+ * conditions hold at that moment. If it was not made, a look at the entry follows. What always holds: the database
+ * tests every condition again, in the change itself. If the look shows that the change was possible, somebody was
+ * faster between the two, and it is tried again. An order carries the last moment, by the database's clock, at which it
+ * may be carried out. Closing a connection takes back nothing that a stopped server has yet to read, and a claim that
+ * arrives after its own withdrawal would belong to nobody. The moment is computed from the latest time that the
+ * database has told on this connection. That is early by the answer's time on its way, and never late. Limits: if the
+ * database's clock is set back within a call, that call may arrive late by as much.
  */
 #include "dbd_private.h"
 #include "threads.h"

@@ -1,10 +1,10 @@
 /*
  * sqlite3.c - SQLite: statements, settings, faults.
  *
- * Called through the table at the end. A look follows where a change was not made, since that costs nothing in the same
- * process. What always holds: one process writes at a time, and a statement reads the time after it has won that right,
- * so no change is ever made late; waiting for the right ends by the order's deadline; a commit is flushed before it is
- * acknowledged. Limits: one host, and a file system with locks (no NFS); the threads of a process take turns, since APR
+ * Called through the table at the end. A look follows if a change was not made, since it costs nothing in the same
+ * process. What always holds: one process writes at a time. A statement reads the time after it has won that right, so
+ * no change is ever late. The wait for the right ends by the order's deadline. A commit is flushed before it is
+ * acknowledged. Limits: one host, and a file system with locks (no NFS). The threads of a process take turns, since APR
  * has one mutex around all of SQLite.
  */
 #include "dbd_private.h"
@@ -51,8 +51,8 @@ static void interrupt(const idem_dbd_conn *conn)
 }
 
 /*
- * Somebody else writes: wait a little, and try again (nonzero), until the deadline. APR would go on trying for a second and
- * a half after that, unless the statement is interrupted as well.
+ * Another process writes: wait a little, and try again (nonzero), until the deadline. APR would try for a second and a
+ * half more, unless the statement is interrupted as well.
  */
 static int wait_for_turn(void *data, int times)
 {

@@ -1,8 +1,9 @@
 /*
  * thread.c - threads that call a client library: how they start, and meet the end of the process.
  *
- * Called by the workers and their pool. What always holds: nobody is in the client library when the process's libraries are taken down, or has been for longer than
- * ENDING_TIME. Limits: a thread that hangs for longer may wake in the moment between that and the end.
+ * The workers and their pool call it. What always holds: when the process's libraries are taken down, a thread is in
+ * the client library only if it has hung there for longer than ENDING_TIME. Limits: such a thread may wake in the
+ * moment between that and the end.
  */
 #include "dbd_private.h"
 #include "threads.h"
@@ -19,8 +20,9 @@
 /* ---- the end of the process ----------------------------------------------------------------------------------------- */
 
 /*
- * At exit OpenSSL and others take down what a thread may be using in the client library just then. So whoever ends the process
- * waits a little for those inside, and nobody enters any more. No locks: prefork ends a child in a signal handler.
+ * At exit OpenSSL and other libraries free memory that a thread in the client library may be using. So the thread that
+ * ends the process waits a little for those inside, and no other thread enters. No locks: prefork ends a child in a
+ * signal handler.
  */
 static atomic_int inside, ending;
 

@@ -2,13 +2,13 @@
  * worker.c - a thread that owns a connection, and how it is asked and left.
  *
  * Called by the pool of workers, in the threads of requests. Client libraries wait for a hung or vanished server for as
- * long as the kernel does, in connecting as well as in a call, and APR has no way to bound them. So they are called by
- * threads of our own: who asks waits no longer than the deadline, and then leaves. What is left shuts its socket
- * down where that can be found, closes the connection whatever comes, and ends; it is never asked again. What always
- * holds: what an order points to is copied before the worker is asked, since the asker may be gone before it is read;
- * an answer is read only by who has not left; a thread takes no signals. Limits: a thread that hangs in connecting
- * stays until the client library or the kernel gives up (libpq: connect_timeout; two minutes for a host that is gone),
- * HANGING_MOST of them at most.
+ * long as the kernel does, in connecting as well as in a call. APR cannot bound them. So threads of our own call them.
+ * A request's thread asks, waits no longer than its deadline, and then leaves. A worker that was left shuts its socket
+ * down if it can find it. It closes the connection in any case, ends, and is never asked again. What always holds:
+ * everything that an order points to is copied before the worker is asked, since the asker may leave before it is read.
+ * Only an asker that has not left reads the answer. A worker takes no signals. Limits: a thread that hangs in
+ * connecting stays until the client library or the kernel gives up (libpq: connect_timeout; two minutes for a host that
+ * is gone). At most HANGING_MOST of them hang.
  */
 #include "dbd_private.h"
 #include "threads.h"
@@ -69,7 +69,7 @@ static apr_status_t connect_anew(idem_dbd_worker *worker)
     return rv;
 }
 
-/* What happened to one connection (a restart, a failover, a host that is gone) has happened to the older ones. */
+/* An event on one connection (a restart, a failover, a lost host) has hit the older ones, too. */
 static int is_stale(const idem_dbd_worker *worker)
 {
     return worker->conn->generation != atomic_load(&worker->access->generation) || !idem_dbd_is_quiet(worker->conn);
@@ -96,8 +96,8 @@ static apr_status_t carry_out_order(idem_dbd_worker *worker)
 }
 
 /*
- * A connection that waited may have been closed at its other end without our having heard of it: what harms nobody if it is
- * done twice is tried once more, on a new one.
+ * The other end may have closed a waiting connection without our notice. An order that does no harm if it is done twice
+ * is tried once more, on a new connection.
  */
 static apr_status_t worker_serve(idem_dbd_worker *worker)
 {

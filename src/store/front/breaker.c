@@ -1,10 +1,11 @@
 /*
- * breaker.c - counts failures, watches the calls inside the driver, and shuts the way to it while the store does not answer.
+ * breaker.c - counts failures, watches the calls inside the driver, and shuts the way to it while the store does not
+ * answer.
  *
  * Called by the front before and after each call. What always holds: of the calls inside, at most one began while the
  * breaker was open; a store that answers is used again LONGEST_PAUSE after its last failed probe at the latest; the
- * watcher is called once for each opening and closing. Limits: who probes by a driver that never comes back probes for
- * ever; then a call that is stuck must return before the store is used again.
+ * watcher is called once for each opening and closing. Limits: a driver call that never returns blocks the prober for
+ * ever. Then a stuck call must return before the store is used again.
  */
 #include "breaker.h"
 

@@ -1,23 +1,23 @@
 /*
  * chain.c - the keys of a slot: how they are named, read, made, and kept alive.
  *
- * memcached can make a key that is not there (add), and replace or delete one that is; it cannot do so on a condition.
- * So nothing is decided by a key that changes. For attempt n = 0, 1, 2… of a slot there are
+ * memcached can make a key that is not there (add), and replace or delete one that is. The driver uses no other
+ * condition. So no key that changes decides anything. Attempt n = 0, 1, 2… of a slot has these keys:
  *
  *   idem:SLOT:n:C         the claim: a lease, whose attempt this is
  *   idem:SLOT:n:H:TOKEN   its heart; made before the claim, expires with the lease, prolonged only where it still is
  *   idem:SLOT:n:R:TOKEN   its result: a value, "released", or "closed" by who took over from the dead
  *
- * each made by add, so that each decision has one winner, and a later attempt counts only where the earlier ones are over.
- * tests/model/memcache.py explores what follows from that. What always holds: a heart that has stopped stays stopped; a
- * result outlives its claim, which would read as a dead owner's lease without it; the claims of all earlier attempts
- * outlive what stands, or the slot would begin anew beside it. To that end a claim is rewritten with the same in it and
- * another end, only while there is time for it (margin_of): if it expired on the way, another's could be overwritten.
+ * add makes each of them, so each decision has one winner. A later attempt counts only when the earlier ones are over.
+ * tests/model/memcache.py explores this protocol. What always holds: a heart that has stopped stays stopped. A result
+ * outlives its claim, which would read as a dead owner's lease without it. The claims of all earlier attempts outlive
+ * the latest entry, or the slot would begin anew beside it. So a claim is rewritten with the same content and another
+ * end, but only while there is time (margin_of): if it expired on the way, the write could overwrite another's claim.
  *
- * Time: expiry is memcached's, in whole seconds of a clock that starts with the server and is never set. The moment is also
- * noted in the key (seconds of that clock), since memcached does not tell it; only margins depend on the note.
- * Limits: an operation reads two keys for each attempt, and there are ATTEMPTS_MOST; near the end of its keys a slot
- * takes no further attempt, for a few seconds.
+ * Time: memcached expires keys, in whole seconds of a clock that starts with the server and is never set. It does not
+ * tell when a key expires, so the driver also notes the moment in the key (seconds of that clock). Only margins depend
+ * on the note. Limits: an operation reads two keys for each attempt, and a slot has ATTEMPTS_MOST attempts. Near the
+ * end of its keys a slot takes no further attempt, for a few seconds.
  */
 #include "memcache_private.h"
 
@@ -107,8 +107,8 @@ int idem_mc_is_value(const idem_mc_cell *cell, idem_state state)
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
 
 /*
- * A heart is looked at before the result is: so a heart that has stopped, and no result, mean that its owner is dead and has
- * left none. Where there was a result before, or it beats, a second look at the result would say nothing new.
+ * Reads the heart before the result. So a stopped heart without a result means that the owner is dead and has left
+ * none. If there was a result before, or if the heart beats, a second look at the result would say nothing new.
  */
 static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *last, int *stopped)
 {
@@ -122,7 +122,7 @@ static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *las
     return rv == APR_NOTFOUND ? read_result(op, n, last) : rv;
 }
 
-/* Does what comes after this attempt count, if there is something? */
+/* Do later attempts count after this one? */
 static int may_be_followed(const idem_mc_attempt *attempt)
 {
     int kind = attempt->result.kind;
@@ -170,7 +170,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
 
-/* APR_EEXIST where something else stands; the same, whenever it ends, is what an earlier try has made. */
+/* APR_EEXIST if the key has another content. The same content, whatever its end, comes from an earlier try. */
 static apr_status_t make_key(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
 {
     idem_mc_cell there;
@@ -229,7 +229,7 @@ static apr_status_t expiring(const idem_mc_op *op)
     return idem_fail(op->call, APR_EBUSY, "what memcached keeps of the key is about to expire: in less than a minute");
 }
 
-/* Seconds that must be left of a claim that is to be rewritten: as long as this call can take, at least. */
+/* The seconds that a claim must still live before a rewrite: at least as long as this call can take. */
 static apr_int64_t margin_of(const idem_mc_op *op)
 {
     return (op->until - idem_clock_uptime()) / APR_USEC_PER_SEC + 1 + CLOCKS_DIFFER;
@@ -247,7 +247,7 @@ apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, ap
     return rv == APR_NOTFOUND ? expiring(op) : rv;
 }
 
-/* What nobody wrote cannot be prolonged, and need not be: nothing is decided beyond it. */
+/* A key that nobody wrote cannot be prolonged, and need not be: nothing beyond it decides anything. */
 static apr_status_t cover_cell(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t until)
 {
     return cell->kind > 0 && cell->ends < until ? idem_mc_move_end(op, cell, until + IDEM_MC_EXTRA) : APR_SUCCESS;

@@ -3,9 +3,9 @@
  *
  *   memcache:HOST[:PORT],…
  *
- * Called by the front when a configuration is read; nothing is looked up or connected to. What always holds: the servers
- * are sorted, so that the order in which hosts list them does not matter; their spelling does. Limits: IPv4;
- * a name that has other addresses too is reached by its IPv4 one.
+ * The front calls it when it reads a configuration. It looks up no name and connects to no server. What always holds:
+ * the servers are sorted. So the order in which hosts list them does not matter, but their spelling does. Limits: IPv4;
+ * a name with several kinds of addresses is reached by its IPv4 one.
  */
 #include "memcache_private.h"
 

@@ -1,11 +1,11 @@
 /*
  * conn.c - bytes to a memcached server and back, in lines and blocks of known bounds.
  *
- * Called by the memcache driver's other files. apr_memcache is not used: it stores before the beginning of its buffer where a server
- * announces a value of -2 bytes, reads as many as are announced, and cannot tell a refusal from a connection that was closed. What always
- * holds: nothing is read without a bound; writing to a closed connection raises no signal; connections are closed on
- * exec. until is a time by uptime; 0 waits until the server answers or the connection breaks. Limits: looking up a host's name
- * takes as long as the resolver takes.
+ * The memcache driver's other files call it. It does not use apr_memcache, for three reasons: apr_memcache stores
+ * before the beginning of its buffer if a server announces a value of -2 bytes. It reads as many bytes as a server
+ * announces. It cannot tell a refusal from a closed connection. What always holds: every read has a bound. Writing to a
+ * closed connection raises no signal. Connections are closed on exec. until is a time by uptime; 0 waits until the
+ * server answers or the connection breaks. Limits: a look-up of a host's name takes as long as the resolver takes.
  */
 #include "memcache_private.h"
 

@@ -1,10 +1,10 @@
 /*
  * driver.c - the store in memcached: its driver's table, its life, its state.
  *
- * Called by the front. A slot belongs to one of the servers, by its number and for good: while that one is away the slot
- * is refused, and the others' slots are served. What always holds: no connection crosses a fork. Limits: memcached keeps
- * everything in memory, so that a restart of a server forgets its slots, and without -M it drops live entries when it is full;
- * open() says so. The keys of memcached cannot be listed through a client, so nothing here can name its entries.
+ * The front calls it. A slot belongs to one of the servers, by its number and for good. While that server is away, its
+ * slots are refused, and the slots of the others are served. What always holds: no connection crosses a fork. Limits:
+ * memcached keeps everything in memory. So a restart of a server forgets its slots, and without -M a full server drops
+ * live entries. open() says so. No client can list the keys of memcached, so nothing here can name its entries.
  */
 #include "memcache_private.h"
 
@@ -46,7 +46,7 @@ static const char *of_eviction(const idem_mc_server *server, const idem_mc_facts
                         server->name);
 }
 
-/* Looks how one server is set up; what it does not say is taken for the worse. */
+/* Asks one server for its setup. A fact that it does not tell counts as the worse one. */
 static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *pool, const char **warning)
 {
     apr_size_t most = IDEM_MC_ITEM_USUAL;
@@ -72,7 +72,7 @@ static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *po
     return APR_SUCCESS;
 }
 
-/* Without any answer the store may be used all the same, once there is one. */
+/* If no server answers, the store can still be used when one comes back. */
 static apr_status_t memcache_open(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_mc *store = (idem_mc *)base;
@@ -113,7 +113,7 @@ static void memcache_detach(idem_store *base)
         idem_mc_server_stop(&store->servers[i]);
 }
 
-/* One server that answers is enough; what belongs to the others is refused until they do. */
+/* One server that answers is enough. The slots of the others are refused until they answer. */
 static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const char **why)
 {
     idem_mc *store = (idem_mc *)base;
@@ -156,8 +156,8 @@ static apr_status_t memcache_sweep(idem_store *store, idem_call *call, int most,
 }
 
 /*
- * Of all servers together; one that is away is said to be. What a server may use says little about room: memcached keeps
- * values of each size apart, and may refuse one size while it has room for another.
+ * The state of all servers together; it names a server that is away. The memory limit of a server says little about
+ * room: memcached keeps values of each size apart, and may refuse one size while it has room for another.
  */
 static apr_status_t memcache_status(idem_store *base, idem_call *call, idem_store_status *status)
 {

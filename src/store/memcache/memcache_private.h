@@ -108,8 +108,8 @@ apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked);
 /* ---- one server --------------------------------------------------------------------------------------------------- */
 
 /*
- * A connection; any failure leaves it fit to be closed only. until is a time by uptime, 0 for no deadline. A line is without its end, and
- * is there until the next call.
+ * One connection. After any failure it can only be closed. until is a time by uptime, 0 for no deadline. A line comes
+ * without its end, and is valid until the next call.
  */
 apr_status_t idem_mc_dial(const idem_mc_op *op, idem_mc_conn **conn);
 void idem_mc_hang_up(idem_mc_conn *conn);
@@ -129,8 +129,9 @@ void idem_mc_server_stop(idem_mc_server *server);
 apr_int64_t idem_mc_now(const idem_mc_op *op); /* seconds of the server's clock */
 
 /*
- * One key of op's server. life is in seconds. APR_NOTFOUND and APR_EEXIST are the server's answers, IDEM_EFULL: it took
- * the value for too much; anything else is in doubt. A connection that turns out to be dead is replaced once.
+ * One key of op's server. life is in seconds. APR_NOTFOUND and APR_EEXIST are the server's answers. IDEM_EFULL: it
+ * refused the value for its size. Any other result is in doubt. A connection that turns out to be dead is replaced
+ * once.
  */
 apr_status_t idem_mc_get(const idem_mc_op *op, const char *key, idem_blob *value);
 apr_status_t idem_mc_add(const idem_mc_op *op, const char *key, idem_blob value, apr_int64_t life);     /* EEXIST */
@@ -154,7 +155,7 @@ typedef struct idem_mc_attempt {
     idem_mc_cell claim, result;
 } idem_mc_attempt;
 
-/* Where a slot stands: at attempt n, or nowhere, and then n is the next one. */
+/* The state of a slot: attempt n is the latest, or there is none, and n is the next one. */
 typedef struct idem_mc_chain {
     apr_array_header_t *attempts; /* of idem_mc_attempt; those before n, and n if it stands */
     int n;
@@ -162,19 +163,19 @@ typedef struct idem_mc_chain {
     int owner_dead; /* where hearts were looked at */
 } idem_mc_chain;
 
-/* heart: is it to be known whether an owner is dead? */
+/* heart: find out whether the owner is dead? */
 apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain);
 apr_status_t idem_mc_read_claim(const idem_mc_op *op, int n, idem_mc_cell *cell);
 int idem_mc_is_value(const idem_mc_cell *cell, idem_state state);
 
-/* Seconds more than needed that a claim is kept, so that not every operation has to prolong one. */
+/* Extra seconds that a claim is kept, so that not every operation has to prolong one. */
 #define IDEM_MC_EXTRA 120
 
 /* Makes sure that the attempts before `before` are there until then; APR_EBUSY if they are about to expire. */
 apr_status_t idem_mc_cover(const idem_mc_op *op, const idem_mc_chain *chain, int before, apr_int64_t until);
 apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, apr_int64_t ends);
 
-/* APR_EEXIST where something else stands; the same once more is a success. */
+/* APR_EEXIST if the key has another content; the same content once more is a success. */
 apr_status_t idem_mc_make_claim(const idem_mc_op *op, int n, idem_blob lease, apr_int64_t ends);
 /* Of chain's last attempt; it outlives its claim, which ends then. */
 apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value,

@@ -1,9 +1,9 @@
 /*
  * probe.c - what a memcached server says of itself, by a deadline.
  *
- * Called on each new connection before it is used, and when it is to be known how a server is set up. What always holds: nothing
- * here waits longer than its deadline; a number is believed only where it is one, within its bounds. Limits: what a server does not say is unknown,
- * but for its time, without which it cannot be used.
+ * The driver calls it on each new connection before its use, and to find out how a server is set up. What always holds:
+ * nothing here waits longer than its deadline. A number counts only if it is one, within its bounds. Limits: a fact
+ * that a server does not tell is unknown. A server that does not tell its time cannot be used.
  */
 #include "memcache_private.h"
 

@@ -1,16 +1,16 @@
 /*
  * server.c - the connections to one server, and one key at a time.
  *
- * Called by the memcache driver, from any thread. A thread uses one connection at a time, and takes a waiting one before it makes a
- * new one. What always holds: a connection is used only after the server has answered on it, by the call's deadline, how it is set up; there
- * are never more connections than threads; a server that did not answer is left alone for a second, and every call in
- * that second fails at once. What one connection has seen (a restart, an idle limit) the others will see too, so all are
- * replaced together; and each minute in any case, with a fresh look at the server's clock. A connection on which anything but the
- * answer to its question came is not used again.
+ * The memcache driver calls it, from any thread. A thread uses one connection at a time, and takes a waiting one before
+ * it makes a new one. What always holds: a connection is used only after the server has told its setup on it, by the
+ * call's deadline. There are never more connections than threads. A server that did not answer is left alone for a
+ * second, and every call in that second fails at once. An event on one connection (a restart, an idle limit) concerns
+ * the others too, so all are replaced together. They are also replaced each minute, with a fresh look at the server's
+ * clock. A connection that carried anything but the answer to its question is not used again.
  *
- * Reading a key ends by the deadline, and harms nobody. Storing one ends when the server has answered or the connection is broken,
- * however long that takes: so a claim cannot come after its own withdrawal (slot.c). Limits: a thread that stores when its
- * server hangs is there until the server goes on or the connection breaks.
+ * A read ends by the deadline, and does no harm. A call that stores a key ends when the server has answered or the
+ * connection is broken, however long that takes. So a claim cannot arrive after its own withdrawal (slot.c). Limits: if
+ * the server hangs, a thread that stores a key waits until the server goes on or the connection breaks.
  */
 #include "memcache_private.h"
 
@@ -51,7 +51,7 @@ static idem_mc_conn *usable_idle(idem_mc_server *server)
     return NULL;
 }
 
-/* A new one, on which the server has just answered. A server is down only if it had time enough to do so. */
+/* A new connection, on which the server has just answered. A server counts as down only if it had enough time. */
 static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op, idem_mc_conn **conn)
 {
     apr_time_t began = idem_clock_uptime();
@@ -102,7 +102,7 @@ static apr_status_t server_enter(const idem_mc_op *op, idem_mc_conn **out)
     return rv;
 }
 
-/* trusted: the answer came, and nothing went wrong. */
+/* trusted: the answer came, and no error occurred. */
 static void server_leave(const idem_mc_op *op, idem_mc_conn *conn, int trusted)
 {
     idem_mc_server *server = op->server;
@@ -207,7 +207,8 @@ apr_int64_t idem_mc_now(const idem_mc_op *op)
 }
 
 /*
- * Seconds as memcached has them. An item goes with the tick of a second that has begun already: one more is asked for.
+ * Seconds as memcached counts them. An item expires with the tick of a second that has already begun, so this asks for
+ * one more.
  */
 static apr_uint32_t expiry(const idem_mc_op *op, apr_int64_t life)
 {
@@ -263,8 +264,8 @@ static int same_bytes(idem_blob a, idem_blob b)
 }
 
 /*
- * Repeating is safe: an add that was done meets its own value, and a replacement replaces it by the same. Where it met one, it is looked
- * whose it is: whatever a closed connection has brought to the server, it has brought by now.
+ * A repetition is safe: an add that was done meets its own value, and a replacement replaces it by the same. If the add
+ * met a value, look whose it is: everything that a closed connection brought to the server has arrived by now.
  */
 static apr_status_t put_surely(const idem_mc_op *op, const item *it)
 {

@@ -1,13 +1,15 @@
 /*
  * slot.c - the operations on one slot.
  *
- * Called by the front through the driver's table. Each operation reads the slot's keys, decides, and makes at most one key
- * that decides; where another was faster it reads again. What always holds: nothing is made after the deadline, and what
- * became a lease only after it is told to be in doubt, since its heart may have stopped by then: the caller withdraws it.
+ * The front calls it through the driver's table. Each operation reads the slot's keys, decides, and makes at most one
+ * key that decides. If another process was faster, it reads again. What always holds: no key is made after the
+ * deadline. If a key became a lease only after the deadline, the result is in doubt, since its heart may have stopped
+ * by then. The caller withdraws it.
  *
- * A claim cannot come after its own withdrawal: what stores a key returns when the server has answered, or when
- * the connection is broken. A server that is merely stopped breaks none, so that nothing is withdrawn meanwhile; one that
- * has ended has lost what was under way, and one that closed a connection has done what it will ever do of it.
+ * A claim cannot arrive after its own withdrawal: a call that stores a key returns when the server has answered, or
+ * when the connection is broken. A stopped server breaks no connection, so nothing is withdrawn meanwhile. A server
+ * that has ended has lost all requests under way. A server that closed a connection has done all that it will ever do
+ * for it.
  *
  * Limits: a record lives up to two minutes longer than its time, an eighth of it at most.
  */
@@ -73,7 +75,7 @@ static int is_lease(const idem_mc_attempt *a)
     return a->result.kind == 0;
 }
 
-/* The value that stands: the record, or of a lease the lease. */
+/* The current value: the record, or the lease itself. */
 static idem_blob value_of(const idem_mc_attempt *a)
 {
     return is_lease(a) || a->result.kind == IDEM_MC_CLOSED ? a->claim.value : a->result.value;
@@ -141,7 +143,7 @@ static apr_status_t mc_decide_claim(const idem_mc_op *op, const order *o, const 
     return is_own_lease(o, chain) ? keep_lease(op, o, chain) : show(o, chain, APR_EEXIST);
 }
 
-/* In the name of the dead, by the key that they would settle by: one of both has it. */
+/* In the dead owner's name, by the key that it would settle by: only one of the two can make it. */
 static apr_status_t close_attempt(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     idem_blob by = idem_blob_of(o->token, IDEM_TOKEN_LEN);
@@ -212,7 +214,7 @@ apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned ch
 
 /* ---- settle, release ----------------------------------------------------------------------------------------------- */
 
-/* The store has lost the slot: its owner makes it again. What the lease was is known by its head only. */
+/* The store has lost the slot: its owner makes it again. Only the head says what the lease was. */
 static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     apr_int64_t ends = idem_mc_now(op) + life_of(o->value) + 1;
@@ -226,7 +228,7 @@ static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_cha
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
 }
 
-/* A result counts where it is found, under its claim, and the store may have lost that since we saw it. */
+/* A result counts only under its claim, and the store may have lost the claim since we saw it. */
 static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
 {
     idem_mc_cell claim;
@@ -238,8 +240,9 @@ static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
 }
 
 /*
- * What stands is gone with its claim. Its end is left as it is where that is near enough, else it is moved: later before
- * there is a record; earlier only when there is one, since it may find no room, and the lease has to go on then.
+ * A result is lost when its claim expires. The claim's end stays if it is near enough. Else it moves: to a later moment
+ * before there is a record, to an earlier one only after it. The record may find no room, and then the lease has to go
+ * on.
  */
 static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
@@ -309,8 +312,8 @@ static apr_status_t mc_decide_fetch(const idem_mc_op *op, const order *o, const 
 }
 
 /*
- * A lease is released in its owner's stead, and that competes with what the owner does. A result is replaced by "released":
- * it is the only change of a key that decided something, and the slot goes on from the next attempt.
+ * For a lease, the driver makes the release in its owner's name, in competition with the owner. It replaces a result by
+ * "released". That is the only change of a key that decided something. The slot goes on from the next attempt.
  */
 static apr_status_t mc_decide_forget(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
