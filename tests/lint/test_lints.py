@@ -221,6 +221,25 @@ def test_circles_without_objects_fail(tree):
     assert not tree.lint("circles", "build")[0]
 
 
+# ---- statics ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(not shutil.which("ctags"), reason="ctags is not there")
+def test_twin_is_found(tree):
+    place = tree.copy("statics")
+    allowed = next(line for line in place.read_text().splitlines() if line.startswith("CEILING = "))
+    place.write_text(place.read_text().replace(allowed, "CEILING = 0"))
+    tree.write("src/a.c", "static int one_begin(void) { return 1; }\nint one(void) { return one_begin(); }\n")
+    tree.write("src/b.c", "static int two_begin(void) { return 2; }\nint two(void) { return two_begin(); }\n")
+    passed, said = tree.lint("statics")
+    assert passed and "2 names" in said, said
+    tree.write("src/b.c", "static int one_begin(void) { return 2; }\nint two(void) { return one_begin(); }\n")
+    expect(tree, "statics", "src/a.c:1: one_begin() is the name of another function in src/b.c")
+
+
+def test_statics_without_sources_fail(tree):
+    assert not tree.lint("statics")[0]
+
+
 # ---- the others ----------------------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(not shutil.which("ctags"), reason="ctags is not there")
