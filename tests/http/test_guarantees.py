@@ -22,7 +22,8 @@ from setups import ROWS, Setup  # noqa: E402 (found by the line above)
 
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
-IdempotencyLease 2s
+IdempotencyLease 4s
+IdempotencyStoreTimeout 1300ms
 """
 KEYS = 12
 TROUBLE = re.compile(r"IDEM(010|014|02[0-9]|062|064|065|090|091)")

@@ -11,7 +11,7 @@ sys.path.append(str(env.REPO / "tests/store/servers"))
 from memcached_server import Memcached, url  # noqa: E402 (found by the line above)
 
 pytestmark = pytest.mark.mpm_independent
-CONFIG = "IdempotencyStoreTimeout 400ms\n"
+CONFIG = "IdempotencyStoreTimeout 3s\n"
 FORGETS = "memcached keeps everything in memory: after a restart of a server its operations can run again"
 
 
