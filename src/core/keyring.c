@@ -25,6 +25,7 @@ struct idem_keyring {
     seal_key seal[IDEM_SEAL_KEYS_MAX];
     int seals;
     int has_slot;
+    int open_slot, open_seal; /* "none" */
 };
 
 static apr_status_t wipe(void *data)
@@ -107,6 +108,25 @@ static int begins(idem_blob line, const char *word)
     return line.len >= strlen(word) && !memcmp(line.data, word, strlen(word));
 }
 
+static int is_none(idem_blob secret)
+{
+    return secret.len == 4 && !memcmp(secret.data, "none", 4);
+}
+
+/* Of a store that was made without a secret, and gets one or loses it. */
+static const char *add_none(idem_keyring *ring, int slot)
+{
+    if (slot && ring->has_slot)
+        return "has a second slot: line; a store has one";
+    if (!slot && (ring->seals || ring->open_seal))
+        return "has a seal: none that is not the first seal: line";
+    if (slot)
+        ring->has_slot = ring->open_slot = 1;
+    else
+        ring->open_seal = 1;
+    return NULL;
+}
+
 static const char *read_line(idem_keyring *ring, idem_blob line)
 {
     int slot = begins(line, "slot:");
@@ -117,6 +137,8 @@ static const char *read_line(idem_keyring *ring, idem_blob line)
     if (!slot && !begins(line, "seal:"))
         return "has a line that begins with neither slot: nor seal:";
     secret = trimmed((const char *)line.data + 5, (const char *)line.data + line.len);
+    if (is_none(secret))
+        return add_none(ring, slot);
     if (secret.len < IDEM_SECRET_MIN)
         return "has a secret shorter than " APR_STRINGIFY(IDEM_SECRET_MIN) " bytes";
     return slot ? add_slot(ring, secret) : add_seal(ring, secret);
@@ -139,6 +161,8 @@ apr_status_t idem_keyring_parse(idem_keyring **out, const char *text, apr_size_t
     }
     if (!*why && (!ring->has_slot || !ring->seals))
         *why = "needs one line \"slot: SECRET\" and at least one \"seal: SECRET\"";
+    if (!*why && ring->open_seal && !ring->open_slot)
+        *why = "has seal: none without slot: none: a store that was made with a secret is sealed";
     if (*why)
         return APR_EINVAL;
     ring->slot_key = idem_blob_of(ring->slot, sizeof ring->slot);
@@ -149,12 +173,12 @@ apr_status_t idem_keyring_parse(idem_keyring **out, const char *text, apr_size_t
 
 const idem_blob *idem_keyring_slot_key(const idem_keyring *ring)
 {
-    return ring ? &ring->slot_key : NULL;
+    return ring && !ring->open_slot ? &ring->slot_key : NULL;
 }
 
 const idem_blob *idem_keyring_print_key(const idem_keyring *ring)
 {
-    return ring ? &ring->print_key : NULL;
+    return ring && !ring->open_slot ? &ring->print_key : NULL;
 }
 
 const unsigned char *idem_keyring_seal_key(const idem_keyring *ring, const unsigned char **id)
@@ -171,6 +195,17 @@ const unsigned char *idem_keyring_find(const idem_keyring *ring, const unsigned 
     return NULL;
 }
 
+const idem_keyring *idem_keyring_to_seal(const idem_keyring *ring)
+{
+    return ring && ring->open_seal ? NULL : ring;
+}
+
+int idem_keyring_takes_open(const idem_keyring *ring)
+{
+    return !ring || ring->open_slot;
+}
+
+/* Without a slot secret nothing but zeros, as of a store without one. */
 const unsigned char *idem_keyring_mark(const idem_keyring *ring)
 {
     return ring->mark;

@@ -115,7 +115,7 @@ apr_size_t idem_record_size(const idem_keyring *ring, const idem_response *respo
             string_size(response->content_encoding) + string_size(response->languages) + 4;
     for (int i = 0; i < field_count(response); i++)
         size += 1 + string_size(field_at(response, i)->name) + string_size(field_at(response, i)->value);
-    return size + 8 + response->body.len + (ring ? IDEM_SEAL_EXTRA : 0);
+    return size + 8 + response->body.len + (idem_keyring_to_seal(ring) ? IDEM_SEAL_EXTRA : 0);
 }
 
 static unsigned char *put_print(unsigned char *to, const idem_print *print)
@@ -238,6 +238,7 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
         return APR_EINVAL;
     if (response && !response_encodable(response))
         return APR_EINVAL;
+    ring = idem_keyring_to_seal(ring);
     head.flags = ring && response ? IDEM_HEAD_SEALED : 0;
     size = idem_record_size(ring, response);
     start = apr_palloc(pool, size);
@@ -422,8 +423,8 @@ static const char *take_rest(const idem_keyring *ring, idem_cursor *c, const ide
     apr_status_t rv;
 
     if (!(head->flags & IDEM_HEAD_SEALED))
-        return ring ? "the record is not sealed, and IdempotencySecret asks for seals"
-                    : decode_response(c, version, pool, response);
+        return !idem_keyring_takes_open(ring) ? "the record is not sealed, and IdempotencySecret asks for seals"
+                                              : decode_response(c, version, pool, response);
     if (!ring)
         return "the record is sealed, and no IdempotencySecret is configured";
     rv = idem_unseal(ring, idem_blob_of(c->at - IDEM_HEAD_LEN, IDEM_HEAD_LEN), sealed, pool, &plain, &why);

@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (idem_keyring_parse(&ring, (const char *)data, size, pool, &why) == APR_SUCCESS) {
         key = idem_keyring_seal_key(ring, &id);
         MUST(idem_keyring_find(ring, id) == key);
-        MUST(idem_keyring_slot_key(ring)->len == IDEM_DIGEST_LEN && idem_keyring_mark(ring));
+        MUST(idem_keyring_takes_open(ring) || idem_keyring_slot_key(ring)->len == IDEM_DIGEST_LEN);
+        MUST(idem_keyring_to_seal(ring) || idem_keyring_takes_open(ring));
+        MUST(idem_keyring_mark(ring));
     }
     else {
         MUST(why);

@@ -42,6 +42,7 @@ def group(tmp_path):
 def hosts(new_httpd, group, tmp_path):
     def start(*options):
         secret = tmp_path / "password"
+        secret.touch(mode=0o600)
         secret.write_text(PASSWORD)
         store = " ".join([group[1].url(), f"password=file:{secret}", *options])
         return [new_httpd(CONFIG, store).start() for _ in range(2)]

@@ -69,6 +69,7 @@ def test_right_address(drive, url):
 
 def secret(tmp_path, content):
     path = tmp_path / "secret"
+    path.touch(mode=0o600)
     path.write_text(content)
     return f"password=file:{path}"
 

@@ -44,6 +44,7 @@ def test_fewer_connections_than_threads(conformance):
 @pytest.mark.parametrize("kind", [Postgres, MariaDB])
 def test_password_in_a_file_and_another_table(kind, tmp_path, conformance):
     secret = tmp_path / "password"
+    secret.touch(mode=0o600)
     secret.write_text(PASSWORD + "\nnot this\n")
     with kind() as server:
         if kind is Postgres:

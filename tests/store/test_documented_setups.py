@@ -89,6 +89,7 @@ def test_mariadb_waits_for_its_replica(drive):
 @pytest.mark.parametrize("line", re.findall(r"^IdempotencyStore .*$", PAGE, re.MULTILINE))
 def test_address(line, drive, tmp_path):
     """Each address of the page is one: it is read, and nothing is asked."""
+    (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("secret\n")
     words = re.findall(r'"([^"]*)"|(\S+)', line.removeprefix("IdempotencyStore "))
     words = [re.sub(r"password=file:\S+", f"password=file:{tmp_path}/password", quoted or bare) for quoted, bare in words]

@@ -1,4 +1,6 @@
 """What the address and the options of a Redis store may be, and what a wrong one is answered with. No server runs here."""
+import os
+
 import pytest
 
 WRONG = {
@@ -61,6 +63,7 @@ def test_password_in_the_configuration_is_not_repeated(refusal):
 
 def test_password_in_two_places(refusal, tmp_path):
     secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
     secret.write_text("hunter2\n")
     assert "one too many" in refusal("redis://:else@host", f"password=file:{secret}")
 
@@ -68,6 +71,7 @@ def test_password_in_two_places(refusal, tmp_path):
 @pytest.mark.parametrize("content", ["", "\nsecond line", "x" * 1025])
 def test_password_file_without_a_password(refusal, tmp_path, content):
     secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
     secret.write_text(content)
     said = refusal("redis://host", f"password=file:{secret}")
     assert "its first line must be the password" in said and "xxx" not in said
@@ -75,5 +79,31 @@ def test_password_file_without_a_password(refusal, tmp_path, content):
 
 def test_user_with_a_password_file(drive, tmp_path):
     secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
     secret.write_text("hunter2")
     drive("redis://user@host", f"password=file:{secret}")
+
+
+@pytest.mark.parametrize("url", ["redis://host", "dbd:pgsql:host=a", "dbd:mysql:host=a"])
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o602])
+def test_password_file_that_others_can_read(refusal, tmp_path, url, mode):
+    """As the file of IdempotencySecret."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    secret.chmod(mode)
+    said = refusal(url, f"password=file:{secret}")
+    assert "must not be readable for others, nor writable for its group: chmod 640, or 600" in said and "hunter2" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_password_file_of_somebody_else(refusal, tmp_path):
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("hunter2")
+    os.chown(secret, 12345, 12345)
+    assert "must belong to root or to the server's user" in refusal("redis://host", f"password=file:{secret}")
+
+
+def test_password_file_that_is_no_file(refusal, tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    assert "must be a regular file" in refusal("redis://host", f"password=file:{tmp_path}/pipe")

@@ -27,6 +27,7 @@ def test_plain(tmp_path, conformance, where):
 
 def test_password_and_database(tmp_path, conformance):
     secret = tmp_path / "password"
+    secret.touch(mode=0o600)
     secret.write_text("p@ss/word,:%\nnot this\n")
     with Redis(tmp_path / "redis", "--appendonly", "yes", password="p@ss/word,:%") as redis:
         said = conformance("-n", "200", "-k", "5", redis.url(":p%40ss%2Fword%2C%3A%25@", db=5))

@@ -6,13 +6,13 @@
  */
 #include "secret.h"
 
-#include <apr_file_info.h>
+#include "secretfile.h"
+
 #include <apr_file_io.h>
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 #include <http_core.h>
 #include <openssl/crypto.h>
-#include <unistd.h>
 #include <unixd.h>
 
 #define MOST 65536 /* of text; more than any list of secrets needs */
@@ -21,52 +21,6 @@ typedef struct secret_text {
     char bytes[MOST];
     apr_size_t len;
 } secret_text;
-
-/* Owner and mode of the file that was opened, so that nothing can be put in its place between look and read. */
-static const char *fault_of_file(apr_file_t *file)
-{
-    apr_finfo_t info;
-
-    if (apr_file_info_get(&info, APR_FINFO_TYPE | APR_FINFO_PROT | APR_FINFO_USER, file) != APR_SUCCESS)
-        return "cannot be looked at";
-    if (info.filetype != APR_REG)
-        return "must be a regular file";
-    if (info.user != 0 && info.user != geteuid() && info.user != ap_unixd_config.user_id)
-        return "must belong to root or to the server's user";
-    if (info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE | APR_FPROT_WEXECUTE | APR_FPROT_GWRITE))
-        return "must not be readable for others, nor writable for its group: chmod 640, or 600";
-    return NULL;
-}
-
-/* NULL, or why not all of it was read. */
-static const char *read_all(apr_file_t *from, secret_text *text, apr_pool_t *ptemp)
-{
-    char reason[120];
-    apr_status_t rv = apr_file_read_full(from, text->bytes, MOST, &text->len);
-
-    if (rv == APR_EOF)
-        return NULL;
-    if (rv == APR_SUCCESS)
-        return "has more than 65535 bytes";
-    return apr_psprintf(ptemp, "cannot be read: %s", apr_strerror(rv, reason, sizeof(reason)));
-}
-
-static const char *read_file(const char *path, secret_text *text, apr_pool_t *ptemp)
-{
-    char reason[120];
-    apr_file_t *file;
-    const char *why;
-    /* Not blocking: opening a pipe would wait for somebody to write into it. */
-    apr_status_t rv = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_NONBLOCK, APR_FPROT_OS_DEFAULT, ptemp);
-
-    if (rv != APR_SUCCESS)
-        return apr_psprintf(ptemp, "cannot be read: %s", apr_strerror(rv, reason, sizeof(reason)));
-    why = fault_of_file(file);
-    if (!why)
-        why = read_all(file, text, ptemp);
-    apr_file_close(file);
-    return why;
-}
 
 static apr_status_t start(apr_proc_t *proc, const char *command, apr_pool_t *ptemp)
 {
@@ -96,7 +50,7 @@ static const char *read_command(const char *command, secret_text *text, apr_pool
 
     if (rv != APR_SUCCESS)
         return apr_psprintf(ptemp, "cannot be run: %s", apr_strerror(rv, reason, sizeof(reason)));
-    why = read_all(proc.out, text, ptemp);
+    why = idem_secretfile_read_all(proc.out, text->bytes, MOST, &text->len, ptemp);
     apr_file_close(proc.out);
     apr_proc_wait(&proc, &code, &how, APR_WAIT);
     if (why || (APR_PROC_CHECK_EXIT(how) && code == 0))
@@ -117,7 +71,8 @@ apr_status_t idem_secret_read(const char *source, apr_pool_t *pool, apr_pool_t *
     apr_status_t rv;
 
     *ring = NULL;
-    *why = is_file(source) ? read_file(ap_server_root_relative(ptemp, place), text, ptemp)
+    *why = is_file(source) ? idem_secretfile_read(ap_server_root_relative(ptemp, place), ap_unixd_config.user_id,
+                                                  text->bytes, MOST, &text->len, ptemp)
                            : read_command(place, text, ptemp);
     rv = *why ? APR_EINVAL : idem_keyring_parse(ring, text->bytes, text->len, pool, why);
     OPENSSL_cleanse(text, sizeof(*text));

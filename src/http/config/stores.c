@@ -9,7 +9,9 @@
 
 #include "config.h"
 #include "log.h"
+#include "probe.h"
 #include "secret.h"
+#include "threads.h"
 
 #include <errno.h>
 #include <sys/wait.h>
@@ -18,8 +20,11 @@
 #include <ap_mpm.h>
 #include <ap_provider.h>
 #include <apr_strings.h>
+#include <http_config.h>
 #include <http_core.h>
 #include <unixd.h>
+
+#define START_PATIENCE apr_time_from_sec(2)
 
 #ifndef IDEM_STATEDIR
 #define IDEM_STATEDIR "/var/lib/apache2"
@@ -48,6 +53,17 @@ void idem_stores_register(apr_pool_t *pconf)
         ap_register_provider(pconf, IDEM_STORE_GROUP, (*driver)->scheme, IDEM_STORE_VERSION, *driver);
 }
 
+/*
+ * httpd ends where a hook fails while it reads its configuration again, and by then the old generation has been told to end. So what a start is
+ * stopped for is said at a reload, loudly, and that store's requests get 503.
+ */
+#define SERVED "mod_idempotency: a generation has been configured"
+
+static int is_reload(void)
+{
+    return ap_retained_data_get(SERVED) != NULL;
+}
+
 static void describe_env(idem_env *env, apr_pool_t *pconf, server_rec *s)
 {
     int processes = 1, threads = 1;
@@ -65,6 +81,7 @@ static void describe_env(idem_env *env, apr_pool_t *pconf, server_rec *s)
     env->processes = 2 * processes; /* a graceful restart has two generations */
     env->threads = threads + 2;     /* the keeper, and the MPM's own */
     env->server = s;
+    env->look_only = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
 
 static opened *find(const char *url)
@@ -114,7 +131,7 @@ static const char *add_front(opened *store, const char *const *options, apr_pool
 
     describe_env(env, pconf, store->server);
     env->timeout = store->timeout;
-    if (*store->secret)
+    if (*store->secret && !is_reload()) /* at a reload post_config says it, and the server goes on */
         why = idem_secret_check(store->secret, ptemp);
     if (why)
         return wrong_secret(store, why, ptemp);
@@ -154,6 +171,8 @@ static int refuse(server_rec *s, const char *wrong)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+static int look_at_all(apr_pool_t *pconf, apr_pool_t *ptemp);
+
 int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
     all = apr_array_make(pconf, 2, sizeof(opened));
@@ -164,12 +183,13 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
         if (wrong)
             return refuse(s, wrong);
     }
-    return OK;
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? look_at_all(pconf, ptemp) : OK;
 }
 
 /* ---- another secret's store ----------------------------------------------------------------------------------------- */
 
 #define LOOK_SECONDS 10
+#define GUARDED_GET_503 "guarded requests get 503 until that is repaired and the server is reloaded"
 
 /* In a process of its own, as the server's user: attach, and say what is wrong. */
 static void look_in_child(const opened *store, apr_pool_t *pool)
@@ -177,11 +197,15 @@ static void look_in_child(const opened *store, apr_pool_t *pool)
     const char *why = NULL;
     apr_status_t rv;
 
+    idem_probe_alone();
     alarm(LOOK_SECONDS);
-    if (geteuid() == 0 && (setgid(ap_unixd_config.group_id) != 0 || setuid(ap_unixd_config.user_id) != 0))
+    if (idem_probe_become(ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
         _exit(0);
     rv = idem_front_attach(store->front, pool, &why);
-    if (rv == IDEM_EDAMAGED)
+    if (rv == IDEM_EDAMAGED && is_reload())
+        IDEM_SLOG(store->server, APLOG_ALERT, 151, "%s; the server goes on, and " GUARDED_GET_503,
+                  why ? why : "unknown reason");
+    else if (rv == IDEM_EDAMAGED)
         IDEM_SLOG(store->server, APLOG_EMERG, 61, "%s", why ? why : "unknown reason");
     _exit(rv == IDEM_EDAMAGED);
 }
@@ -218,6 +242,23 @@ static const char *give_ring(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store
     return NULL;
 }
 
+static int stop_for(const opened *store, const char *why)
+{
+    IDEM_SLOG(store->server, APLOG_EMERG, 63, "store %s cannot be opened: %s", idem_front_url(store->front),
+              why ? why : "unknown reason");
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int go_on_without(const opened *store, const char *why)
+{
+    why = why ? why : "unknown reason";
+    IDEM_SLOG(store->server, APLOG_ALERT, 150,
+              "store %s cannot be opened: %s; the server goes on, and " GUARDED_GET_503, idem_front_url(store->front),
+              why);
+    idem_front_damaged(store->front, why);
+    return OK;
+}
+
 static int open_one(apr_pool_t *pconf, opened *store)
 {
     const char *why = NULL;
@@ -227,13 +268,15 @@ static int open_one(apr_pool_t *pconf, opened *store)
     if (rv == APR_SUCCESS) {
         if (facts->warning)
             IDEM_SLOG(store->server, APLOG_WARNING, 62, "store %s: %s", idem_front_url(store->front), facts->warning);
-        return is_of_another_secret(store, pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
+        if (!is_of_another_secret(store, pconf))
+            return OK;
+        if (!is_reload())
+            return HTTP_INTERNAL_SERVER_ERROR;
+        idem_front_damaged(store->front, "the store is of another secret"); /* said by who looked */
+        return OK;
     }
-    if (store->named && (facts->flags & IDEM_HOST_LOCAL)) {
-        IDEM_SLOG(store->server, APLOG_EMERG, 63, "store %s cannot be opened: %s", idem_front_url(store->front),
-                  why ? why : "unknown reason");
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
+    if (store->named && (facts->flags & IDEM_HOST_LOCAL))
+        return is_reload() ? go_on_without(store, why) : stop_for(store, why);
     IDEM_SLOG(store->server, APLOG_WARNING, 64, "store %s cannot be opened, guarded requests get 503 until it can: %s",
               idem_front_url(store->front), why ? why : "unknown reason");
     return OK;
@@ -244,12 +287,60 @@ int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp)
     for (int i = 0; i < all->nelts; i++) {
         opened *store = &APR_ARRAY_IDX(all, i, opened);
         const char *wrong = give_ring(pconf, ptemp, store);
-        int rv = wrong ? refuse(store->server, wrong) : open_one(pconf, store);
+        int rv;
 
+        if (wrong && is_reload())
+            rv = go_on_without(store, wrong);
+        else
+            rv = wrong ? refuse(store->server, wrong) : open_one(pconf, store);
         if (rv != OK)
             return rv;
     }
+    ap_retained_data_create(SERVED, 1);
     return OK;
+}
+
+/* ---- configtest ------------------------------------------------------------------------------------------------------ */
+
+/* What would stop a start, as far as who runs it can see. A command's secret is not asked for. */
+static int look_at(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
+{
+    const idem_store *facts = idem_front_store(store->front);
+    int is_command = !strncmp(store->secret, "exec:", 5);
+    const char *why = NULL;
+
+    if (!(facts->flags & IDEM_LOOKS))
+        return OK;
+    if (!is_command && give_ring(pconf, ptemp, store)) /* checked before */
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if (idem_front_open(store->front, pconf, &why) == APR_SUCCESS)
+        return !is_command && (facts->flags & IDEM_LOOKS) && is_of_another_secret(store, pconf)
+                   ? HTTP_INTERNAL_SERVER_ERROR
+                   : OK;
+    if (!store->named || !(facts->flags & IDEM_HOST_LOCAL))
+        return OK; /* a start warns of it, and goes on */
+    return stop_for(store, why);
+}
+
+static int look_at_all(apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    int rv = OK;
+
+    for (int i = 0; i < all->nelts && rv == OK; i++)
+        rv = look_at(pconf, ptemp, &APR_ARRAY_IDX(all, i, opened));
+    return rv;
+}
+
+/* A start deserves more patience than a request: a database may need its time to fork the first process for us. */
+static apr_status_t attach_patiently(idem_front *front, apr_pool_t *pchild, const char **why)
+{
+    apr_interval_time_t until = idem_monotonic() + START_PATIENCE;
+    apr_status_t rv;
+
+    do
+        rv = idem_front_attach(front, pchild, why);
+    while (rv == APR_TIMEUP && idem_monotonic() < until);
+    return rv;
 }
 
 void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
@@ -257,7 +348,7 @@ void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
     for (int i = 0; i < all->nelts; i++) {
         opened *store = &APR_ARRAY_IDX(all, i, opened);
         const char *why = NULL;
-        apr_status_t rv = idem_front_attach(store->front, pchild, &why);
+        apr_status_t rv = attach_patiently(store->front, pchild, &why);
 
         if (rv != APR_SUCCESS && rv != IDEM_EDOWN)
             IDEM_SLOG(s, APLOG_ERR, 65, "store %s cannot be used by this process: %s", idem_front_url(store->front),

@@ -145,7 +145,7 @@ static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv
 /* Claim or takeover failed. Without an answer, or with one that does not say what happened, it may have been done. */
 static idem_event lease_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
 {
-    if (rv != IDEM_EDOWN && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
+    if (rv != IDEM_EDOWN && rv != IDEM_EDAMAGED && rv != IDEM_EFULL && rv != IDEM_ETOOBIG)
         take_back(txn);
     return store_trouble(txn, what, rv, why);
 }

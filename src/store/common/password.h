@@ -4,10 +4,11 @@
 #ifndef IDEM_PASSWORD_H
 #define IDEM_PASSWORD_H
 
-#include <apr_errno.h>
-#include <apr_pools.h>
+#include "idem_store.h"
 
-/* value is of the option "password=": "file:" and an absolute path. The password is the file's first line. */
-apr_status_t idem_password_read(const char *value, apr_pool_t *pool, const char **password, const char **why);
+/* value is of the option "password=": "file:" and an absolute path. The password is the file's first line; others than
+ * root and the server's user must not be able to read it. */
+apr_status_t idem_password_read(const char *value, const idem_env *env, apr_pool_t *pool, const char **password,
+                                const char **why);
 
 #endif

@@ -157,7 +157,7 @@ static apr_status_t add_password(reading *r, const char *value)
 
     if (config->password)
         return wrong(r, "the password stands in the address already: option password= is one too many");
-    rv = idem_password_read(value, r->pool, &password, r->why);
+    rv = idem_password_read(value, r->store->env, r->pool, &password, r->why);
     if (rv != APR_SUCCESS)
         return rv;
     if (config->path)

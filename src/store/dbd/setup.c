@@ -9,12 +9,12 @@
  */
 #include "dbd_private.h"
 
+#include "probe.h"
+
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,18 +29,6 @@ typedef struct report {
 } report;
 
 /* ---- the child ------------------------------------------------------------------------------------------------------- */
-
-/* As the server's children will be. */
-static int change_user(const idem_env *env)
-{
-    const struct passwd *user = getpwuid(env->uid);
-
-    if (geteuid() != 0 || env->uid == 0)
-        return 0;
-    if (user ? initgroups(user->pw_name, env->gid) : setgroups(0, NULL))
-        return -1;
-    return setgid(env->gid) || setuid(env->uid) ? -1 : 0;
-}
 
 static apr_status_t find_out(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
 {
@@ -65,7 +53,7 @@ static void child(const idem_dbd *store, idem_call *call, int to)
 
     sigfillset(&every);
     sigprocmask(SIG_SETMASK, &every, NULL); /* the parent's handlers are not for us */
-    if (change_user(store->env) != 0)
+    if (idem_probe_become(store->env->uid, store->env->gid) != 0)
         said.status =
             idem_dbd_fail(NULL, call, errno, "the user that httpd runs as cannot be changed to: %s", strerror(errno));
     else {

@@ -62,6 +62,9 @@ void idem_front_set_watcher(idem_front *front, idem_front_watcher *watcher, void
 /* Seals and opens with ring, which lives as long as the front; before open. */
 void idem_front_set_ring(idem_front *front, const idem_keyring *ring);
 
+/* Nothing is asked of this store until the next configuration: why is told instead. */
+void idem_front_damaged(idem_front *front, const char *why);
+
 apr_status_t idem_front_open(idem_front *front, apr_pool_t *pool, const char **why);
 apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char **why);
 void idem_front_detach(idem_front *front);

@@ -27,6 +27,7 @@ struct idem_front {
     const char *url; /* password masked */
     apr_interval_time_t timeout;
     const idem_keyring *ring; /* NULL: responses are kept as they are */
+    int look_only;            /* a configuration is being checked: nothing is written */
     idem_front_observer *observer;
     void *baton;
     idem_breaker *breakers; /* before every call of the driver's, one for each part; they have locks of their own */
@@ -61,9 +62,6 @@ apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const ch
 
 /* Writes the mark once more: an operation that goes all the way of a settlement, and changes nothing. */
 apr_status_t idem_front_mark_again(idem_front *front, int part, idem_call *call);
-
-/* The store told that it is damaged: it is not called again. */
-void idem_front_damaged(idem_front *front, const char *why);
 
 /* Reading waits for nobody there, so it says nothing of writers. */
 int idem_front_reads_free(const idem_front *front);

@@ -44,6 +44,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
 
     front->url = idem_url_masked(url, pool);
     front->timeout = DEFAULT_TIMEOUT;
+    front->look_only = env->look_only;
     atomic_init(&front->phase, IDEM_DETACHED);
     apr_cpystrn(front->reason, "the store has not been attached in this process", sizeof(front->reason));
     if (!rest) {
@@ -127,6 +128,7 @@ static int phase_after(apr_status_t failure)
     return failure == IDEM_EDAMAGED ? IDEM_DAMAGED : IDEM_DETACHED;
 }
 
+/* Also what the store itself told. */
 void idem_front_damaged(idem_front *front, const char *why)
 {
     apr_thread_mutex_lock(front->lock);

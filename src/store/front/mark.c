@@ -92,6 +92,8 @@ static apr_status_t check_part(idem_front *front, int part, apr_pool_t *pool, co
             fault = fault_of_mark(front, found.value, slot, pool);
             break;
         }
+        if (rv == APR_NOTFOUND && front->look_only)
+            return APR_SUCCESS;
         if (rv != APR_NOTFOUND)
             break;
         rv = write_mark(front, slot, &call);

@@ -10,15 +10,15 @@
  */
 #include "lmdb_private.h"
 
+#include "probe.h"
+
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -29,6 +29,7 @@
 
 typedef struct verdict {
     apr_status_t status;
+    int is_made; /* where it is only looked: there is a store */
     char why[LMDB_WHY];
     char warning[LMDB_WARNING];
 } verdict;
@@ -249,6 +250,10 @@ static apr_status_t probe(const lmdb_store *store, verdict *v, apr_pool_t *pool)
     if (access(".", R_OK | W_OK | X_OK) != 0)
         return complain(v, store, "write in", errno);
     status = check_place(store, v);
+    if (store->env->look_only) {
+        v->is_made = access(LMDB_DATA, F_OK) == 0 && access(LMDB_TURN, F_OK) == 0;
+        return status == APR_SUCCESS && v->is_made ? check_under_turn(store, v, pool) : status;
+    }
     if (status == APR_SUCCESS)
         status = make_locks(store, v);
     if (status == APR_SUCCESS)
@@ -258,43 +263,14 @@ static apr_status_t probe(const lmdb_store *store, verdict *v, apr_pool_t *pool)
 
 /* ---- the probe's process ----------------------------------------------------------------------------------------- */
 
-/* No handler of the server's may run in here, and no core of a damaged map be written. */
-static void be_alone(void)
-{
-    static const int fatal[] = {SIGSEGV, SIGBUS,  SIGABRT, SIGFPE, SIGILL, SIGTERM,
-                                SIGPIPE, SIGALRM, SIGINT,  SIGHUP, SIGUSR1};
-    struct rlimit none = {0, 0};
-    sigset_t nothing;
-
-    for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
-        signal(fatal[i], SIG_DFL);
-    sigemptyset(&nothing);
-    sigprocmask(SIG_SETMASK, &nothing, NULL);
-    setrlimit(RLIMIT_CORE, &none);
-}
-
-static int become_server_user(const idem_env *env)
-{
-    struct passwd *user;
-
-    if (geteuid() != 0 || env->uid == 0)
-        return 0;
-    user = getpwuid(env->uid);
-    if (user ? initgroups(user->pw_name, env->gid) != 0 : setgroups(0, NULL) != 0)
-        return errno;
-    if (setgid(env->gid) != 0 || setuid(env->uid) != 0)
-        return errno;
-    return 0;
-}
-
 static void run_probe(const lmdb_store *store, int to_parent, apr_pool_t *pool)
 {
     verdict v;
     int err;
 
     memset(&v, 0, sizeof(v));
-    be_alone();
-    err = become_server_user(store->env);
+    idem_probe_alone();
+    err = idem_probe_become(store->env->uid, store->env->gid);
     v.status = err ? complain(&v, store, "become the user of", err) : probe(store, &v, pool);
     _exit(write(to_parent, &v, sizeof(v)) == (ssize_t)sizeof(v) ? 0 : 1);
 }
@@ -376,14 +352,56 @@ static int make_directory(const lmdb_store *store)
     return err;
 }
 
+/* Could it be made? 0, or why not; *there: it has been. */
+static int look_at_directory(const lmdb_store *store, int *there)
+{
+    struct stat st;
+    const char *end = strrchr(store->dir, '/');
+    char above[PATH_MAX];
+
+    *there = stat(store->dir, &st) == 0;
+    if (*there)
+        return S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (errno != ENOENT || lstat(store->dir, &st) == 0)
+        return errno ? errno : ENOENT;
+    snprintf(above, sizeof(above), "%.*s", end > store->dir ? (int)(end - store->dir) : 1, store->dir);
+    if (stat(above, &st) != 0)
+        return errno;
+    return !S_ISDIR(st.st_mode) ? ENOTDIR : access(above, W_OK | X_OK) != 0 ? errno : 0;
+}
+
+/*
+ * A configuration is being checked: nothing is made, and where attach() would make something it is not called. Who is neither root nor the server's user
+ * cannot look into the directory, and does not know.
+ */
+static apr_status_t look(lmdb_store *store, apr_pool_t *pool, verdict *v)
+{
+    int there, err = look_at_directory(store, &there), may_look = geteuid() == 0 || geteuid() == store->env->uid;
+    apr_status_t status = APR_SUCCESS;
+
+    if (err && !(err == EACCES && !may_look))
+        return complain(v, store, there ? "enter" : "make", err);
+    if (there && may_look)
+        status = ask_probe(store, pool, v);
+    if (!v->is_made || !store->sync)
+        store->store.flags &= ~(unsigned)IDEM_LOOKS;
+    return status;
+}
+
 apr_status_t idem_lmdb_open(idem_store *store, apr_pool_t *pool, const char **why)
 {
     lmdb_store *mine = (lmdb_store *)store;
     verdict v;
     apr_status_t status;
-    int err = make_directory(mine);
+    int err;
 
     memset(&v, 0, sizeof(v));
+    if (mine->env->look_only) {
+        status = look(mine, pool, &v);
+        *why = status == APR_SUCCESS ? NULL : apr_pstrdup(pool, v.why);
+        return status;
+    }
+    err = make_directory(mine);
     status = err ? complain(&v, mine, "make", err) : ask_probe(mine, pool, &v);
     *why = status == APR_SUCCESS ? NULL : apr_pstrdup(pool, v.why);
     store->warning = v.warning[0] ? apr_pstrdup(pool, v.warning) : NULL;

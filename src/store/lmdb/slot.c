@@ -77,7 +77,7 @@ static apr_status_t configure(idem_store **store, const idem_env *env, const cha
     for (apr_size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
         dir[len - 1] = '\0';
 
-    mine->store.flags = IDEM_HOST_LOCAL | IDEM_OFFLINE | IDEM_READS_FREE;
+    mine->store.flags = IDEM_HOST_LOCAL | IDEM_OFFLINE | IDEM_READS_FREE | IDEM_LOOKS;
     mine->env = env;
     mine->dir = dir;
     mine->size = SIZE_DEFAULT;

@@ -77,7 +77,7 @@ apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char
     reading r = {apr_pcalloc(pool, sizeof(idem_mc)), pool, why};
     apr_status_t rv;
 
-    r.store->super.flags = IDEM_OFFLINE | IDEM_VOLATILE | IDEM_EVICTS; /* until it is known better */
+    r.store->super.flags = IDEM_OFFLINE | IDEM_LOOKS | IDEM_VOLATILE | IDEM_EVICTS; /* until it is known better */
     r.store->super.max_value = IDEM_MC_ITEM_USUAL - IDEM_MC_OVERHEAD;
     r.store->env = env;
     *out = &r.store->super;

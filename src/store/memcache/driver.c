@@ -83,7 +83,7 @@ static apr_status_t memcache_open(idem_store *base, apr_pool_t *pool, const char
         "memcached keeps everything in memory: after a restart of a server its operations can run again";
     apr_status_t rv = APR_EGENERAL;
 
-    base->flags = IDEM_OFFLINE | IDEM_VOLATILE;
+    base->flags = IDEM_OFFLINE | IDEM_LOOKS | IDEM_VOLATILE;
     base->max_value = 0;
     for (int i = 0; i < store->server_count; i++) {
         idem_call call = {pool, 0, NULL};

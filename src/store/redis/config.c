@@ -75,7 +75,7 @@ static apr_status_t redis_read_option(reading *r, const char *option)
                      option);
     if (r->store->password)
         return wrong(r, "the password stands in the address already: option password= is one too many");
-    return idem_password_read(option + sizeof(password) - 1, r->pool, &r->store->password, r->why);
+    return idem_password_read(option + sizeof(password) - 1, r->store->env, r->pool, &r->store->password, r->why);
 }
 
 static apr_status_t redis_read_options(reading *r, const char *const *options)
@@ -177,7 +177,7 @@ static reading begin_reading(const idem_env *env, apr_pool_t *pool, const char *
 {
     reading r = {apr_pcalloc(pool, sizeof(idem_redis)), pool, why};
 
-    r.store->super.flags = IDEM_OFFLINE | IDEM_EVICTS | IDEM_VOLATILE; /* until it is known better */
+    r.store->super.flags = IDEM_OFFLINE | IDEM_LOOKS | IDEM_EVICTS | IDEM_VOLATILE; /* until it is known better */
     r.store->super.max_value = IDEM_REDIS_VALUE_MAX;
     r.store->env = env;
     idem_redis_script_init(r.store);

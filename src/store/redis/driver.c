@@ -32,7 +32,7 @@ static apr_status_t redis_open(idem_store *base, apr_pool_t *pool, const char **
     *why = call.why;
     if (rv != APR_SUCCESS)
         return rv;
-    base->flags = IDEM_OFFLINE | idem_redis_flags(&conn->facts);
+    base->flags = IDEM_OFFLINE | IDEM_LOOKS | idem_redis_flags(&conn->facts);
     base->warning = idem_redis_warning(store, &conn->facts, pool);
     idem_redis_hang_up(conn);
     return APR_SUCCESS;
