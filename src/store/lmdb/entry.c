@@ -260,7 +260,8 @@ void idem_lmdb_full_sentence(const lmdb_base *base, const lmdb_room *room, char 
 
 /*
  * Within the boot that wrote the mark, uptime tells how much time has really passed since, whatever the wall clock did.
- * After another boot there is only the wall clock; the mark then keeps it from having run backwards.
+ * After another boot only the time since then is known to have passed. A wall clock may be wrong by years when a machine comes up, and would
+ * expire every entry: the store's clock leans towards it (IDEM_CLOCK_LEAN), so entries that were there live longer, by the time the machine was off at most.
  */
 int idem_lmdb_clock_load(lmdb_base *base, MDB_txn *txn, apr_time_t *now, int *this_boot)
 {
@@ -281,8 +282,9 @@ int idem_lmdb_clock_load(lmdb_base *base, MDB_txn *txn, apr_time_t *now, int *th
         apr_time_t passed = idem_clock_uptime() - uptime;
         *now = marked + (passed > 0 ? passed : 0);
     }
-    else if (marked > wall)
-        *now = marked;
+    else {
+        *now = marked + idem_clock_uptime();
+    }
     return 0;
 }
 
