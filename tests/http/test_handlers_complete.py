@@ -114,6 +114,7 @@ def application(environ, start_response):
     with open(stage + "/ledger", "a") as ledger:
         ledger.write('{"path": "/wsgi"}\\n')
     how = environ.get("QUERY_STRING", "")
+    environ["wsgi.input"].read()  # uwsgi closes on what nobody read, and a proxy that still sends takes that for a failure
     length = [("Content-Length", "40")] if how == "short" else []
     start_response("503 Not Now" if how == "late" else "201 Made", [("Content-Type", "text/plain")] + length)
     if how == "dies":

@@ -25,6 +25,7 @@ struct idem_recorder {
     int eos;            /* the end was seen and is held back */
     int eoc;            /* a proxy asked for the connection to be closed without an answer */
     int broken;         /* HTTP status: the response broke off, in whatever way */
+    int page;           /* httpd made an error page while the handler ran: that is the response */
     apr_status_t above; /* what a filter before the recorder returned, when that was no success */
     int client_gone;    /* a pass failed: the rest is swallowed so that the handler runs to its end */
 };

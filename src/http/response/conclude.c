@@ -81,7 +81,7 @@ static void forget_held(idem_recorder *rec)
 {
     apr_brigade_cleanup(rec->held);
     rec->length = 0;
-    rec->eos = rec->eoc = rec->broken = 0;
+    rec->eos = rec->eoc = rec->broken = rec->page = 0;
 }
 
 static void settle_cut(idem_txn *txn, idem_event event)
@@ -139,6 +139,15 @@ static void break_off(idem_txn *txn, request_rec *r, ap_filter_t *next)
         r->connection->aborted = 1;
 }
 
+/* httpd refused: the application did not write this. */
+static void note_page(idem_txn *txn, const request_rec *r)
+{
+    if (txn->returned)
+        return;
+    txn->returned = r->status;
+    txn->means = ap_is_HTTP_SERVER_ERROR(r->status) ? IDEM_RETURNED_FAILURE : IDEM_RETURNED_REFUSAL;
+}
+
 /* The end of a page that httpd makes of an error status after the handler's return: nothing more is to come. */
 apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
 {
@@ -154,10 +163,7 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
         settle_cut(txn, IDEM_EV_CUT);
         return pass_error(rec, r, next, status);
     }
-    if (!txn->returned) {
-        txn->returned = r->status;
-        txn->means = ap_is_HTTP_SERVER_ERROR(r->status) ? IDEM_RETURNED_FAILURE : IDEM_RETURNED_REFUSAL;
-    }
+    note_page(txn, r);
     action = settle_complete(txn, r);
     return let_go(txn, r, next, action);
 }
@@ -191,6 +197,12 @@ static int passed_by(request_rec *r)
     return 1; /* an nph- script removes them all and writes to the connection (cgi_common.h) */
 }
 
+/* A filter before the recorder gave up, and had httpd make a page instead: that page came to its end. */
+static int is_page_of_a_filter(const idem_recorder *rec)
+{
+    return rec->above != APR_SUCCESS && rec->page && rec->eos;
+}
+
 /*
  * The status of a response that broke off, 0 for one that did not. A filter that gave up has told the handler so, and few handlers
  * look; r->eos_sent without an end here means that somebody kept the end, or that the handler wants none to be sent.
@@ -199,7 +211,7 @@ static int broken_status(const idem_recorder *rec, const request_rec *r, int rv)
 {
     if (rec->broken)
         return rec->broken;
-    if (rec->above != APR_SUCCESS)
+    if (rec->above != APR_SUCCESS && !is_page_of_a_filter(rec))
         return APR_STATUS_IS_TIMEUP(rec->above) ? HTTP_GATEWAY_TIME_OUT : HTTP_BAD_GATEWAY;
     if (rec->eoc || rv == AP_FILTER_ERROR || idem_proxy_broke(r, rv))
         return HTTP_BAD_GATEWAY;
@@ -257,6 +269,8 @@ static int conclude_complete(idem_txn *txn, request_rec *r, int rv)
 
     if (idem_intake_cut(txn) || short_of_declared(txn, r))
         return conclude_broken(txn, r, HTTP_BAD_GATEWAY);
+    if (is_page_of_a_filter(rec))
+        note_page(txn, r);
     if (idem_intake_unread(txn) && !r->connection->master)
         r->connection->keepalive = AP_CONN_CLOSE; /* the rest of the body is not waited for */
     action = settle_complete(txn, r);

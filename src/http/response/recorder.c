@@ -333,6 +333,23 @@ static void insert_recorder(request_rec *r)
         idem_recorder_join(txn, r);
 }
 
+/*
+ * A page that httpd makes while the handler runs: a filter found that it must be one (mod_xsendfile's file is missing), and has
+ * called ap_die(). It takes the place of whatever came before.
+ */
+static void insert_for_page(request_rec *r)
+{
+    idem_txn *txn = r->main ? NULL : idem_txn_of(r);
+
+    insert_recorder(r);
+    if (!txn || !running(txn) || txn->detecting || txn->inside != r || txn->recorder->flowing)
+        return;
+    apr_brigade_cleanup(txn->recorder->held);
+    txn->recorder->length = 0;
+    txn->recorder->eos = 0;
+    txn->recorder->page = 1;
+}
+
 void idem_recorder_register(apr_pool_t *pool)
 {
     (void)pool;
@@ -340,5 +357,5 @@ void idem_recorder_register(apr_pool_t *pool)
     recorder_handle = ap_register_output_filter("IDEMPOTENCY_OUT", recorder_filter, NULL, IDEM_CHAIN_PLACE);
     /* Canned errors and internal redirects drop content filters (http_request.c, ap_send_error_response). */
     ap_hook_insert_filter(insert_recorder, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_insert_error_filter(insert_recorder, NULL, NULL, APR_HOOK_REALLY_LAST); /* behind others of its type */
+    ap_hook_insert_error_filter(insert_for_page, NULL, NULL, APR_HOOK_REALLY_LAST); /* behind others of its type */
 }
