@@ -113,7 +113,7 @@ static void close_all(lmdb_base *base)
 }
 
 /* From no pool of the caller's: instances come and go with their configurations. */
-static lmdb_base *make(const lmdb_store *store, const char *dir)
+static lmdb_base *make_base(const lmdb_store *store, const char *dir)
 {
     apr_pool_t *pool;
     lmdb_base *mine;
@@ -165,7 +165,7 @@ static lmdb_base *get_known(lmdb_base *base, const lmdb_store *store, apr_status
 /* Under registry_lock. */
 static lmdb_base *get_new(const lmdb_store *store, const char *dir, apr_status_t *status, char *why)
 {
-    lmdb_base *base = make(store, dir);
+    lmdb_base *base = make_base(store, dir);
 
     if (!base) {
         *status = APR_ENOMEM;

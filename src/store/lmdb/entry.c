@@ -128,7 +128,7 @@ int idem_lmdb_erase(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, co
 /* ---- by time ----------------------------------------------------------------------------------------------------- */
 
 /* Moves to the next row of "times" that is due. MDB_NOTFOUND when there is none. */
-static int next_due(MDB_cursor *cursor, MDB_cursor_op op, apr_int64_t now, unsigned char key[TIMES_KEY_LEN])
+static int next_due_row(MDB_cursor *cursor, MDB_cursor_op op, apr_int64_t now, unsigned char key[TIMES_KEY_LEN])
 {
     MDB_val k, v;
     int rc = mdb_cursor_get(cursor, &k, &v, op);
@@ -162,7 +162,7 @@ int idem_lmdb_anything_expired(lmdb_base *base, MDB_txn *txn, int *any)
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST && !*any; i++) {
-        rc = next_due(cursor, MDB_NEXT, now, key);
+        rc = next_due_row(cursor, MDB_NEXT, now, key);
         if (rc == 0)
             rc = look_at_due(base, txn, key, &entry, &matches);
         if (rc != 0)
@@ -185,7 +185,7 @@ int idem_lmdb_erase_expired(lmdb_base *base, MDB_txn *txn, int most, int *remove
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST + most && *removed < most; i++) {
-        rc = next_due(cursor, MDB_NEXT, now, key);
+        rc = next_due_row(cursor, MDB_NEXT, now, key);
         if (rc == 0)
             rc = look_at_due(base, txn, key, &entry, &matches);
         if (rc != 0)

@@ -20,43 +20,9 @@
 #define GROUP_MOST 64
 #define GROUP_BYTES ((apr_size_t)16 << 20)
 
-lmdb_op *idem_lmdb_op_make(lmdb_kind kind, const unsigned char *slot)
-{
-    pthread_condattr_t attr;
-    lmdb_op *op = calloc(1, sizeof(*op));
-
-    if (!op)
-        return NULL;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&op->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    op->kind = kind;
-    op->holders = 1;
-    if (slot)
-        memcpy(op->slot, slot, IDEM_SLOT_LEN);
-    return op;
-}
-
-static void drop_locked(lmdb_op *op)
-{
-    if (--op->holders > 0)
-        return;
-    pthread_cond_destroy(&op->changed);
-    free(op->seen);
-    free(op);
-}
-
-void idem_lmdb_op_drop(lmdb_base *base, lmdb_op *op)
-{
-    pthread_mutex_lock(&base->queue_lock);
-    drop_locked(op);
-    pthread_mutex_unlock(&base->queue_lock);
-}
-
 /* ---- the queue; all under queue_lock ----------------------------------------------------------------------------- */
 
-static void enqueue(lmdb_base *base, lmdb_op *op)
+static void enqueue_op(lmdb_base *base, lmdb_op *op)
 {
     op->phase = LMDB_QUEUED;
     op->next = NULL;
@@ -65,7 +31,7 @@ static void enqueue(lmdb_base *base, lmdb_op *op)
     base->last = &op->next;
 }
 
-static void take_back(lmdb_base *base, lmdb_op *op)
+static void dequeue(lmdb_base *base, lmdb_op *op)
 {
     lmdb_op **at = &base->first;
     while (*at != op)
@@ -93,16 +59,6 @@ static int take_group(lmdb_base *base, lmdb_op **group)
     return count;
 }
 
-void idem_lmdb_advance(lmdb_base *base, lmdb_op **ops, int count, lmdb_phase phase)
-{
-    pthread_mutex_lock(&base->queue_lock);
-    for (int i = 0; i < count; i++) {
-        ops[i]->phase = phase;
-        pthread_cond_signal(&ops[i]->changed);
-    }
-    pthread_mutex_unlock(&base->queue_lock);
-}
-
 /* ---- leading ----------------------------------------------------------------------------------------------------- */
 
 static void fail_all(lmdb_op **group, int count, apr_status_t status, const char *why)
@@ -114,7 +70,7 @@ static void fail_all(lmdb_op **group, int count, apr_status_t status, const char
 }
 
 /* Under turn. An environment found broken is opened again, once, before anybody is told. */
-static void carry_out(lmdb_base *base, lmdb_op **group, int count, apr_time_t deadline)
+static void carry_out_group(lmdb_base *base, lmdb_op **group, int count, apr_time_t deadline)
 {
     char why[LMDB_WHY];
 
@@ -146,7 +102,7 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
     status = idem_lmdb_turn(base, deadline, why);
     pthread_mutex_lock(&base->queue_lock);
     if (status != APR_SUCCESS) {
-        take_back(base, op);
+        dequeue(base, op);
         op->phase = LMDB_FINISHED;
         fail_all(&op, 1, status, why);
         base->leading = 0;
@@ -155,7 +111,7 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
     count = take_group(base, group);
     pthread_mutex_unlock(&base->queue_lock);
 
-    carry_out(base, group, count, deadline);
+    carry_out_group(base, group, count, deadline);
     idem_filelock_release(base->turn);
 
     idem_lmdb_advance(base, group, count, LMDB_FINISHED);
@@ -165,12 +121,12 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
         if (group[i] == op)
             op->holders--; /* the caller's is left */
         else
-            drop_locked(group[i]);
+            idem_lmdb_op_drop_locked(group[i]);
     }
 }
 
 /* Under queue_lock. Nonzero if the caller has waited long enough. */
-static int wait_for_change(lmdb_base *base, lmdb_op *op, const struct timespec *until)
+static int wait_for_phase(lmdb_base *base, lmdb_op *op, const struct timespec *until)
 {
     if (op->phase == LMDB_APPLYING) {
         pthread_cond_wait(&op->changed, &base->queue_lock);
@@ -183,7 +139,7 @@ static int wait_for_change(lmdb_base *base, lmdb_op *op, const struct timespec *
 static apr_status_t give_up(lmdb_base *base, lmdb_op *op, char *why)
 {
     if (op->phase == LMDB_QUEUED) {
-        take_back(base, op);
+        dequeue(base, op);
         snprintf(why, LMDB_WHY, "the store %s had other writes to finish until the deadline; nothing was written",
                  base->dir);
         return APR_TIMEUP;
@@ -202,11 +158,11 @@ apr_status_t idem_lmdb_submit(lmdb_base *base, lmdb_op *op, apr_time_t deadline,
     apr_status_t status = APR_SUCCESS;
 
     pthread_mutex_lock(&base->queue_lock);
-    enqueue(base, op);
+    enqueue_op(base, op);
     while (op->phase != LMDB_FINISHED && status == APR_SUCCESS) {
         if (op->phase == LMDB_QUEUED && !base->leading)
             lead(base, op, deadline);
-        else if (wait_for_change(base, op, &until))
+        else if (wait_for_phase(base, op, &until))
             status = give_up(base, op, why);
     }
     if (!base->leading && base->first)

@@ -1,8 +1,10 @@
 /*
  * lmdb_private.h - what the files of the lmdb driver share; private to them.
  *
- *   slot.c        the driver table: configure, attach, and each operation on a slot as a caller sees it
- *   scan.c  the operations over a whole store: sweep, each, status
+ *   driver.c the driver's table; attach and detach
+ *   config.c address and options
+ *   slot.c   each operation on a slot as a caller sees it
+ *   scan.c   the operations over a whole store: sweep, each, status
  *   open.c   the parent's part: the directory, and a probe process that makes and checks the files
  *   walk.c   the probe's look at every entry of a file that may be damaged
  *   mark.c   sync=off: the mark that tells a clean end from an unclean one
@@ -10,7 +12,9 @@
  *   env.c    the environment: opened, read from, opened again after a failure
  *   group.c  the queue in which threads of one process share a write transaction
  *   write.c  each operation inside a write transaction
+ *   op.c     one write, shared between its caller and who carries it out
  *   entry.c  the layout of an entry, the index by time, how full the file is
+ *   errors.c what is said of a store's directory
  *
  * Files in the directory: data.mdb and lock.mdb (LMDB's), owners.lock (liveness.h), write.lock (filelock.h), and
  * unclean.boot while a store with sync=off is in use.
@@ -82,7 +86,7 @@ typedef struct lmdb_store {
     lmdb_base *base; /* between attach and detach */
 } lmdb_store;
 
-/* ---- slot.c, scan.c -------------------------------------------------------------------------- */
+/* ---- config.c, slot.c, scan.c -------------------------------------------------------------------------- */
 
 struct lmdb_op;
 struct lmdb_entry;
@@ -92,6 +96,20 @@ typedef void lmdb_take_results(const struct lmdb_op *op, idem_call *call, void *
 apr_status_t idem_lmdb_do(lmdb_base *base, idem_call *call, struct lmdb_op *op, lmdb_take_results *results,
                           void *baton);
 void idem_lmdb_fill_found(idem_found *found, const struct lmdb_entry *entry, apr_pool_t *pool);
+
+apr_status_t idem_lmdb_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
+                                 apr_pool_t *pool, const char **why);
+
+apr_status_t idem_lmdb_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
+                             idem_found *found);
+apr_status_t idem_lmdb_takeover(idem_store *store, idem_call *call, const unsigned char *slot,
+                                const unsigned char *seen, idem_blob value);
+apr_status_t idem_lmdb_renew(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
+apr_status_t idem_lmdb_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value);
+apr_status_t idem_lmdb_release(idem_store *store, idem_call *call, const unsigned char *slot,
+                               const unsigned char *token);
+apr_status_t idem_lmdb_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
+apr_status_t idem_lmdb_forget(idem_store *store, idem_call *call, const unsigned char *slot);
 
 apr_status_t idem_lmdb_sweep(idem_store *store, idem_call *call, int most, int *removed);
 apr_status_t idem_lmdb_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
@@ -171,7 +189,7 @@ void idem_lmdb_full_sentence(const lmdb_base *base, const lmdb_room *room, char 
 int idem_lmdb_clock_load(lmdb_base *base, MDB_txn *txn, apr_time_t *now, int *this_boot);
 int idem_lmdb_clock_save(lmdb_base *base, MDB_txn *txn);
 
-/* ---- group.c, write.c -------------------------------------------------------------------- */
+/* ---- op.c, group.c, write.c -------------------------------------------------------------------- */
 
 typedef enum lmdb_kind { LMDB_CLAIM, LMDB_TAKEOVER, LMDB_SETTLE, LMDB_RELEASE, LMDB_FORGET, LMDB_SWEEP } lmdb_kind;
 
@@ -207,6 +225,10 @@ typedef struct lmdb_op {
 
 lmdb_op *idem_lmdb_op_make(lmdb_kind kind, const unsigned char *slot);
 void idem_lmdb_op_drop(lmdb_base *base, lmdb_op *op);
+void idem_lmdb_op_drop_locked(lmdb_op *op); /* under queue_lock */
+
+/* Leader: tells the callers of a group how far it is. From APPLYING on nobody leaves until COMMITTING. */
+void idem_lmdb_advance(lmdb_base *base, lmdb_op **ops, int count, lmdb_phase phase);
 
 /*
  * Returns the operation's status, with its sentence. APR_TIMEUP: why says whether it may still be carried out; op's
@@ -214,16 +236,13 @@ void idem_lmdb_op_drop(lmdb_base *base, lmdb_op *op);
  */
 apr_status_t idem_lmdb_submit(lmdb_base *base, lmdb_op *op, apr_time_t deadline, char *why);
 
-/* Leader: tells the callers of a group how far it is. From APPLYING on nobody leaves until COMMITTING. */
-void idem_lmdb_advance(lmdb_base *base, lmdb_op **ops, int count, lmdb_phase phase);
-
 /*
  * Leader, under turn and gate: one transaction for all, or one each where they do not fit together. 0: each has its
  * status. Else LMDB's code: no transaction could be begun, and nobody has been told anything.
  */
 int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count);
 
-/* ---- open.c, walk.c, mark.c -------------------------------------------------- */
+/* ---- errors.c, open.c, walk.c, mark.c -------------------------------------------------- */
 
 apr_status_t idem_lmdb_open(idem_store *store, apr_pool_t *pool, const char **why);
 

@@ -41,7 +41,7 @@ static int read_mark(int dir, char boot[IDEM_BOOT_ID_LEN + 1])
     return got < 0 ? -1 : 1; /* a torn mark is some other boot's */
 }
 
-static int write_mark(int dir, const char *boot)
+static int write_boot(int dir, const char *boot)
 {
     int err = 0;
     int fd = openat(dir, LMDB_UNCLEAN, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -105,7 +105,7 @@ static int set_aside(int dir, const lmdb_store *store, char *warning)
 }
 
 /* boot: this one's id, or NULL. */
-static int begin(int dir, const lmdb_store *store, const char *boot, char *warning)
+static int begin_mark(int dir, const lmdb_store *store, const char *boot, char *warning)
 {
     char marked[IDEM_BOOT_ID_LEN + 1];
     int found = read_mark(dir, marked);
@@ -118,7 +118,7 @@ static int begin(int dir, const lmdb_store *store, const char *boot, char *warni
         found = 0;
     }
     if (err == 0 && !store->sync && found == 0)
-        err = write_mark(dir, boot);
+        err = write_boot(dir, boot);
     /* No longer used so; while processes of the old configuration are, their end will lift it. */
     if (err == 0 && store->sync && found > 0 && !idem_liveness_any(LMDB_OWNERS))
         err = lift_mark(dir);
@@ -136,7 +136,7 @@ apr_status_t idem_lmdb_mark_begin(const lmdb_store *store, char *why, char *warn
         return APR_ENOTIMPL;
     }
     dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    err = dir < 0 ? errno : begin(dir, store, known ? boot : NULL, warning);
+    err = dir < 0 ? errno : begin_mark(dir, store, known ? boot : NULL, warning);
     if (dir >= 0)
         close(dir);
     if (err == 0)
@@ -155,7 +155,7 @@ int idem_lmdb_mark_keep(const char *path, const char *boot)
     if (dir < 0)
         return errno;
     if (faccessat(dir, LMDB_UNCLEAN, F_OK, 0) != 0)
-        err = write_mark(dir, boot);
+        err = write_boot(dir, boot);
     close(dir);
     return err;
 }

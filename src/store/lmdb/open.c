@@ -1,5 +1,5 @@
 /*
- * open.c - the parent's part of a start: the directory, and files that can be trusted. For slot.c.
+ * open.c - the parent's part of a start: the directory, and files that can be trusted. For driver.c.
  *
  * The parent may be root and must not die. So it makes the directory at most, and forks a probe that becomes the user
  * the server runs as and does the rest: whatever it creates has the right owner, whatever it may not do the server may
@@ -36,47 +36,10 @@ typedef struct verdict {
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
 
-void idem_lmdb_complain(char *why, const lmdb_store *store, const char *doing, int err)
-{
-    const char *dir = store->dir;
-    int n = snprintf(why, LMDB_WHY, "cannot %s the store's directory %s: %s", doing, dir, strerror(err));
-    char *to = n > 0 && n < LMDB_WHY ? why + n : why + LMDB_WHY - 1;
-    size_t left = (size_t)(why + LMDB_WHY - to);
-
-    switch (err) {
-    case EACCES:
-    case EPERM:
-        snprintf(
-            to, left,
-            "; it and its files must belong to uid %u with mode 0700 (chown -R %u:%u %s), and under SELinux be of type "
-            "httpd_var_lib_t (semanage fcontext, restorecon)",
-            store->env->uid, store->env->uid, store->env->gid, dir);
-        break;
-    case EROFS:
-        snprintf(to, left,
-                 "; if systemd mounts it so for the service, add ReadWritePaths=%s to the unit (systemctl edit)", dir);
-        break;
-    case ENOSPC:
-    case EDQUOT: snprintf(to, left, "; make room on its file system"); break;
-    case ENOENT: snprintf(to, left, "; make the directory that should contain it, it is not made automatically"); break;
-    case ENOTDIR: snprintf(to, left, "; a part of the path is a file: name another directory"); break;
-    case ENOMEM:
-        snprintf(to, left, "; size= is more address space than the process may have: lower it, or raise ulimit -v");
-        break;
-    default: break;
-    }
-}
-
 static apr_status_t complain(verdict *v, const lmdb_store *store, const char *doing, int err)
 {
     idem_lmdb_complain(v->why, store, doing, err);
     return APR_FROM_OS_ERROR(err);
-}
-
-void idem_lmdb_warn(char *warning, const lmdb_store *store, const char *predicate)
-{
-    size_t len = strlen(warning);
-    snprintf(warning + len, LMDB_WARNING - len, "%sthe store %s %s", len ? "; " : "", store->dir, predicate);
 }
 
 /* ---- the probe's checks; the working directory is the store's ---------------------------------------------------- */
@@ -137,7 +100,7 @@ static int allocate_lock_file(unsigned readers)
     return err;
 }
 
-static apr_status_t make_locks(const lmdb_store *store, verdict *v)
+static apr_status_t make_lock_files(const lmdb_store *store, verdict *v)
 {
     apr_status_t status = idem_liveness_create(LMDB_OWNERS);
 
@@ -241,7 +204,7 @@ static apr_status_t check_under_turn(const lmdb_store *store, verdict *v, apr_po
     return status;
 }
 
-static apr_status_t probe(const lmdb_store *store, verdict *v, apr_pool_t *pool)
+static apr_status_t probe_store(const lmdb_store *store, verdict *v, apr_pool_t *pool)
 {
     apr_status_t status;
 
@@ -255,7 +218,7 @@ static apr_status_t probe(const lmdb_store *store, verdict *v, apr_pool_t *pool)
         return status == APR_SUCCESS && v->is_made ? check_under_turn(store, v, pool) : status;
     }
     if (status == APR_SUCCESS)
-        status = make_locks(store, v);
+        status = make_lock_files(store, v);
     if (status == APR_SUCCESS)
         status = idem_lmdb_mark_begin(store, v->why, v->warning);
     return status == APR_SUCCESS ? check_under_turn(store, v, pool) : status;
@@ -271,7 +234,7 @@ static void run_probe(const lmdb_store *store, int to_parent, apr_pool_t *pool)
     memset(&v, 0, sizeof(v));
     idem_probe_alone();
     err = idem_probe_become(store->env->uid, store->env->gid);
-    v.status = err ? complain(&v, store, "become the user of", err) : probe(store, &v, pool);
+    v.status = err ? complain(&v, store, "become the user of", err) : probe_store(store, &v, pool);
     _exit(write(to_parent, &v, sizeof(v)) == (ssize_t)sizeof(v) ? 0 : 1);
 }
 
@@ -374,7 +337,7 @@ static int look_at_directory(const lmdb_store *store, int *there)
  * A configuration is being checked: nothing is made, and where attach() would make something it is not called. Who is neither root nor the server's user
  * cannot look into the directory, and does not know.
  */
-static apr_status_t look(lmdb_store *store, apr_pool_t *pool, verdict *v)
+static apr_status_t look_at_store(lmdb_store *store, apr_pool_t *pool, verdict *v)
 {
     int there, err = look_at_directory(store, &there), may_look = geteuid() == 0 || geteuid() == store->env->uid;
     apr_status_t status = APR_SUCCESS;
@@ -397,7 +360,7 @@ apr_status_t idem_lmdb_open(idem_store *store, apr_pool_t *pool, const char **wh
 
     memset(&v, 0, sizeof(v));
     if (mine->env->look_only) {
-        status = look(mine, pool, &v);
+        status = look_at_store(mine, pool, &v);
         *why = status == APR_SUCCESS ? NULL : apr_pstrdup(pool, v.why);
         return status;
     }

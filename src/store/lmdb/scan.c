@@ -1,5 +1,5 @@
 /*
- * scan.c - the operations over a whole store: sweep, each, status. For the table in slot.c.
+ * scan.c - the operations over a whole store: sweep, each, status. For the table in driver.c.
  *
  * All go in steps and hold no transaction between them: a long read would keep freed pages from being used again, a
  * long write would keep requests waiting.

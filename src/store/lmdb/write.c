@@ -26,7 +26,7 @@ typedef struct work {
     lmdb_entry entry;
 } work;
 
-static int answer(work *w, apr_status_t status)
+static int answer_op(work *w, apr_status_t status)
 {
     w->op->status = status;
     return 0;
@@ -42,11 +42,11 @@ static int store_value(work *w, lmdb_purpose purpose)
         return rc;
     if (!idem_lmdb_fits(&room, w->op->value.len, purpose)) {
         idem_lmdb_full_sentence(w->base, &room, w->op->why);
-        return answer(w, IDEM_EFULL);
+        return answer_op(w, IDEM_EFULL);
     }
     rc = idem_lmdb_write(w->base, w->txn, w->op->slot, &w->entry, w->op->value);
     w->op->changes = 1;
-    return rc ? rc : answer(w, APR_SUCCESS);
+    return rc ? rc : answer_op(w, APR_SUCCESS);
 }
 
 /* Copies what is there for the claimer, whose pool is another thread's. */
@@ -62,16 +62,16 @@ static int report_seen(work *w)
     op->seen_len = w->entry.value.len;
     op->seen_expires = w->entry.expires;
     op->seen_owner_dead = w->entry.owner_dead;
-    return answer(w, APR_EEXIST);
+    return answer_op(w, APR_EEXIST);
 }
 
-static int claim(work *w)
+static int write_claim(work *w)
 {
     int removed = 0, rc;
 
     if (w->entry.there) {
         if (w->entry.state == IDEM_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
-            return answer(w, APR_SUCCESS);
+            return answer_op(w, APR_SUCCESS);
         return report_seen(w);
     }
     rc = store_value(w, LMDB_FOR_CLAIM);
@@ -85,68 +85,68 @@ static int claim(work *w)
     return rc ? rc : store_value(w, LMDB_FOR_CLAIM);
 }
 
-static int takeover(work *w)
+static int write_takeover(work *w)
 {
     if (!w->entry.there)
-        return answer(w, APR_NOTFOUND);
+        return answer_op(w, APR_NOTFOUND);
     if (w->entry.state == IDEM_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
-        return answer(w, APR_SUCCESS);
+        return answer_op(w, APR_SUCCESS);
     if (!idem_lmdb_has_token(&w->entry, w->op->token))
-        return answer(w, IDEM_ELOST);
+        return answer_op(w, IDEM_ELOST);
     if (w->entry.state == IDEM_LEASE && !w->entry.owner_dead)
-        return answer(w, IDEM_EALIVE);
+        return answer_op(w, IDEM_EALIVE);
     if (w->entry.state != IDEM_LEASE && w->entry.state != IDEM_UNKNOWN)
-        return answer(w, IDEM_ELOST); /* its owner has settled it */
+        return answer_op(w, IDEM_ELOST); /* its owner has settled it */
     return store_value(w, LMDB_FOR_NEED);
 }
 
-static int settle(work *w)
+static int write_settle(work *w)
 {
     if (w->entry.there) {
         if (!idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
-            return answer(w, IDEM_ELOST);
+            return answer_op(w, IDEM_ELOST);
         if (w->entry.state != IDEM_LEASE)
-            return answer(w, APR_SUCCESS); /* a repetition */
+            return answer_op(w, APR_SUCCESS); /* a repetition */
     }
     return store_value(w, w->op->value.len > 4096 ? LMDB_FOR_BODY : LMDB_FOR_NEED);
 }
 
-static int erase(work *w)
+static int erase_slot(work *w)
 {
     int rc = idem_lmdb_erase(w->base, w->txn, w->op->slot, &w->entry);
     w->op->changes = 1;
-    return rc ? rc : answer(w, APR_SUCCESS);
+    return rc ? rc : answer_op(w, APR_SUCCESS);
 }
 
-static int release(work *w)
+static int write_release(work *w)
 {
     if (!w->entry.there)
-        return answer(w, APR_NOTFOUND);
+        return answer_op(w, APR_NOTFOUND);
     if (w->entry.state != IDEM_LEASE || !idem_lmdb_has_token(&w->entry, w->op->token))
-        return answer(w, IDEM_ELOST);
-    return erase(w);
+        return answer_op(w, IDEM_ELOST);
+    return erase_slot(w);
 }
 
-static int forget(work *w)
+static int write_forget(work *w)
 {
-    return w->entry.there ? erase(w) : answer(w, APR_NOTFOUND);
+    return w->entry.there ? erase_slot(w) : answer_op(w, APR_NOTFOUND);
 }
 
-static int sweep(work *w)
+static int write_sweep(work *w)
 {
     int dead, rc = mdb_reader_check(w->base->mdb, &dead); /* a killed reader keeps freed pages from being used */
 
     if (rc == 0)
         rc = idem_lmdb_erase_expired(w->base, w->txn, w->op->most, &w->op->removed);
     w->op->changes = 1; /* rows of "times" may have gone that belonged to no entry */
-    return rc ? rc : answer(w, APR_SUCCESS);
+    return rc ? rc : answer_op(w, APR_SUCCESS);
 }
 
-static int apply(lmdb_base *base, MDB_txn *txn, lmdb_op *op)
+static int apply_op(lmdb_base *base, MDB_txn *txn, lmdb_op *op)
 {
     static int (*const doing[])(work *) = {
-        [LMDB_CLAIM] = claim,     [LMDB_TAKEOVER] = takeover, [LMDB_SETTLE] = settle,
-        [LMDB_RELEASE] = release, [LMDB_FORGET] = forget,     [LMDB_SWEEP] = sweep,
+        [LMDB_CLAIM] = write_claim,     [LMDB_TAKEOVER] = write_takeover, [LMDB_SETTLE] = write_settle,
+        [LMDB_RELEASE] = write_release, [LMDB_FORGET] = write_forget,     [LMDB_SWEEP] = write_sweep,
     };
     work w = {.base = base, .txn = txn, .op = op};
     int rc = op->kind == LMDB_SWEEP ? 0 : idem_lmdb_look(base, txn, op->slot, &w.entry);
@@ -155,7 +155,7 @@ static int apply(lmdb_base *base, MDB_txn *txn, lmdb_op *op)
 }
 
 /* A transaction that was dropped has told nobody anything. */
-static void reset(lmdb_op *op)
+static void reset_op(lmdb_op *op)
 {
     free(op->seen);
     op->seen = NULL;
@@ -170,7 +170,7 @@ static int no_room(int rc)
 }
 
 /* LMDB says EIO for a short write too (mdb_page_flush), and a short write is what a full file system gives. */
-static int commit(lmdb_base *base, MDB_txn *txn)
+static int commit_transaction(lmdb_base *base, MDB_txn *txn)
 {
     struct statvfs room;
     int rc = mdb_txn_commit(txn);
@@ -184,13 +184,13 @@ static int commit(lmdb_base *base, MDB_txn *txn)
  * Ends txn with all of them done, or with nothing done and LMDB's code. After a failed commit LMDB may refuse to go
  * on; it says so when the next transaction begins.
  */
-static int finish(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int count)
+static int finish_transaction(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int count)
 {
     int changes = 0, rc = 0;
 
     for (int i = 0; rc == 0 && i < count; i++) {
-        reset(ops[i]);
-        rc = apply(base, txn, ops[i]);
+        reset_op(ops[i]);
+        rc = apply_op(base, txn, ops[i]);
         changes |= ops[i]->changes;
     }
     if (rc == 0 && changes)
@@ -200,14 +200,14 @@ static int finish(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int count)
         return rc;
     }
     idem_lmdb_advance(base, ops, count, LMDB_COMMITTING);
-    return commit(base, txn);
+    return commit_transaction(base, txn);
 }
 
 static int transact(lmdb_base *base, lmdb_op **ops, int count)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(base->mdb, NULL, 0, &txn);
-    return rc ? rc : finish(base, txn, ops, count);
+    return rc ? rc : finish_transaction(base, txn, ops, count);
 }
 
 /* Pages that LMDB could not get although there seemed to be room: expired entries may give some. */
@@ -228,7 +228,7 @@ static int make_room(lmdb_base *base)
 
 static void answer_failed(lmdb_base *base, lmdb_op *op, int rc)
 {
-    reset(op);
+    reset_op(op);
     op->status = idem_lmdb_failed(base, rc, "writing to", op->why);
 }
 
@@ -256,7 +256,7 @@ int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count)
 
     if (rc != 0)
         return rc;
-    rc = finish(base, txn, ops, count);
+    rc = finish_transaction(base, txn, ops, count);
     for (int i = 0; rc != 0 && i < count; i++) {
         if (no_room(rc) || rc == EINTR) /* LMDB passes on a flush that was interrupted */
             carry_out_alone(base, ops[i]);
