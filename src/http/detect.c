@@ -8,7 +8,7 @@
 
 #include "intake.h"
 #include "log.h"
-#include "recorder.h"
+#include "conclude.h"
 #include "returned.h"
 
 #include <http_protocol.h>

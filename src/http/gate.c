@@ -12,6 +12,7 @@
 #include "chain.h"
 #include "child.h"
 #include "compare.h"
+#include "conclude.h"
 #include "detect.h"
 #include "execution.h"
 #include "expose.h"

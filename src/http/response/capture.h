@@ -1,5 +1,5 @@
 /*
- * capture.h - what recorder.c (collecting) and conclude.c (the verdict) share.
+ * capture.h - what recorder.c (collecting) and conclude.c (the verdict) share: the response so far, and what is taken of it first.
  */
 #ifndef IDEM_RECORDER_PRIVATE_H
 #define IDEM_RECORDER_PRIVATE_H
@@ -45,8 +45,5 @@ void idem_recorder_unframe(idem_txn *txn, request_rec *r);
 
 /* The Content-Length that r's handler declared, -1 for none. */
 apr_off_t idem_recorder_declared(request_rec *r);
-
-/* The end of a page that httpd made of an error status after the handler's return. Settles it and lets it go. */
-apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f);
 
 #endif

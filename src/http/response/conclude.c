@@ -5,6 +5,8 @@
  * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
  * outcome is unknown, and nothing is recorded as complete.
  */
+#include "conclude.h"
+
 #include "chain.h"
 #include "compare.h"
 #include "intake.h"

@@ -17,13 +17,4 @@ void idem_recorder_register(apr_pool_t *pool);
 /* Puts the filter into r's output chain, unless it is there. */
 void idem_recorder_join(idem_txn *txn, request_rec *r);
 
-/*
- * The handler of r has returned rv. Settles what it answered and passes it on, or leaves the settlement to the error page that
- * is to come. Returns what the handler hook must return.
- */
-int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv);
-
-/* Is status one of IdempotencyReleaseStatus? */
-int idem_is_release_status(const idem_txn *txn, int status);
-
 #endif
