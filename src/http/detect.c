@@ -10,6 +10,7 @@
 #include "log.h"
 #include "conclude.h"
 #include "returned.h"
+#include "settle.h"
 
 #include <http_protocol.h>
 

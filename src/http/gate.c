@@ -11,6 +11,7 @@
 
 #include "chain.h"
 #include "child.h"
+#include "claim.h"
 #include "compare.h"
 #include "conclude.h"
 #include "detect.h"
@@ -26,6 +27,7 @@
 #include "recorder.h"
 #include "replay.h"
 #include "respond.h"
+#include "settle.h"
 #include "stores.h"
 #include "volatile_auth.h"
 #include "waiting.h"
@@ -329,6 +331,7 @@ static int consider(request_rec *r)
     if (way.inside)
         return pass(r);
     txn = idem_txn_create(r, settings, front);
+    idem_txn_settle_at_end(txn);
     txn->asked = asked;
     txn->key = key;
     txn->came_by = way.members;

@@ -16,6 +16,7 @@
 #include "replay.h"
 #include "respond.h"
 #include "returned.h"
+#include "settle.h"
 
 #include <apr_strings.h>
 #include <http_core.h>

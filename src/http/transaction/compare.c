@@ -9,6 +9,7 @@
 #include "identity.h"
 #include "intake.h"
 #include "log.h"
+#include "settle.h"
 
 #include <apr_strings.h>
 

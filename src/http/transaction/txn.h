@@ -3,7 +3,7 @@
  *
  * A transaction lives in the pool of the request it was made for, which every request_rec of a chain of internal redirects
  * shares: whoever is given any of them finds it. It belongs to the thread that serves the request. Its phase changes only through
- * idem_txn_step(), its settlement is sent only by idem_txn_settle().
+ * idem_txn_step(), its settlement is sent only by idem_txn_settle() (settle.h).
  */
 #ifndef IDEM_TXN_H
 #define IDEM_TXN_H
@@ -87,25 +87,8 @@ idem_action idem_txn_step(idem_txn *txn, idem_event event);
 /* Names the slot: from here on the log says who. */
 void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN]);
 
-/* Store calls of the gate; each returns the event that tells the table what came out. */
-idem_event idem_txn_claim(idem_txn *txn);
-idem_event idem_txn_take_over(idem_txn *txn);
-void idem_txn_release(idem_txn *txn);
-
-/*
- * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was sent,
- * whatever a renewal says first (LOST, STORE_DOWN).
- */
-idem_event idem_txn_start(idem_txn *txn);
-
-/*
- * Sends the settlement that event asks for (RECORDED with a response, OVERSIZE, RETRYABLE, CUT, BODY_CUT, DECLINED, GONE) and
- * goes on until the transaction is done. Returns IDEM_DO_ANSWER, IDEM_DO_KEEP or IDEM_DO_ANSWER_FROM_SLOT.
- */
-idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response);
-
-/* Fills txn->seen from the slot as it is now; problem says why where there is no record. Whose it is, compare.h says. */
-void idem_txn_look_again(idem_txn *txn);
+/* The one line about a store that did not do what it was asked. */
+void idem_txn_log_store(idem_txn *txn, const char *what, apr_status_t rv, const char *why);
 
 /* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
 void idem_txn_outcome(idem_txn *txn, const char *outcome);
