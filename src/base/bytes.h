@@ -7,6 +7,7 @@
 #ifndef IDEM_BYTES_H
 #define IDEM_BYTES_H
 
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "idem_store.h"
@@ -67,11 +68,7 @@ static inline idem_blob idem_blob_str(const char *s)
 /* Equal in a time that depends on len alone. */
 static inline int idem_equal_ct(const void *a, const void *b, apr_size_t len)
 {
-    const volatile unsigned char *x = (const volatile unsigned char *)a, *y = (const volatile unsigned char *)b;
-    unsigned char diff = 0;
-    for (apr_size_t i = 0; i < len; i++)
-        diff = (unsigned char)(diff | (x[i] ^ y[i]));
-    return diff == 0;
+    return CRYPTO_memcmp(a, b, len) == 0;
 }
 
 #endif

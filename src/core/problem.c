@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #define ESCAPED_MAX 6 /* \u001f */
@@ -85,15 +86,9 @@ static apr_size_t utf8_length(const unsigned char *s)
 
 static char *put_escaped(char *to, unsigned char ch)
 {
-    static const char hex[] = "0123456789abcdef";
-
-    *to++ = '\\';
-    *to++ = 'u';
-    *to++ = '0';
-    *to++ = '0';
-    *to++ = hex[ch >> 4];
-    *to++ = hex[ch & 15];
-    return to;
+    memcpy(to, "\\u00", 4);
+    apr_escape_hex(to + 4, &ch, 1, 0, NULL); /* ends the text as well, for which there is room */
+    return to + 6;
 }
 
 /* text as the inside of a JSON string (RFC 8259, section 7). */

@@ -95,10 +95,6 @@ idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or wit
 idem_checker idem_check_method, idem_check_cookie, idem_check_scheme, idem_check_status, idem_check_header,
     idem_check_header_folded, idem_check_help, idem_check_secret;
 
-/* "30s", "10min", "2d"; a plain number counts seconds. "64K". 0 if text is no such thing or exceeds 64 bits. */
-int idem_parse_duration(const char *text, apr_int64_t *microseconds);
-int idem_parse_size(const char *text, apr_int64_t *bytes);
-
 /* NULL, or why there is not exactly one word. */
 const char *idem_one_word(cmd_parms *cmd, const idem_words *words);
 

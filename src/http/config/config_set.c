@@ -68,16 +68,6 @@ static int parse_quantity(const char *text, const unit *units, apr_int64_t *out)
     return 0;
 }
 
-int idem_parse_duration(const char *text, apr_int64_t *microseconds)
-{
-    return parse_quantity(text, durations, microseconds);
-}
-
-int idem_parse_size(const char *text, apr_int64_t *bytes)
-{
-    return parse_quantity(text, sizes, bytes);
-}
-
 const char *idem_one_word(cmd_parms *cmd, const idem_words *words)
 {
     return words->count == 1 ? NULL : apr_psprintf(cmd->pool, "takes one value, not %d", words->count);

@@ -87,7 +87,7 @@ idem_action idem_txn_step(idem_txn *txn, idem_event event)
 void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
 {
     memcpy(txn->head.slot, slot, IDEM_SLOT_LEN);
-    apr_snprintf(txn->slot_name, sizeof(txn->slot_name), "%02x%02x%02x%02x", slot[0], slot[1], slot[2], slot[3]);
+    apr_escape_hex(txn->slot_name, slot, (sizeof(txn->slot_name) - 1) / 2, 0, NULL);
 }
 
 void idem_txn_outcome(idem_txn *txn, const char *outcome)
