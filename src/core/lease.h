@@ -1,7 +1,8 @@
 /*
  * lease.h - the life of one guarded request as phases, events and actions, in one table applied by one function.
  *
- * The table knows nothing of stores or requests: http/txn.c turns what happens into events and carries out the action it gets.
+ * The table knows nothing of stores or requests: src/http/transaction turns what happens into events and carries out
+ * the action it gets.
  * The diagram in docs/internals/lease.md is printed from it (tests/lint), every pair has a test.
  */
 #ifndef IDEM_LEASE_H

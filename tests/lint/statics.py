@@ -9,7 +9,7 @@ import sys
 
 import source
 
-CEILING = 50
+CEILING = 26
 
 
 def homes():
