@@ -221,3 +221,11 @@ def test_configuration_file_changes_nothing(configtest):
     assert not re.search(r"^ *Idempotency", text, re.MULTILINE)
     code, _, said = configtest("\n".join(lines))
     assert code == 0, said
+
+
+def test_store_that_is_refused_names_its_line(new_httpd):
+    """httpd has read all files by then, and names no line itself."""
+    server = new_httpd("<VirtualHost *:1>\nIdempotencyStore nothing:here\n</VirtualHost>\n")
+    code, said = server.check_config()
+    line = (server.root / "httpd.conf").read_text().splitlines().index("IdempotencyStore nothing:here") + 1
+    assert code and f"line {line} of {server.root}/httpd.conf" in said and "IDEM060" in said

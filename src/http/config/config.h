@@ -56,6 +56,7 @@ typedef struct idem_settings {
 typedef struct idem_server_settings {
     const char *store_url;            /* "lmdb:idempotency" */
     int store_named;                  /* an administrator wrote IdempotencyStore */
+    const char *store_place;          /* …, there: "line 12 of /etc/httpd.conf" */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
     const char *secret;               /* "file:PATH" or "exec:COMMAND"; NULL for none */
     apr_int64_t store_timeout;

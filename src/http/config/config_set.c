@@ -280,6 +280,9 @@ const char *idem_set_store(cmd_parms *cmd, const idem_option *option, const idem
     }
     server->store_url = words->word[0];
     server->store_named = 1;
+    if (cmd->directive)
+        server->store_place =
+            apr_psprintf(cmd->pool, "line %d of %s", cmd->directive->line_num, cmd->directive->filename);
     server->store_options = store_options;
     return NULL;
 }

@@ -165,9 +165,13 @@ static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_re
     return wrong;
 }
 
+/* httpd adds the place to what it refuses itself; this comes after it has read the configuration. */
 static int refuse(server_rec *s, const char *wrong)
 {
-    IDEM_SLOG(s, APLOG_EMERG, 60, "%s", wrong);
+    const char *place = idem_server_settings_of(s)->store_place;
+    int known = place && !strncmp(wrong, "IdempotencyStore", strlen("IdempotencyStore"));
+
+    IDEM_SLOG(s, APLOG_EMERG, 60, "%s%s%s", wrong, known ? ": " : "", known ? place : "");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
