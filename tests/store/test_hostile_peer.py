@@ -104,7 +104,7 @@ def test_sentinel_names_an_address_or_nobody(drive, named):
 
 @pytest.mark.parametrize("length", ["-2", "-1", "-3", "2000000000", "99999999999999999999", "x", "", "1 2 3"])
 def test_length_of_a_value_is_checked(drive, length):
-    """-2 made apr_memcache write before its buffer; more than an item has would be read for ever."""
+    """A length that is none, and one that no item has: nothing of such a size is waited for."""
     with FakeMemcached() as fake:
         driven = drive(fake.url()).attached()
         driven.ask("within", 300)

@@ -1,9 +1,9 @@
 /*
  * conn.c - bytes to a memcached server and back, in lines and blocks of known bounds.
  *
- * The memcache driver's other files call it. It does not use apr_memcache, for three reasons: apr_memcache stores
- * before the beginning of its buffer if a server announces a value of -2 bytes. It reads as many bytes as a server
- * announces. It cannot tell a refusal from a closed connection. What always holds: every read has a bound. Writing to a
+ * The memcache driver's other files call it. It does not use apr_memcache (read in apr-util 1.6.3), for three reasons:
+ * apr_memcache keeps as many bytes as a server announces. It waits for them without a deadline. It cannot tell a refusal
+ * from a closed connection. What always holds: every read has a bound. Writing to a
  * closed connection raises no signal. Connections are closed on exec. until is a time by uptime; 0 waits until the
  * server answers or the connection breaks. Limits: a look-up of a host's name takes as long as the resolver takes.
  */
