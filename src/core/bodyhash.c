@@ -200,7 +200,7 @@ apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGE
     idem_blob held = held_back(hash);
     apr_size_t len = held.len ? 1 + held.len : 0;
 
-    memcpy(ordinary, MARK_LITERAL, 1);
+    ordinary[0] = (unsigned char)MARK_LITERAL[0];
     idem_put_bytes(ordinary + 1, held.data, held.len);
     *bytes = hash->normalised + len;
     return idem_digest_peek_with(hash->digest, idem_blob_of(ordinary, len), out);

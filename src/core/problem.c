@@ -86,7 +86,7 @@ static apr_size_t utf8_length(const unsigned char *s)
 
 static char *put_escaped(char *to, unsigned char ch)
 {
-    memcpy(to, "\\u00", 4);
+    apr_cpystrn(to, "\\u00", sizeof("\\u00"));
     apr_escape_hex(to + 4, &ch, 1, 0, NULL); /* ends the text as well, for which there is room */
     return to + 6;
 }

@@ -94,12 +94,12 @@ static apr_status_t server_enter(const idem_mc_op *op, idem_mc_conn **out)
     *out = usable_idle(server);
     if (!*out)
         rv = make_connection(server, op, out);
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && *out) {
         server->busy++;
         (*out)->generation = server->generation;
     }
     apr_thread_mutex_unlock(server->lock);
-    return rv;
+    return *out || rv != APR_SUCCESS ? rv : APR_EGENERAL;
 }
 
 /* trusted: the answer came, and no error occurred. */

@@ -251,6 +251,8 @@ apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address,
 
     if (rv != APR_SUCCESS)
         return rv;
+    if (!redis)
+        return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
     *conn = calloc(1, sizeof(**conn));
     if (!*conn) {
         redisFree(redis);

@@ -206,16 +206,19 @@ static apr_status_t exchange(idem_redis *store, idem_redis_conn *conn, idem_call
 {
     apr_status_t rv;
 
-    if (!idem_redis_is_quiet(conn))
-        return idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or said more than it was asked for");
-    rv = send_order(store, conn, call, order, how);
+    rv = idem_redis_is_quiet(conn)
+             ? send_order(store, conn, call, order, how)
+             : idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or said more than it was asked for");
     if (rv == APR_SUCCESS && waits(store, order))
         rv = send_wait(store, conn, call);
     if (rv == APR_SUCCESS)
         rv = idem_redis_receive(conn, call, &replies[0]);
     if (rv == APR_SUCCESS && waits(store, order))
         rv = idem_redis_receive(conn, call, &replies[1]);
-    return rv;
+    if (rv != APR_SUCCESS || replies[0])
+        return rv;
+    call->why = "Redis gave no answer";
+    return APR_EGENERAL;
 }
 
 static void discard(redisReply **replies)

@@ -23,7 +23,8 @@ class MariaDB(Database):
     STOPS = signal.SIGTERM
 
     def initialise(self):
-        run([*unprivileged(), "mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
+        """A server that starts removes the temporary tables of its folder, so each has a folder of its own for them."""
+        run([*unprivileged(), "env", f"TMPDIR={self.folder}", "mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
              "--auth-root-authentication-method=normal", *SMALL], cwd="/")
 
     def prepare(self):
@@ -34,7 +35,7 @@ class MariaDB(Database):
 
     def command(self):
         place = [f"--port={self.port}", f"--bind-address={self.address}"] if self.address else ["--skip-networking"]
-        return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--socket={self.folder}/socket", *place, f"--pid-file={self.folder}/pid", "--innodb-flush-log-at-trx-commit=2",
+        return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}", f"--socket={self.folder}/socket", *place, f"--pid-file={self.folder}/pid", "--innodb-flush-log-at-trx-commit=2",
                 "--max-connections=300", "--skip-name-resolve", *SMALL, *self.options]
 
     def answers(self):
