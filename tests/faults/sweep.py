@@ -35,6 +35,7 @@ NOTHING = Order("thread", 1, FOR_EVER)  # only to learn who served
 NOT_TO_BE_HAD = set()  # (store, class, kind of failure) that cannot happen
 SHORT_STORES = ("lmdb", "sealed", "socache:shmcb", "redis")
 LASTING = 12  # failures that outlast their request
+LOST_AFTER = 15  # seconds: far longer than any request here takes
 ENOUGH = 3    # times without a strike: which child it meets, and how much that one has ready, varies
 MOST = 3000   # calls of a class in one request: a sweep that goes further does not end
 FINE = 40     # so many calls are struck one by one; of more, every so-manieth
@@ -88,7 +89,7 @@ class Field:
         begin, before = self.server.log.size(), self.ledger.of(scene.path)
         self.page.give(order)
         case.first = scene.armed()
-        self.await_end()
+        lost = not self.await_end(order, case.first)
         struck, pid = self.page["struck"], self.page["pid"]
         case.runs_of_first = self.ledger.of(scene.path) - (before if not hasattr(scene, "gate") else 0)
         if order.everywhere and struck < order.times:
@@ -102,7 +103,7 @@ class Field:
             case.other = scene.send(body=b"x" * len(scene.body))
         case.runs, case.died, case.text = self.ledger.of(scene.path), self.page["crashed"], self.page.text
         case.log = self.server.log.lines(begin)
-        if not case.died:
+        if not case.died and not lost:
             case.leaks = fault_judge.leaks_of(self.server, pid, self.files.get(pid), order)
         self.files.setdefault(pid, fault_judge.open_files(pid))
         if any("IDEM010" in line for line in case.log):
@@ -139,9 +140,24 @@ class Field:
         time.sleep(0.3)  # longer than its pause between the first tries
         return self.page["seen"] == seen
 
-    def await_end(self):
-        """The answer is there before the request's last cleanup has run; a process that died runs none."""
-        env.until(lambda: not self.page["armed"] or self.page["crashed"], "the request ends")
+    def await_end(self, order=NOTHING, answer=None):
+        """
+        The answer is there before the request's last cleanup has run; a process that died runs none.
+
+        False: httpd keeps the connection. Seen now and then where a worker gets no memory any more: all workers are idle, the
+        event MPM's listener waits without an end, and the request's pool stays. What the module did is judged all the same,
+        by what the slot holds; only its memory is not, which nobody gives back.
+        """
+        def over():
+            return not self.page["armed"] or self.page["crashed"]
+        starved = order.kind in ("memory", "pool") and order.times == FOR_EVER
+        try:
+            env.until(over, "the request ends", LOST_AFTER if starved else 60)
+        except TimeoutError:
+            if not starved:
+                raise
+            print(f"httpd keeps a connection: {order}, its client was told {brief(answer)}", flush=True)
+        return over()
 
     def last_word(self, scene):
         def ask():
