@@ -78,7 +78,7 @@ def read_only(folder):
 
 
 def gone(folder):
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "-l", folder], check=True)
     folder.rmdir()
 
 
