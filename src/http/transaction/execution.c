@@ -145,11 +145,6 @@ void idem_execution_read(request_rec *r, idem_front *front, idem_blob key, idem_
 
 /* ---- what handlers are shown ---------------------------------------------------------------------------------------- */
 
-static int is_proxied(const request_rec *r)
-{
-    return r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
-}
-
 int idem_execution_passing(request_rec *r)
 {
     return passing_of(r) != NULL;
@@ -162,7 +157,7 @@ int idem_execution_passes(request_rec *r)
     if (!way)
         return 0;
     idem_lease_export(r, &way->lease);
-    if (is_proxied(r))
+    if (idem_is_proxied(r))
         apr_table_setn(r->headers_in, IDEM_EXECUTION_HEADER, way->members);
     else
         apr_table_unset(r->headers_in, IDEM_EXECUTION_HEADER);
@@ -174,7 +169,7 @@ int idem_execution_show(const idem_txn *txn, request_rec *r)
     member own;
     const char *text;
 
-    if (!is_proxied(r) || prove_member(&txn->head, txn->key, &own) != APR_SUCCESS)
+    if (!idem_is_proxied(r) || prove_member(&txn->head, txn->key, &own) != APR_SUCCESS)
         return 0;
     text = write_member(&own, r->pool);
     if (txn->came_by)

@@ -103,11 +103,6 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
                 : APR_SUCCESS;
 }
 
-static int is_proxied(const request_rec *r)
-{
-    return r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
-}
-
 /*
  * With any filter but the protocol's in the way mod_proxy does not trust a declared length, and stores the whole body before it
  * sends any of it (mod_proxy_http.c, RB_SPOOL_CL). Ours changes no byte: there it counts itself among the protocol's. Not for
@@ -115,7 +110,8 @@ static int is_proxied(const request_rec *r)
  */
 static void let_stream(request_rec *r, ap_filter_t *f)
 {
-    if (is_proxied(r) && declared_length(r, r->headers_in) != IDEM_LENGTH_UNKNOWN && f->next == r->proto_input_filters)
+    if (idem_is_proxied(r) && declared_length(r, r->headers_in) != IDEM_LENGTH_UNKNOWN &&
+        f->next == r->proto_input_filters)
         r->proto_input_filters = f;
 }
 
@@ -269,7 +265,7 @@ static int over_limit(request_rec *r, apr_uint64_t declared)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
 
-    return limit > 0 && !is_proxied(r) && declared > (apr_uint64_t)limit;
+    return limit > 0 && !idem_is_proxied(r) && declared > (apr_uint64_t)limit;
 }
 
 int idem_intake_prefetch(idem_txn *txn)

@@ -75,6 +75,12 @@ typedef struct idem_txn {
     const char *settlement; /* NULL while there is none */
 } idem_txn;
 
+/* A proxy serves r: known also before its handler runs. */
+static inline int idem_is_proxied(const request_rec *r)
+{
+    return r->proxyreq || (r->handler && !strncmp(r->handler, "proxy:", strlen("proxy:")));
+}
+
 /* The transaction of r's chain, NULL if it is not guarded. */
 idem_txn *idem_txn_of(request_rec *r);
 
