@@ -9,7 +9,7 @@ import sys
 
 import source
 
-CEILING = 26
+CEILING = 23
 
 
 def homes():
