@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 # mod_idempotency. `make help` lists the targets; CONTRIBUTING.md says how to work with them.
 #
-# Each layer is compiled with the include paths of the layers below it and no others, so that a wrong #include does not even
-# compile. Objects depend on the headers they read (-MMD) and on the flags they were made with ($(BUILD)/.flags).
+# Each layer is compiled with the include paths of the layers below it and no others, so that a wrong #include does not
+# even compile. Objects depend on the headers they read (-MMD) and on the flags they were made with ($(BUILD)/.flags).
 
 APXS     ?= apxs
 PYTHON   ?= /usr/bin/python3
@@ -18,7 +19,8 @@ OPT      ?= -O2 -g
 CFLAGS   ?= $(OPT)
 HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2
 LDFLAGS  ?=
-CHECKING := check unit conformance durability integration integration-short integration-event built asan tsan valgrind warnings
+CHECKING := check unit conformance durability integration integration-short integration-event built asan tsan \
+            valgrind warnings
 WERROR   ?= $(if $(CI)$(filter $(CHECKING),$(MAKECMDGOALS)),-Werror)
 
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -Wimplicit-fallthrough -Wstrict-prototypes
@@ -29,13 +31,14 @@ Q := @
 endif
 say = @$(if $(Q),printf '  %-5s %s\n' $(1) $(2),:)
 
-# ---- what is made of what -------------------------------------------------------------------------------------------------
+# ---- what is made of what --------------------------------------------------------------------------------------------
 
 APR_FLAGS   := $(shell apr-1-config --cppflags 2>/dev/null) -isystem $(shell apr-1-config --includedir 2>/dev/null)
 HTTPD_FLAGS := -isystem $(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 
-LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' -DIDEM_VERSION='"$(VERSION)"' $(DRIVER_FLAGS) $(WARN)
+LANGUAGE = -std=c11 -D_GNU_SOURCE $(APR_FLAGS) -DIDEM_STATEDIR='"$(STATEDIR)"' -DIDEM_VERSION='"$(VERSION)"' \
+           $(DRIVER_FLAGS) $(WARN)
 COMPILE  = $(CC) $(LANGUAGE) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden $(CFLAGS)
 LINK     = $(CC) $(SAN) $(CFLAGS) $(LDFLAGS)
 
@@ -62,10 +65,13 @@ endif
 HTTP_SRC  := $(wildcard src/http/*/*.c src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/unit/*.c)
 STEST_SRC := $(wildcard tests/store/*.c)
-CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) $(wildcard tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
+CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) \
+             $(wildcard tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
 
-# The paths of the rooms that stand above one in src/rooms. A driver's room is never among them: only its own files see its headers.
-above   = $(shell awk -v room='$(1)' '$$1 == room { exit } /^[a-z]/ && !/ driver/ { sub("/[^/]*[.]h$$", "", $$1); print "-I" $$1 }' src/rooms)
+# The paths of the rooms that stand above one in src/rooms. A driver's room is never among them: only its own files see
+# its headers.
+above   = $(shell awk -v room='$(1)' \
+            '$$1 == room { exit } /^[a-z]/ && !/ driver/ { sub("/[^/]*[.]h$$", "", $$1); print "-I" $$1 }' src/rooms)
 ROOMS   := $(shell awk '/^src/ && !/[.]h / && !/ driver/ { print $$1 }' src/rooms)
 IN_HTTPD := $(shell awk '/^src.* httpd/ { print $$1 }' src/rooms)
 DRIVERS := $(shell awk '/^src.* driver/ { print $$1 }' src/rooms)
@@ -102,7 +108,8 @@ $(BUILD)/$(1)/%.o: INC = $(call above,$(2)) $(if $(filter $(1),$(IN_HTTPD)),$(HT
 endef
 $(eval $(foreach room,$(ROOMS),$(call sees,$(room),$(room))))
 $(eval $(foreach room,$(DRIVERS),$(call sees,$(room),src/store/front)))
-# The one file whose symbols are seen: httpd looks up the module record by name. All else in it is static (make lint-exports).
+# The one file whose symbols are seen: httpd looks up the module record by name. All else in it is static (make
+# lint-exports).
 $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC) -fvisibility=default
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
 $(BUILD)/tests/%.o: INC += -UNDEBUG
@@ -129,7 +136,7 @@ $(BUILD)/.toolchain:
 
 -include $(shell find $(BUILD)/src $(BUILD)/tests $(BUILD)/mod_idempotency.d -name '*.d' 2>/dev/null)
 
-# ---- the rest -------------------------------------------------------------------------------------------------------------
+# ---- the rest --------------------------------------------------------------------------------------------------------
 
 include mk/check.mk mk/faults.mk mk/run.mk
 

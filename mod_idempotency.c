@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mod_idempotency.c - the module record, and where its hooks and filters stand.
  *
- * Nothing is decided here. Read on in src/core/lease.c (what can happen to a request) and src/http/gate.c (how it happens).
+ * Nothing is decided here. Read on in src/core/lease.c (what can happen to a request) and src/http/gate.c (how it
+ * happens).
  */
 #define IDEM_MODULE_RECORD
 
@@ -79,7 +81,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 
 static void register_hooks(apr_pool_t *pool)
 {
-    /* core.c and mod_cache.c also stand at REALLY_FIRST: core's upgrade and a cache's hit come before any decision of ours. */
+    /* core.c and mod_cache.c also stand at REALLY_FIRST: core's upgrade and a cache's hit come before any decision of
+     * ours. */
     static const char *const before_us[] = {"core.c", "mod_cache.c", NULL};
 
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
@@ -91,9 +94,11 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_stopping(idem_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(idem_metrics_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
-    /* Before all others of REALLY_FIRST: mod_headers (early), mod_setenvif and mod_security may change fields in this hook. */
+    /* Before all others of REALLY_FIRST: mod_headers (early), mod_setenvif and mod_security may change fields in this
+     * hook. */
     ap_hook_post_read_request(idem_sent_keep, NULL, NULL, APR_HOOK_REALLY_FIRST - 10);
-    /* Behind mod_ssl (FIRST), which makes an Authorization of a client's certificate; before those that read it (MIDDLE). */
+    /* Behind mod_ssl (FIRST), which makes an Authorization of a client's certificate; before those that read it
+     * (MIDDLE). */
     ap_hook_check_authn(idem_sent_check, NULL, NULL, APR_HOOK_MIDDLE - 1, AP_AUTH_INTERNAL_PER_CONF);
 
     /* Behind every access check, with the filter chain standing, before every real handler. */
@@ -105,7 +110,8 @@ static void register_hooks(apr_pool_t *pool)
     /* Before mod_log_config reads the variables. */
     ap_hook_log_transaction(idem_gate_log, NULL, NULL, APR_HOOK_FIRST);
 
-    /* A look-up that asks whether a replay's client may go on to a place begins before, and ends behind, what others do. */
+    /* A look-up that asks whether a replay's client may go on to a place begins before, and ends behind, what others
+     * do. */
     idem_places_register();
 
     /* The body as sent: after transfer decoding, before content decoders (AP_FTYPE_CONTENT_SET + 1). */

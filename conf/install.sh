@@ -1,8 +1,11 @@
 #!/bin/sh
-# Puts module and configuration where httpd looks for them, and says what is left to do: install.sh MODULE APXS [DESTDIR]
+# SPDX-License-Identifier: Apache-2.0
+# Puts module and configuration where httpd looks for them, and says what is left to do: install.sh MODULE APXS
+# [DESTDIR]
 #
-# Called by `make install`. Debian's layout gets mods-available (a2enmod finds the module there), any other SYSCONFDIR/extra.
-# A configuration file that is there and differs is somebody's work: it stays, ours goes beside it as .new.
+# Called by `make install`. Debian's layout gets mods-available (a2enmod finds the module there), any other
+# SYSCONFDIR/extra. A configuration file that is there and differs is somebody's work: it stays, ours goes beside it as
+# .new.
 set -eu
 module=$1 apxs=$2 destdir=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +23,8 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# A running server has the old file mapped: it keeps its own until it restarts, because the new one takes over the name only.
+# A running server has the old file mapped: it keeps its own until it restarts, because the new one takes over the name
+# only.
 put_module() {
     mkdir -p "$destdir$libexec"
     install -m 644 "$module" "$destdir$libexec/.mod_idempotency.so.new"

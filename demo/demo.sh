@@ -1,9 +1,10 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A small shop, as CGI and as PHP under FPM, behind a private httpd with mod_idempotency: demo.sh start|stop BUILD
 #
-# Everything it makes is in BUILD/demo, and everything listens on 127.0.0.1 or on a socket in there. Two exceptions, both said:
-# where root runs it in a folder that the server's own user cannot enter, or where that path is too long for a socket's name,
-# a folder below /tmp is used, and removed by stop.
+# Everything it makes is in BUILD/demo, and everything listens on 127.0.0.1 or on a socket in there. Two exceptions,
+# both said: where root runs it in a folder that the server's own user cannot enter, or where that path is too long for
+# a socket's name, a folder below /tmp is used, and removed by stop.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$2" && pwd)
@@ -27,7 +28,7 @@ until_true() { # SECONDS COMMAND…: looks twenty times a second
     done
 }
 
-# ---- processes: known by a file with the process id, and only ended if they are still what we started ----------------------
+# ---- processes: known by a file with the process id, and only ended if they are still what we started ----------------
 
 ours() { [ -s "$1" ] && { tr '\0' ' ' <"/proc/$(cat "$1")/cmdline"; } 2>/dev/null | grep -qF "$demo/"; }
 gone() { ! ours "$1"; }
@@ -46,7 +47,7 @@ launch() { # PIDFILE COMMAND…: in the background, surviving this script
     disown
 }
 
-# ---- start ----------------------------------------------------------------------------------------------------------------
+# ---- start -----------------------------------------------------------------------------------------------------------
 
 choose_user() {
     user='' group=''
@@ -91,13 +92,16 @@ fill() { # TEMPLATE FILE USER-LINES
     printf '%s\n' "${text//@HOME@/$home}" >"$2"
 }
 
-free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
+free_port() {
+    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
+}
 answers() { curl -s -o "$demo/probe" --max-time 5 "http://127.0.0.1:$port/shop/$1"; }
 started_or_dead() { answers cgi || gone "$demo/httpd.started"; }
 
 start_php() {
     local users=''
-    [ -z "$user" ] || users=$(printf '%s\n' "user = $user" "group = $group" "listen.owner = $user" "listen.group = $group")
+    [ -z "$user" ] ||
+        users=$(printf '%s\n' "user = $user" "group = $group" "listen.owner = $user" "listen.group = $group")
     fill "$here/fpm.conf.in" "$demo/fpm.conf" "$users"
     launch "$demo/php.started" "$php" --nodaemonize --fpm-config "$demo/fpm.conf"
     until_true 10 test -S "$run/php.sock" || fail "PHP did not start: $(tail -n 3 "$demo/start.log")"
@@ -139,7 +143,7 @@ start() {
     trap - EXIT
 }
 
-# ---- stop -----------------------------------------------------------------------------------------------------------------
+# ---- stop ------------------------------------------------------------------------------------------------------------
 
 stop() {
     local folder was=''

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The conversation with the shop, and the judgement on each answer. Read by demo.sh, which has started the server.
 #
 # What is printed behind "$" is what runs. A promise that an answer does not keep ends the demo with exit 1.
@@ -35,7 +36,8 @@ order_command() { # SHOP KEY FORM
 
 # Prints an answer without what says nothing here: dates, lengths, the server's name.
 show() {
-    grep -avEi '^(date|server|content-length|connection|keep-alive|x-powered-by|upgrade|cache-control|content-language):' "$demo/answers/$1" |
+    local others='date|server|content-length|connection|keep-alive|x-powered-by|upgrade|cache-control|content-language'
+    grep -avEi "^($others):" "$demo/answers/$1" |
         tr -d '\r' | sed 's/^/    /'
     echo
 }
@@ -50,7 +52,10 @@ ask() { # NAME SHOP KEY FORM: sends an order and keeps the answer as NAME
 status_is() { head -n 1 "$demo/answers/$1" | grep -q "^HTTP/1.1 $2 "; }
 has() { tr -d '\r' <"$demo/answers/$1" | grep -qix "$2"; }
 body() { sed '1,/^\r*$/d' "$demo/answers/$1"; }
-same_answer() { cmp -s <(body "$1") <(body "$2") && [ "$(head -n 1 "$demo/answers/$1")" = "$(head -n 1 "$demo/answers/$2")" ]; }
+same_answer() {
+    cmp -s <(body "$1") <(body "$2") &&
+        [ "$(head -n 1 "$demo/answers/$1")" = "$(head -n 1 "$demo/answers/$2")" ]
+}
 first_run() { status_is "$1" 201 && ! has "$1" 'idempotent-replayed: .*'; }
 replay_of() { has "$1" 'idempotent-replayed: true' && same_answer "$1" "$2"; }
 problem_is() { status_is "$1" "$2" && has "$1" "idempotency-error: $3"; }
@@ -95,7 +100,8 @@ talk_to() { # SHOP WHAT
     promise "executed, 201" first_run "$1.order"
     scene "2. The same order again: the client did not hear the answer and retries with the same key."
     ask "$1.again" "$1" "$1-lamp" 'item=lamp&quantity=1'
-    promise "the first answer, receipt included, from the record; the shop was not asked" replay_of "$1.again" "$1.order"
+    promise "the first answer, receipt included, from the record; the shop was not asked" \
+        replay_of "$1.again" "$1.order"
     ledger "$1" 1
     scene "3. Another order under the same key: a mistake of the client's, and it is told so."
     ask "$1.other" "$1" "$1-lamp" 'item=lamp&quantity=100'
@@ -123,7 +129,8 @@ after_restart() { # SHOP WHAT
 
 dialogue() {
     echo
-    echo "A shop that knows nothing of retries, twice: demo/shop/order.cgi and demo/shop/order.php, on http://127.0.0.1:$port/shop."
+    echo "A shop that knows nothing of retries, twice: demo/shop/order.cgi and demo/shop/order.php," \
+        "on http://127.0.0.1:$port/shop."
     echo "In front of it, httpd with these lines:"
     echo
     fill "$here/idempotency.conf.in" "$demo/idempotency.conf" ''

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * idem_store.h - the driver API of a mod_idempotency store (public).
  *
@@ -132,7 +133,8 @@ typedef struct idem_env {
     void *server;          /* server_rec of the configuration inside httpd, NULL elsewhere */
     /* Of one call. open() and attach() of a store behind a network take no longer. 0: not configured. */
     apr_interval_time_t timeout;
-    /* A configuration is only being checked: stores that are IDEM_LOOKS are opened and attached to see what can be known. */
+    /* A configuration is only being checked: stores that are IDEM_LOOKS are opened and attached to see what can be
+     * known. */
     int look_only;
 } idem_env;
 
@@ -164,11 +166,11 @@ typedef struct idem_store_status {
 /* Weaknesses and abilities of a store. */
 #define IDEM_EVICTS 0x01     /* may drop live entries when it is full */
 #define IDEM_VOLATILE 0x02   /* loses everything at a restart of the server that holds it */
-#define IDEM_HOST_LOCAL 0x04 /* shared by the processes of one host; owners' liveness is the operating system's word */
+#define IDEM_HOST_LOCAL 0x04 /* shared by the processes of one host, where the operating system knows who lives */
 #define IDEM_OFFLINE 0x08    /* a command-line tool may open it without httpd */
 #define IDEM_FRAGILE 0x10    /* may lose entries when a process dies while it writes */
-#define IDEM_LOOKS 0x40 /* with look_only open() and attach() make nothing; taken away by open() where attach() would */
-#define IDEM_READS_FREE 0x20 /* fetch, and a claim that finds something, wait for no writer, even for one that hangs */
+#define IDEM_READS_FREE 0x20 /* fetch, and a claim that finds something, wait for no writer, not for a hung one */
+#define IDEM_LOOKS 0x40 /* with look_only open() and attach() make nothing; open() takes it away where they would */
 
 typedef struct idem_store idem_store; /* a driver's instance; its own struct begins with this one */
 typedef struct idem_driver idem_driver;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What proves that it works: programs, suites, lint. Included by the Makefile, which says what the names mean.
 
 include mk/stores.mk
@@ -8,13 +9,14 @@ check: all unit conformance durability model warnings lint install-check fuzz-re
 
 include mk/suite.mk
 
-# ---- programs -------------------------------------------------------------------------------------------------------------
+# ---- programs --------------------------------------------------------------------------------------------------------
 
 # tests/unit: the core alone. tests/store/test_*.c: the store's front over a driver that answers as planned.
 UNIT_HELP   := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
 UNITS       := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
 STEST_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/store/test_%,$(STEST_SRC)))
-STEST_HELP  := $(call objects,$(filter-out $(addprefix tests/store/,test_% mod_% conformance% durability% probe%),$(STEST_SRC)))
+STEST_HELP  := $(call objects,$(filter-out \
+    $(addprefix tests/store/,test_% mod_% conformance% durability% probe%),$(STEST_SRC)))
 
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
 	$(call say,LINK,$@)
@@ -33,7 +35,8 @@ CONFORMANCE := $(call objects,$(wildcard tests/store/conformance_*.c))
 $(BUILD)/conformance: $(BUILD)/tests/store/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC))) $(REGISTRY)
+$(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) \
+    $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC))) $(REGISTRY)
 
 # The embedded store, both ways; the stores that need httpd run in one, with a configuration that listens nowhere.
 conformance: $(BUILD)/conformance
@@ -45,7 +48,8 @@ conformance-httpd: $(BUILD)/mod_conformance.so $(BUILD)/mod_idem_files.so
 ## make conformance   tests/store/conformance on the embedded store; conformance-httpd: on those that need httpd
 
 # The embedded store against its disk; the preloaded library knows what a loss of power would leave.
-$(BUILD)/durability: $(call objects,$(filter-out %_interposer.c,$(wildcard tests/store/durability*.c))) $(CONFORMANCE) $(CORE) $(OFFLINE)
+$(BUILD)/durability: $(call objects,$(filter-out %_interposer.c,$(wildcard tests/store/durability*.c))) \
+    $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 $(BUILD)/interposer.so: $(BUILD)/tests/store/durability_interposer.o
@@ -77,15 +81,16 @@ $(BUILD)/shifted_clock.so: $(BUILD)/tests/http/shifted_clock.o
 TEST_MODULES += $(BUILD)/shifted_clock.so $(STORE_MODULES)
 CFILES       += tests/http/shifted_clock.c
 
-# ---- the protocol ---------------------------------------------------------------------------------------------------------
+# ---- the protocol ----------------------------------------------------------------------------------------------------
 
 model:
 	@$(PYTHON) tests/model/check.py
 ## make model         the protocol of leases, explored to its last state
 
-# ---- against a real httpd ---------------------------------------------------------------------------------------------------
+# ---- against a real httpd --------------------------------------------------------------------------------------------
 
-# Workers of pytest-xdist. Tests wait more than they compute: twice the cores. 0 runs all in one process, as a debugger wants it.
+# Workers of pytest-xdist. Tests wait more than they compute: twice the cores. 0 runs all in one process, as a debugger
+# wants it.
 WORKERS ?= 4
 PYTEST  ?= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=15 --durations-min=1
 SPREAD   = -n $(WORKERS)
@@ -107,8 +112,8 @@ hosts: all $(TEST_MODULES)
 	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/test_two_hosts*.py) -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
-# Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork; a
-# failure is repeated by the seed that it prints.
+# Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
+# a failure is repeated by the seed that it prints.
 .PHONY: chaos chaos-short
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED    ?=
@@ -118,14 +123,15 @@ chaos chaos-short: all $(TEST_MODULES)
 	@$(PYTEST) tests/chaos
 	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/chaos/chaos.py --seconds $(CHAOS_SECONDS) \
 	    $(CHAOS_SEED:%=--seed %) $(CHAOS_STORE:%=--store %)
-## make chaos         clients that retry, a monkey that breaks things, a judge: an hour (CHAOS_SECONDS=600 CHAOS_SEED=7 CHAOS_STORE=redis); chaos-short: two minutes
+## make chaos         clients that retry, a monkey that breaks things, a judge: an hour
+##                     (CHAOS_SECONDS=600 CHAOS_SEED=7 CHAOS_STORE=redis); chaos-short: two minutes
 
-# ---- lint -----------------------------------------------------------------------------------------------------------------
+# ---- lint ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram lint-tests diagram lognos
-LINTS := layers sizes words lognos scripts statics sentences columns
+LINTS := layers sizes words lognos scripts statics sentences columns licence
 lint: $(LINTS:%=lint-%) lint-tests lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
-## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, sentences, columns,
+## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, sentences,
 ##                    generated parts of the documents; and each lint on a planted fault
 
 $(LINTS:%=lint-%): lint-%:
@@ -142,7 +148,8 @@ lint-circles: all
 # What is exported can meet the names of other modules: the record, which httpd looks up, and nothing else.
 lint-exports: all
 	@test "$$(nm -D --defined-only $(BUILD)/mod_idempotency.so | awk '{print $$3}')" = idempotency_module || \
-	    { echo "exports: the module must export its record and nothing else:"; nm -D --defined-only $(BUILD)/mod_idempotency.so; exit 1; }
+	    { echo "exports: the module must export its record and nothing else:"; \
+	      nm -D --defined-only $(BUILD)/mod_idempotency.so; exit 1; }
 
 FORMAT  ?= clang-format
 HFILES  := $(shell find include src tests -name '*.h')
@@ -162,7 +169,8 @@ diagram: $(BUILD)/lease_diagram
 	$(PYTHON) tests/lint/diagram.py $< $(LEASE_TESTS) --write
 lognos:
 	$(PYTHON) tests/lint/lognos.py --write
-## make diagram       write the state diagram into docs/internals/lease.md; make lognos: the messages into docs/operations.md
+## make diagram       write the state diagram into docs/internals/lease.md;
+## make lognos        write the messages into docs/operations.md
 
 # The other compiler's opinion, without its code; stamps make it as incremental as the build.
 CLANG  ?= clang
@@ -174,7 +182,7 @@ $(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags
 	@$(CLANG) $(LANGUAGE) $(HTTP_INC) -UNDEBUG -O1 -Werror -fsyntax-only -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
 -include $(shell find $(BUILD)/warnings -name '*.d' 2>/dev/null)
 
-# ---- slower tools -----------------------------------------------------------------------------------------------------------
+# ---- slower tools ----------------------------------------------------------------------------------------------------
 
 .PHONY: asan tsan valgrind analyze fanalyzer tidy cppcheck coverage
 # Each has a build folder of its own, below this one.
@@ -186,7 +194,8 @@ asan:
 ## make asan          unit and conformance under AddressSanitizer and UndefinedBehaviorSanitizer
 
 # tests/fuzz: the same targets replay their corpora (gcc) and search for more (libFuzzer, which is clang's).
-.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan integration-run integration-modules sanitized fuzz-requests
+.PHONY: fuzz fuzz-replay fuzz-programs fuzz-run integration-asan integration-run integration-modules sanitized
+.PHONY: fuzz-requests
 ASAN         := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
 FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
@@ -196,7 +205,9 @@ FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)
 FUZZ         := $(filter-out $(if $(findstring WITH_REDIS,$(DRIVER_FLAGS)),,redis_peer),$(FUZZ))
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
 # Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
-FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values request/fields request/credentials request/cookies request/sent request/operation request/accept) tests/fuzz/httpd_words)
+FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values \
+    request/fields request/credentials request/cookies request/sent request/operation request/accept) \
+    tests/fuzz/httpd_words)
 $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(FUZZ_HTTP)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(OFFLINE_LIBS)
@@ -206,30 +217,38 @@ fuzz-programs: $(FUZZERS)
 	@for target in $(FUZZ); do $(BUILD)/fuzz_$$target $$(find tests/fuzz/corpus/$$target -type f | sort) || exit 1; done
 fuzz-run: $(FUZZERS)
 	@for target in $(FUZZ); do mkdir -p $(BUILD)/corpus/$$target; echo "fuzz $$target"; \
-	    $(BUILD)/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 -artifact_prefix=$(BUILD)/ \
+	    $(BUILD)/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+	        -artifact_prefix=$(BUILD)/ \
 	        $(BUILD)/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
 fuzz-replay:
-	+@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' fuzz-programs
-# APR's rings begin with an address that is reckoned from none, which clang takes for a use of it; a real one is AddressSanitizer's.
+	+@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' \
+	    fuzz-programs
+# APR's rings begin with an address that is reckoned from none, which clang takes for a use of it; a real one is
+# AddressSanitizer's.
 fuzz:
-	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz $(STRICT) CC=$(CLANG) SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=null,object-size' \
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz $(STRICT) CC=$(CLANG) \
+	    SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=null,object-size' \
 	    FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer fuzz-run
-## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30); make fuzz-replay: their corpora, sanitized
+## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30)
+## make fuzz-replay   their corpora, sanitized
 
-# httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed there.
-# APR with pool debugging makes each allocation from a pool one that the sanitizer watches; as Debian ships it, a pool is one block.
-# What measures memory, or dumps it, measures the sanitizer here.
-# PHP loads the extensions of its ini files in a way (RTLD_DEEPBIND) that AddressSanitizer ends the process for: there are none of them.
+# httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed
+# there. APR with pool debugging makes each allocation from a pool one that the sanitizer watches; as Debian ships it, a
+# pool is one block. What measures memory, or dumps it, measures the sanitizer here. PHP loads the extensions of its ini
+# files in a way (RTLD_DEEPBIND) that AddressSanitizer ends the process for: there are none of them.
 SANITIZED = IDEM_MODULE=$(abspath $(BUILD))/asan/mod_idempotency.so \
-    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$(ls $(abspath $(BUILD))/apr-debug/libapr-1.so.0 2>/dev/null)" \
-    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 PHP_INI_SCAN_DIR=/nonexistent
+    IDEM_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) \
+        $$(ls $(abspath $(BUILD))/apr-debug/libapr-1.so.0 2>/dev/null)" \
+    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
+    PHP_INI_SCAN_DIR=/nonexistent
 integration-asan: sanitized
 	+@$(SANITIZED) $(MAKE) --no-print-directory integration-run MARKED='not memory and '
 sanitized: $(BUILD)/apr-debug/libapr-1.so.0
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan $(STRICT) SAN='$(ASAN)' all integration-modules
 $(BUILD)/apr-debug/libapr-1.so.0:
 	@tests/deps/apr-debug $(@D)
-## make integration-asan  integration with the module under both sanitizers inside httpd, over an APR with pool debugging
+## make integration-asan  integration with the module under both sanitizers inside httpd,
+##                         over an APR with pool debugging
 
 fuzz-requests: sanitized
 	@$(SANITIZED) $(PYTHON) tests/fuzz/whole/whole_requests.py --seconds $(FUZZ_SECONDS) $(FUZZ_SEED:%=--seed %)

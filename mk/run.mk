@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What a user of the module needs besides the build: packages, installation, the demo. Included by the Makefile.
 
 .PHONY: deps deps-build deps-demo install install-check demo demo-stop
@@ -6,7 +7,8 @@ deps:
 	@tests/deps/install build demo test
 deps-build deps-demo: deps-%:
 	@tests/deps/install build $(filter-out build,$*)
-## make deps          install the Debian packages that building, demo and tests need (make deps-build, deps-demo: only those)
+## make deps          install the Debian packages that building, demo and tests need
+##                     (make deps-build, deps-demo: only those)
 
 install: all
 	@conf/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'

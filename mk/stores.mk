@@ -1,4 +1,6 @@
-# The example of a store that is a module of its own, what the stores promise, what a record takes. Included by mk/check.mk.
+# SPDX-License-Identifier: Apache-2.0
+# The example of a store that is a module of its own, what the stores promise, what a record takes. Included by
+# mk/check.mk.
 
 .PHONY: lint-guarantees guarantees sizing
 

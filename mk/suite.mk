@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Everything at once: what continuous integration runs, what runs beyond it, what a change needs. Part of mk/check.mk.
 
 .PHONY: test test-all test-changed integration-short integration-event built

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clock.c - the store's clock, see clock.h. Called by the lmdb driver, and by the locks for their deadlines.
  *

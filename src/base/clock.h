@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clock.h - the time a local store goes by: it never jumps and never runs backwards.
  *

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * counters.c - the table of counters.h: find, begin, count.
  *
- * Called by the bound on new keys, from any thread of any child. Without a lock in time a call counts nothing and says that there is
- * room: the bound is there to protect the server, not to stop it.
+ * Called by the bound on new keys, from any thread of any child. Without a lock in time a call counts nothing and says
+ * that there is room: the bound is there to protect the server, not to stop it.
  */
 #include "counters.h"
 

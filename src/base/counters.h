@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * counters.h - how often something happened in a period, for many things at once, in memory that processes share.
  *
- * A table of fixed size: COUNTERS_BUCKETS times COUNTERS_WAYS things. Where there is no room the period that ends first is forgotten, and its
- * thing begins a new one. Each bucket has a lock that is held for some memory accesses and never over a call. A process that dies
- * holding one is found out; for one that is stopped there nobody waits: its bucket does not count meanwhile.
+ * A table of fixed size: COUNTERS_BUCKETS times COUNTERS_WAYS things. Where there is no room the period that ends first
+ * is forgotten, and its thing begins a new one. Each bucket has a lock that is held for some memory accesses and never
+ * over a call. A process that dies holding one is found out; for one that is stopped there nobody waits: its bucket
+ * does not count meanwhile.
  *
  * Times are microseconds of one clock that all callers share and that never runs backwards.
  */
@@ -17,9 +19,9 @@
 #define IDEM_COUNTER_NAME 32
 
 typedef struct idem_counter {
-    unsigned char name
-        [IDEM_COUNTER_NAME]; /* random, or a digest that nobody else can compute: its first bytes choose the bucket */
-    apr_int64_t ends;        /* of its period; 0: never used */
+    unsigned char name[IDEM_COUNTER_NAME]; /* random, or a digest that nobody else can compute: its first bytes choose
+                                              the bucket */
+    apr_int64_t ends;                      /* of its period; 0: never used */
     apr_int64_t count;
 } idem_counter;
 
@@ -39,7 +41,8 @@ typedef struct idem_counter_rule {
 apr_int64_t idem_counters_full(idem_counters *table, const unsigned char *name, const idem_counter_rule *rule,
                                apr_int64_t now);
 
-/* Counts one: 0, and *ends is the end of the period it was counted in. Or how long until there is room, and nothing is counted. */
+/* Counts one: 0, and *ends is the end of the period it was counted in. Or how long until there is room, and nothing is
+ * counted. */
 apr_int64_t idem_counters_take(idem_counters *table, const unsigned char *name, const idem_counter_rule *rule,
                                apr_int64_t now, apr_int64_t *ends);
 

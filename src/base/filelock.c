@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * filelock.c - a timed robust mutex in a file, see filelock.h. Called by the lmdb driver only.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * filelock.h - a lock between processes that can be waited for with a deadline and outlives no owner.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * liveness.c - owner numbers as byte locks, see liveness.h. Called by the drivers of stores that live on one host.
  *

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pools.c - pools of no parent's, see pools.h. Called by keeper, renewer and the lmdb driver.
  *
- * httpd gives its pools a function that ends the process when they cannot grow, and children of them inherit it; a pool without
- * a parent has none, and would hand out NULL.
+ * httpd gives its pools a function that ends the process when they cannot grow, and children of them inherit it; a pool
+ * without a parent has none, and would hand out NULL.
  */
 #include "pools.h"
 

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probe.c - what a process does that is forked to look at something as the server's user.
  *
- * Called in the child of a fork, by whoever needs to know what the server's children will be able to do. What always holds: the process
- * has exactly the rights that they will have, supplementary groups included, or none of root's are given up and an error is told.
+ * Called in the child of a fork, by whoever needs to know what the server's children will be able to do. What always
+ * holds: the process has exactly the rights that they will have, supplementary groups included, or none of root's are
+ * given up and an error is told.
  */
 #include "probe.h"
 

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * secretfile.c - reads a file that holds a secret, and refuses one that others can read.
  *
- * Called for IdempotencySecret and for a store's password= while a configuration is read, as root where the server is started as root. A
- * symbolic link is followed: what counts is the file that was opened, so nothing can be put in its place between look and read.
+ * Called for IdempotencySecret and for a store's password= while a configuration is read, as root where the server is
+ * started as root. A symbolic link is followed: what counts is the file that was opened, so nothing can be put in its
+ * place between look and read.
  */
 #include "secretfile.h"
 

@@ -1,9 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * threads.c - starts threads, lets them wait for each other by one clock, and keeps forks safe where a process had only one before.
+ * threads.c - starts threads, lets them wait for each other by one clock, and keeps forks safe where a process had only
+ * one before.
  *
- * Called by keeper, renewer, waiters, outages, and by the drivers whose client libraries need threads. A process with several threads forks
- * with malloc() locked. Prefork's handlers that end a child, which free, must not run on either side of such a fork before it is unlocked
- * again: glibc calls these around its own locks. Under an MPM with threads those signals are handled elsewhere, and it makes no difference.
+ * Called by keeper, renewer, waiters, outages, and by the drivers whose client libraries need threads. A process with
+ * several threads forks with malloc() locked. Prefork's handlers that end a child, which free, must not run on either
+ * side of such a fork before it is unlocked again: glibc calls these around its own locks. Under an MPM with threads
+ * those signals are handled elsewhere, and it makes no difference.
  */
 #include "threads.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * threads.h - how a thread of our own starts in a child, and how threads wait for each other.
  */
@@ -8,8 +9,8 @@
 #include <pthread.h>
 
 /*
- * Starts run(data), detached and with every signal masked: no signal of the server is such a thread's to handle (prefork's would
- * destroy the child from it). stack in bytes, 0 for the usual one. Returns 0, or the error number.
+ * Starts run(data), detached and with every signal masked: no signal of the server is such a thread's to handle
+ * (prefork's would destroy the child from it). stack in bytes, 0 for the usual one. Returns 0, or the error number.
  */
 int idem_thread_start(void *(*run)(void *), void *data, apr_size_t stack);
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wiped.c - overwrites copies when their pool ends.
  *
- * Called wherever a key or a credential has to be copied: unescaped, decoded, joined, put in order. A pool cleanup does it, so no way
- * out of a request leaves a copy behind.
+ * Called wherever a key or a credential has to be copied: unescaped, decoded, joined, put in order. A pool cleanup does
+ * it, so no way out of a request leaves a copy behind.
  */
 #include "wiped.h"
 

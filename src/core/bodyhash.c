@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bodyhash.c - the digest of a request body as it streams by, multipart boundaries left out.
  *
@@ -89,7 +90,7 @@ static idem_blob held_back(const idem_bodyhash *h)
     return idem_blob_of(h->pattern + KEPT, h->matched > KEPT ? h->matched - KEPT : 0);
 }
 
-/* ---- behind a boundary --------------------------------------------------------------------------------------------- */
+/* ---- behind a boundary ------------------------------------------------------------------------------------------- */
 
 static tail tail_after(tail seen, unsigned char byte)
 {
@@ -102,7 +103,8 @@ static tail tail_after(tail seen, unsigned char byte)
     }
 }
 
-/* It was no delimiter: the boundary is said after all, with its length, so that nothing behind it can pass for a part of it. */
+/* It was no delimiter: the boundary is said after all, with its length, so that nothing behind it can pass for a part
+ * of it. */
 static void say_boundary(idem_bodyhash *h)
 {
     unsigned char len = (unsigned char)(h->pattern_len - KEPT);
@@ -127,7 +129,7 @@ static const unsigned char *feed_tail(idem_bodyhash *h, const unsigned char *byt
     return ends || h->tail != TAIL_NONE ? byte + 1 : byte;
 }
 
-/* ---- looking for one ----------------------------------------------------------------------------------------------- */
+/* ---- looking for one --------------------------------------------------------------------------------------------- */
 
 /* One byte that goes on with a match. */
 static void match(idem_bodyhash *h, const unsigned char *byte)

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bodyhash.h - the running digest of a request body, fed in pieces of any size at constant memory.
  *
- * With a multipart boundary, every delimiter (RFC 2046 5.1.1) is fed without the boundary's characters and with marks that
- * tell it from text that looks alike: clients choose a new boundary for each attempt, and no two bodies that differ in
- * anything else share a digest. Bytes before, between and after stay as they are, and so does a multipart inside a part.
+ * With a multipart boundary, every delimiter (RFC 2046 5.1.1) is fed without the boundary's characters and with marks
+ * that tell it from text that looks alike: clients choose a new boundary for each attempt, and no two bodies that
+ * differ in anything else share a digest. Bytes before, between and after stay as they are, and so does a multipart
+ * inside a part.
  */
 #ifndef IDEM_BODYHASH_H
 #define IDEM_BODYHASH_H
@@ -31,13 +33,14 @@ apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
  */
 apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
-/* The same for a body of which no more will be read: where a delimiter was cut, as far as every boundary goes with it. */
+/* The same for a body of which no more will be read: where a delimiter was cut, as far as every boundary goes with
+ * it. */
 apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
 /*
- * The boundary parameter of a Content-Type of any multipart type (content_type NULL where there is none), unquoted, in pool; NULL if
- * it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets the field value
- * without that parameter (type and other parameters as sent), or the whole value.
+ * The boundary parameter of a Content-Type of any multipart type (content_type NULL where there is none), unquoted, in
+ * pool; NULL if it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets
+ * the field value without that parameter (type and other parameters as sent), or the whole value.
  */
 const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, const char **stripped);
 

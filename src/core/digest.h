@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * digest.h - SHA-256 and HMAC-SHA-256; digest.c is the only file that knows the digests of OpenSSL's EVP.
  *

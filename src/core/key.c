@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key.c - from the field value of Idempotency-Key to a key, and from a key and its scope to a slot.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key.h - the field value of Idempotency-Key, and what a store sees of a key: its slot.
  *
@@ -20,8 +21,9 @@ typedef enum idem_key_fault {
 } idem_key_fault;
 
 /*
- * May value be several field lines that httpd has made one of? It joins repeated lines with a comma and a space before any module
- * sees them, equal and empty ones too (RFC 9110 5.3); one line that has both between its characters looks the same.
+ * May value be several field lines that httpd has made one of? It joins repeated lines with a comma and a space before
+ * any module sees them, equal and empty ones too (RFC 9110 5.3); one line that has both between its characters looks
+ * the same.
  */
 int idem_key_may_be_lines(idem_blob value);
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keyring.c - reads the secrets' lines and derives the keys.
  *
- * Called when the configuration is read. The ring is one anonymous mapping: excluded from core dumps and, where limits allow, locked
- * into memory; children inherit it by fork. Nothing here logs or copies a secret elsewhere.
+ * Called when the configuration is read. The ring is one anonymous mapping: excluded from core dumps and, where limits
+ * allow, locked into memory; children inherit it by fork. Nothing here logs or copies a secret elsewhere.
  */
 #include "keyring.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lease.c - the table of lease.h: phases down, events across, each cell the next phase and what to do.
  *
- * A cell that is not written is a pair that must not happen. idem_step{0,0} cannot be told from a written cell, so a written
- * cell never has next == IDEM_IDLE: nothing returns there.
+ * A cell that is not written is a pair that must not happen. idem_step{0,0} cannot be told from a written cell, so a
+ * written cell never has next == IDEM_IDLE: nothing returns there.
  *
- * The cells to read first are GONE and CUT: until the handler was entered the slot is given back, afterwards it never is,
- * because the handler may have acted.
+ * The cells to read first are GONE and CUT: until the handler was entered the slot is given back, afterwards it never
+ * is, because the handler may have acted.
  */
 #include "lease.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lease.h - the life of one guarded request as phases, events and actions, in one table applied by one function.
  *

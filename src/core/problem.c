@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * problem.c - the problems' table, and their rendering as application/problem+json (RFC 9457).
  *

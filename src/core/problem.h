@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * problem.h - the answers the module gives itself (RFC 9457), as one table.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * record.c - encodes and decodes the bytes under a slot; record.h has their order.
  *

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
  *
  *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
- *   rest      RECORD only: places (version 2), status, reason, type, encoding, languages, header fields, body; each behind its
- *             length; with a key ring all of it sealed (seal.h), the head being the associated data
- *   checksum  the first IDEM_SUM_LEN bytes of the SHA-256 of all before it
+ *   rest      RECORD only: places (version 2), status, reason, type, encoding, languages, header fields, body; each
+ * behind its length; with a key ring all of it sealed (seal.h), the head being the associated data checksum  the first
+ * IDEM_SUM_LEN bytes of the SHA-256 of all before it
  *
- * Version 2 is a RECORD with places, version 1 whatever has none: so what the version before could have made is as it made it.
- * Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have
+ * Version 2 is a RECORD with places, version 1 whatever has none: so what the version before could have made is as it
+ * made it. Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have
  * made, with a reason, and never reads past the value's end.
  */
 #ifndef IDEM_RECORD_H
@@ -74,9 +75,9 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *head,
 
 /*
  * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body
- * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody who
- * can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign, malformed,
- * of another slot or of a newer version.
+ * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody
+ * who can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign,
+ * malformed, of another slot or of a newer version.
  */
 const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
                                apr_pool_t *pool, idem_head *head, idem_response *response);

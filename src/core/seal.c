@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * seal.c - seals and opens; the only file that knows a cipher.
  *
- * Called by record.c. One OpenSSL context per call, freed and thereby wiped at its end. Lengths are bounded by what EVP's int can
- * say; a longer record cannot be sealed and is refused.
+ * Called by record.c. One OpenSSL context per call, freed and thereby wiped at its end. Lengths are bounded by what
+ * EVP's int can say; a longer record cannot be sealed and is refused.
  */
 #include "seal.h"
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * detect.h - IdempotencyEngine DetectionOnly: decide, count, log, and let every request execute.
  *
- * A detecting transaction has slots of its own, keeps heads only, reads no body ahead and holds no response back. What it would have
- * done is its outcome, as "detected:replayed"; trouble with the store never reaches the client.
+ * A detecting transaction has slots of its own, keeps heads only, reads no body ahead and holds no response back. What
+ * it would have done is its outcome, as "detected:replayed"; trouble with the store never reaches the client.
  */
 #ifndef IDEM_DETECT_H
 #define IDEM_DETECT_H

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gate.c - the one decision about a client request, and its execution.
  *
- * Runs as a handler, behind every access check, with the filter chain standing. A guarded request is decided here once; the hook
- * then calls the other handlers itself, so that it sees what they return. Internal redirects come by again with a new
- * request_rec on the same pool: they join the transaction that they find there.
+ * Runs as a handler, behind every access check, with the filter chain standing. A guarded request is decided here once;
+ * the hook then calls the other handlers itself, so that it sees what they return. Internal redirects come by again
+ * with a new request_rec on the same pool: they join the transaction that they find there.
  *
  * The loop in decide() carries out what the lease's table says and feeds back what came out. It chooses nothing.
  */
@@ -35,12 +36,12 @@
 #include <apr_strings.h>
 #include <http_config.h>
 
-/* ---- running the handler -------------------------------------------------------------------------------------------- */
+/* ---- running the handler ----------------------------------------------------------------------------------------- */
 
 /*
- * HTTP/2's session thread marks a stream's connection as aborted at any time. A handler that looks at the mark would stop half-way,
- * or take its backend's failure for the client's (mod_proxy_fcgi). So handlers get a copy of the connection, which nobody marks;
- * what it points to is shared, and filters keep the real one. NULL: no copy was needed.
+ * HTTP/2's session thread marks a stream's connection as aborted at any time. A handler that looks at the mark would
+ * stop half-way, or take its backend's failure for the client's (mod_proxy_fcgi). So handlers get a copy of the
+ * connection, which nobody marks; what it points to is shared, and filters keep the real one. NULL: no copy was needed.
  */
 static conn_rec *lend_connection(const idem_txn *txn, request_rec *r)
 {
@@ -127,7 +128,8 @@ static int replay(idem_txn *txn)
     return idem_replay(txn, txn->r, idem_chain_replay_entry(txn->r, &txn->seen.response));
 }
 
-/* Asking costs a system call on HTTP/1, so only who has waited asks; the mark of a connection is there for everybody. */
+/* Asking costs a system call on HTTP/1, so only who has waited asks; the mark of a connection is there for
+ * everybody. */
 static int left_already(const idem_txn *txn)
 {
     if (txn->detecting)
@@ -148,7 +150,7 @@ static idem_event before_start(idem_txn *txn)
     return idem_quota_exceeded(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_start(txn);
 }
 
-/* ---- the decision --------------------------------------------------------------------------------------------------- */
+/* ---- the decision ------------------------------------------------------------------------------------------------ */
 
 static int decide(idem_txn *txn)
 {
@@ -217,7 +219,8 @@ static apr_status_t name_slot(idem_txn *txn, idem_blob key)
     return rv;
 }
 
-/* What credentials are made of has changed between versions: a record of another form is incomparable, not of somebody else. */
+/* What credentials are made of has changed between versions: a record of another form is incomparable, not of somebody
+ * else. */
 #define CREDENTIALS_FORM "/2 "
 
 static apr_status_t take_print(idem_txn *txn)
@@ -274,7 +277,7 @@ static int guard(idem_txn *txn, const idem_way *way)
     return decide(txn);
 }
 
-/* ---- is it guarded -------------------------------------------------------------------------------------------------- */
+/* ---- is it guarded ----------------------------------------------------------------------------------------------- */
 
 static int is_method(const idem_settings *settings, const char *method)
 {
@@ -348,7 +351,8 @@ static int consider(request_rec *r)
     return guard(txn, &way);
 }
 
-/* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to read. */
+/* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to
+ * read. */
 static int join(idem_txn *txn, request_rec *r)
 {
     if (txn->phase == IDEM_RUNNING && txn->inside != r)

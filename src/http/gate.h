@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gate.h - the handler hook: is this request guarded, and what becomes of it.
  */

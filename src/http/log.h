@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * log.h - the two macros every message of the module goes through: a stable number, who, and in which phase.
  *
- * A number is used once (tests/lint); warnings and errors each have a test that expects them. A key is never printed: who is
- * the first bytes of the slot.
+ * A number is used once (tests/lint); warnings and errors each have a test that expects them. A key is never printed:
+ * who is the first bytes of the slot.
  */
 #ifndef IDEM_LOG_H
 #define IDEM_LOG_H

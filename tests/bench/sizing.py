@@ -1,11 +1,12 @@
-"""
-How much room a record takes in each store: `make sizing` prints the tables of docs/stores.md, in a minute or two.
+# SPDX-License-Identifier: Apache-2.0
+"""How much room a record takes in each store: `make sizing` prints the tables of docs/stores.md, in a minute or two.
 
     sizing.py BUILD [RECORDS]
 
-Each store is given RECORDS (10,000) keys, claimed and settled one after another as a server does it, with a response of 1 KiB, and
-then of 4 KiB. What the module adds to a body (its own head, the response's headers) is taken as AROUND; it is less for an application
-that sets few headers. Then the engine is asked what it has become: the file, the table, the memory, less what it was when it was empty.
+Each store is given RECORDS (10,000) keys, claimed and settled one after another as a server does it, with a response of
+1 KiB, and then of 4 KiB. What the module adds to a body (its own head, the response's headers) is taken as AROUND; it
+is less for an application that sets few headers. Then the engine is asked what it has become: the file, the table, the
+memory, less what it was when it was empty.
 """
 import contextlib
 import os
@@ -102,7 +103,9 @@ def measured(build, name, records, body):
 
 
 def measured_shmcb(build, records, body):
-    """httpd's cache has a size and no way to ask: how many of the latest responses it still has, when twice as many were given to it."""
+    """httpd's cache has a size and no way to ask: how many of the latest responses it still has, when twice as many
+    were given to it.
+    """
     os.environ.setdefault("IDEM_MODULE", str(build.resolve() / "mod_idempotency.so"))
     sys.path.append(str(ROOT / "tests/http"))
     from client import Api
@@ -115,7 +118,9 @@ def measured_shmcb(build, records, body):
         api = Api(server.start().address, "sizing.test", "/fpm")
         for number in range(2 * records):
             api.post(f"/fill{number}?size={body}", key=f"k{number}")
-        kept = sum(api.post(f"/fill{number}?size={body}", key=f"k{number}").replayed for number in reversed(range(2 * records)))
+        kept = sum(
+            api.post(f"/fill{number}?size={body}", key=f"k{number}").replayed
+            for number in reversed(range(2 * records)))
     finally:
         server.stop()
         stage.close()
@@ -124,7 +129,9 @@ def measured_shmcb(build, records, body):
 
 def show(name, small, large):
     for what, size in small.items():
-        print(f"| `{name}` | {what} | {size:,.0f} | {GIB / size:,.0f} | {large[what]:,.0f} | {GIB / large[what]:,.0f} |", flush=True)
+        print(
+            f"| `{name}` | {what} | {size:,.0f} | {GIB / size:,.0f} | {large[what]:,.0f} | {GIB / large[what]:,.0f} |",
+            flush=True)
 
 
 def main():

@@ -1,7 +1,7 @@
-"""
-Where a round is fought: a stage with its hosts, their store, the backend, the store that fails on command. lmdb serves one
-host, on a small file system of its own; a store of servers serves two. What is not to be had here (the right to mount, to
-make networks, the test module) is left out, and said.
+# SPDX-License-Identifier: Apache-2.0
+"""Where a round is fought: a stage with its hosts, their store, the backend, the store that fails on command. lmdb
+serves one host, on a small file system of its own; a store of servers serves two. What is not to be had here (the right
+to mount, to make networks, the test module) is left out, and said.
 """
 import concurrent.futures
 import contextlib
@@ -26,13 +26,14 @@ DISK = 64 << 20  # bytes
 MOST_KEPT = 16384  # bytes of a response; a longer one leaves a tombstone
 BRIEF = 3  # seconds that keys of .../brief live
 
-# The forensic log names each request before anything else happens to it, and its name begins with the number of the process:
-# so an origin knows who executes it, also if that process never lives to write its access log.
+# The forensic log names each request before anything else happens to it, and its name begins with the number of the
+# process: so an origin knows who executes it, also if that process never lives to write its access log.
 CONFIG = """
 LoadModule log_forensic_module {modules}/mod_log_forensic.so
 ForensicLog {{root}}/forensic.log
 RequestHeader set X-Owner "expr=%{{note:forensic-id}}@{number}"
-CustomLog {{root}}/requests.log "%{{X-Request}}i %P %{{IDEMPOTENCY_OUTCOME}}e %{{IDEMPOTENCY_SETTLEMENT}}e %{{IDEMPOTENCY_SLOT}}e %>s"
+CustomLog {{root}}/requests.log "%{{X-Request}}i %P %{{IDEMPOTENCY_OUTCOME}}e \
+%{{IDEMPOTENCY_SETTLEMENT}}e %{{IDEMPOTENCY_SLOT}}e %>s"
 ScriptAlias /act {{stage}}/actors/act.cgi
 ProxyPass /far http://{backend}:{far}/ retry=0
 IdempotencyInterrupted {policy}
@@ -45,8 +46,11 @@ IdempotencyMaxResponse {most}
 {more}
 """
 # Many small children: there shall always be one to kill and one that goes on.
-SIZES = {"event": "ServerLimit 24\nThreadsPerChild 8\nMaxRequestWorkers 48\nStartServers 5\nMinSpareThreads 24\nMaxSpareThreads 48",
-         "prefork": "StartServers 12\nMinSpareServers 8\nMaxSpareServers 24"}
+SIZES = {
+    "event": "ServerLimit 24\nThreadsPerChild 8\nMaxRequestWorkers 48\nStartServers 5\nMinSpareThreads 24\n"
+             "MaxSpareThreads 48",
+    "prefork": "StartServers 12\nMinSpareServers 8\nMaxSpareServers 24"
+}
 
 
 class Disk:
@@ -72,7 +76,8 @@ class Disk:
 
     def close(self):
         if not self.missing:
-            subprocess.run(["umount", "--lazy", self.root], check=True)  # a process that outlived its server is found elsewhere
+            subprocess.run(["umount", "--lazy", self.root],
+                           check=True)  # a process that outlived its server is found elsewhere
 
 
 class Arena:
@@ -87,7 +92,8 @@ class Arena:
             undo.callback(self.stage.close)
             self.root = self.stage.root
             shutil.copytree(HERE / "actors", self.root / "actors")
-            self.starter = undo.enter_context(concurrent.futures.ThreadPoolExecutor(1))  # whose thread lives as long as we
+            self.starter = undo.enter_context(
+                concurrent.futures.ThreadPoolExecutor(1))  # whose thread lives as long as we
             self.make_store(store, undo)
             self.make_hosts(undo)
             self.close = undo.pop_all().close
@@ -129,8 +135,15 @@ class Arena:
 
     def make_httpd(self, number):
         place = self.places[number]
-        config = CONFIG.format(modules=env.apxs("LIBEXECDIR"), far=self.far.server_port, policy=self.policy, most=MOST_KEPT,
-                               number=number, backend=place.backend, lease=LEASE, brief=BRIEF, sizes=SIZES[env.MPM],
+        config = CONFIG.format(modules=env.apxs("LIBEXECDIR"),
+                               far=self.far.server_port,
+                               policy=self.policy,
+                               most=MOST_KEPT,
+                               number=number,
+                               backend=place.backend,
+                               lease=LEASE,
+                               brief=BRIEF,
+                               sizes=SIZES[env.MPM],
                                more=self.more)
         wrap = "wrap:{root}/control," if env.TEST_MODULE.exists() else ""
         return Httpd(self.stage, config, f'"{wrap}{self.url}" {self.options}', place=place)
@@ -167,7 +180,9 @@ class Arena:
                 httpd.control.behave()
 
     def workers(self, number):
-        """Children of a host that serve requests. mod_cgid's daemon has one thread only, and under prefork there is none."""
+        """Children of a host that serve requests. mod_cgid's daemon has one thread only, and under prefork there is
+        none.
+        """
         found = []
         for child in sorted(self.httpds[number].children()):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""
-Clients that retry until they know, a monkey that breaks what they talk to, and a judge. README.md explains.
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that retry until they know, a monkey that breaks what they talk to, and a judge. README.md explains.
 
-Each round has its own server, store, seed and verdict. The last line counts the rules that held and those that did not; so
-does the exit code.
+Each round has its own server, store, seed and verdict. The last line counts the rules that held and those that did not;
+so does the exit code.
 """
 import argparse
 import collections
@@ -27,9 +27,10 @@ from monkey import Monkey
 from promises import PROMISES
 
 # What each round gets of a cycle's time: with the time that chaos-short has, seconds.
-SHORT = (("lmdb", "event", "refuse", 20), ("lmdb", "prefork", "refuse", 20), ("lmdb", "event", "retry", 10), ("lmdb", "prefork", "retry", 10),
-         ("redis", "prefork", "refuse", 10), ("redis-wait", "event", "refuse", 12), ("memcache", "event", "refuse", 10),
-         ("pgsql", "event", "refuse", 9), ("mariadb", "prefork", "retry", 9), ("sqlite", "event", "refuse", 10))
+SHORT = (("lmdb", "event", "refuse", 20), ("lmdb", "prefork", "refuse", 20), ("lmdb", "event", "retry", 10),
+         ("lmdb", "prefork", "retry", 10), ("redis", "prefork", "refuse", 10), ("redis-wait", "event", "refuse", 12),
+         ("memcache", "event", "refuse", 10), ("pgsql", "event", "refuse", 9), ("mariadb", "prefork", "retry",
+                                                                                9), ("sqlite", "event", "refuse", 10))
 EACH = (("event", "refuse", 2), ("prefork", "refuse", 2), ("event", "retry", 1), ("prefork", "retry", 1))
 LONG = tuple((store, *row) for store in PROMISES for row in EACH)
 SHORT_RUN, LONGEST_CYCLE = 180, 1800  # seconds
@@ -62,7 +63,8 @@ class Round:
         hosts = range(len(arena.httpds))
         for host in hosts:
             arena.start(host)
-        crowd, monkey = Crowd([httpd.address for httpd in arena.httpds], self.seed, arena.promise.shared), Monkey(arena, plan)
+        crowd, monkey = Crowd([httpd.address for httpd in arena.httpds], self.seed,
+                              arena.promise.shared), Monkey(arena, plan)
         crowd.start()
         monkey.start()
         self.watch(crowd, monkey)
@@ -87,15 +89,19 @@ class Round:
         begin = time.monotonic()
         while monkey.is_alive():
             monkey.join(5)
-            self.say(f"{time.monotonic() - begin:4.0f} s  {crowd.requests()} requests, {len(crowd.board.operations)} keys, "
-                     f"{sum(monkey.counts.values())} of {len(monkey.plan)} deeds")
+            self.say(
+                f"{time.monotonic() - begin:4.0f} s  {crowd.requests()} requests, {len(crowd.board.operations)} keys, "
+                f"{sum(monkey.counts.values())} of {len(monkey.plan)} deeds")
 
     def count(self, crowd, case, monkey):
         kinds = collections.Counter(answer.kind for answer in crowd.board.answers)
         replays = sum(answer.replayed for answer in crowd.board.answers)
         runs = sum(map(len, case.executions.values()))
         unfinished = sum(not run.end for runs_of in case.executions.values() for run in runs_of)
-        self.say(f"{crowd.requests()} requests, {len(case.operations)} keys, {runs} executions ({unfinished} never ended), {replays} replays")
+        self.say(
+            f"{crowd.requests()} requests, {len(case.operations)} keys, {runs} executions ({unfinished} never ended), "
+            f"{replays} replays"
+        )
         self.say("answers: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
         self.say("monkey: " + ", ".join(f"{count} {what}" for what, count in sorted(monkey.counts.items())))
 
@@ -104,7 +110,8 @@ class Round:
             return
         folder = env.REPO / "build" / "chaos" / self.name.replace(" ", "-")
         arena.keep_evidence(folder)
-        (folder / "deeds").write_text("".join(f"{deed.at:.6f} {deed.what} {history.whom(deed)}\n" for deed in case.deeds))
+        (folder / "deeds").write_text("".join(f"{deed.at:.6f} {deed.what} {history.whom(deed)}\n"
+                                              for deed in case.deeds))
         for rule, found in breaches.items():
             for number, (key, sentence) in enumerate(found[:SHOWN]):
                 self.say(f"FAILED {rule}: {sentence}")
@@ -137,7 +144,9 @@ def parse():
     parser.add_argument("--store", default="", help=f"some of {','.join(PROMISES)}; all of them if the time is long")
     parser.add_argument("--mpm", default="event,prefork")
     parser.add_argument("--policy", default="refuse,retry", help="of IdempotencyInterrupted")
-    parser.add_argument("--config", default="", help="more configuration, to see the judge find something: 'IdempotencyEngine Off'")
+    parser.add_argument("--config",
+                        default="",
+                        help="more configuration, to see the judge find something: 'IdempotencyEngine Off'")
     parser.add_argument("--plan", action="store_true", help="print the monkey's schedules, and do nothing")
     options = parser.parse_args()
     if options.seed is None:
@@ -148,7 +157,9 @@ def parse():
 def main():
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that servers and file systems do not stay behind
-    print(f"chaos: --seconds {options.seconds} --seed {options.seed}" + f" --store {options.store}" * bool(options.store), flush=True)
+    print(f"chaos: --seconds {options.seconds} --seed {options.seed}" +
+          f" --store {options.store}" * bool(options.store),
+          flush=True)
     hub = None if options.plan else network.enter()
     passed, failed = 0, 0
     for fight in rounds(options):

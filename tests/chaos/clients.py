@@ -1,10 +1,10 @@
-"""
-Clients that retry until they know. Each has keys of its own; some of them several clients race for; some are asked again
-later.
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that retry until they know. Each has keys of its own; some of them several clients race for; some are asked
+again later.
 
 A client knows when it was given a response, or one of the module's two last words: outcome-unknown, response-not-kept.
-After anything else it asks again: a lost connection, its own impatience, 409 in-progress, 503 store-unavailable, an error
-page of httpd's.
+After anything else it asks again: a lost connection, its own impatience, 409 in-progress, 503 store-unavailable, an
+error page of httpd's.
 """
 import collections
 import hashlib
@@ -20,7 +20,8 @@ from promises import LEASE
 from slots import HOST
 
 Operation = collections.namedtuple("Operation", "key path body size brief")
-# host: its number; request: the name of one request; kind: see kind_of(); nonce: whose answer it is, "-" if an error page of httpd's is the record
+# host: its number; request: the name of one request; kind: see kind_of(); nonce: whose answer it is, "-" if an error
+# page of httpd's is the record
 Answer = collections.namedtuple("Answer", "key request sent got kind nonce digest replayed host", defaults=(0,))
 
 LAST_WORDS = ("real", "outcome-unknown", "response-not-kept")
@@ -116,9 +117,14 @@ class Client(threading.Thread):
 
     def send(self, operation):
         self.requests += 1
-        name, host, sent, conn = f"{self.number}.{self.requests}", self.requests % len(self.board.addresses), time.time(), None
-        head = (f"POST {operation.path} HTTP/1.1\r\nHost: {HOST}\r\nIdempotency-Key: {operation.key}\r\nX-Request: {name}\r\n"
-                f"Content-Type: application/octet-stream\r\nContent-Length: {len(operation.body)}\r\nConnection: close\r\n\r\n")
+        name, host, sent, conn = f"{self.number}.{self.requests}", self.requests % len(
+            self.board.addresses), time.time(), None
+        head = (
+            f"POST {operation.path} HTTP/1.1\r\nHost: {HOST}\r\nIdempotency-Key: {operation.key}\r\nX-Request: "
+            f"{name}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {len(operation.body)}\r\nConnection: close\r\n"
+            f"\r\n"
+        )
         try:
             conn = Connection(self.board.addresses[host])
             conn.sock.settimeout(PATIENCE)

@@ -1,5 +1,6 @@
-"""
-What a round leaves behind, as the judge reads it: the ledger, the clients' answers, what the monkey did, and httpd's logs.
+# SPDX-License-Identifier: Apache-2.0
+"""What a round leaves behind, as the judge reads it: the ledger, the clients' answers, what the monkey did, and httpd's
+logs.
 """
 import collections
 import re
@@ -9,7 +10,9 @@ import env
 from slots import name_of
 
 # owner: the process that executed it, on this host; end: None where there is no line
-Execution = collections.namedtuple("Execution", "key nonce begin end request owner token attempt slot place host", defaults=(0,))
+Execution = collections.namedtuple("Execution",
+                                   "key nonce begin end request owner token attempt slot place host",
+                                   defaults=(0, ))
 LogLine = collections.namedtuple("LogLine", "at slot text host", defaults=(0,))  # slot: None where the line names none
 
 STAMP = re.compile(r"^\[\w{3} (\w{3} +\d+ [\d:]+)(\.\d+) (\d{4})\] ")
@@ -26,9 +29,10 @@ def executions(path):
             ended[nonce] = float(at)
         else:
             begun.append((float(at), nonce, rest))
-    return [Execution(key.strip('"'), nonce, at, ended.get(nonce), request, process_of(owner), token, attempt, slot, place,
-                      host_of(owner))
-            for at, nonce, (key, request, owner, token, attempt, slot, place) in begun]
+    return [
+        Execution(key.strip('"'), nonce, at, ended.get(nonce), request, process_of(owner), token, attempt, slot, place,
+                  host_of(owner)) for at, nonce, (key, request, owner, token, attempt, slot, place) in begun
+    ]
 
 
 def process_of(forensic_id):
@@ -83,8 +87,9 @@ class Case:
         return next((key for key, known in self.slots.items() if slot and known == slot), None)
 
     def death_of(self, execution):
-        """When the owner of an execution was killed, at the earliest; None if it was not. A server that is stopped goes on
-        for a moment: who accepted a request before it had stopped is dead when it has."""
+        """When the owner of an execution was killed, at the earliest; None if it was not. A server that is stopped goes
+        on for a moment: who accepted a request before it had stopped is dead when it has.
+        """
         sent = self.sent_at(execution)
         for deed in self.deeds:
             if deed.host != execution.host:
@@ -99,7 +104,8 @@ class Case:
 
     def while_stopping(self, line):
         """Was this logged between telling the server to stop and its end?"""
-        stops, ends = ([deed.at for deed in self.deeds if (deed.what, deed.host) == (what, line.host)] for what in ("stop", "stopped"))
+        stops, ends = ([deed.at for deed in self.deeds if (deed.what, deed.host) == (what, line.host)]
+                       for what in ("stop", "stopped"))
         return any(stop <= line.at <= stopped for stop, stopped in zip(stops, [*ends, float("inf")]))
 
     def kills(self):
@@ -115,7 +121,8 @@ class Case:
 
     def sent_at(self, execution):
         """When the request that it executes was sent."""
-        return next((answer.sent for answer in self.answers[execution.key] if answer.request == execution.request), execution.begin)
+        return next((answer.sent for answer in self.answers[execution.key] if answer.request == execution.request),
+                    execution.begin)
 
 
 def slots(operations, executed):
@@ -162,7 +169,8 @@ def collect(arena, policy, board, deeds):
     executed = executions(arena.root / "ledger")
     folders = [httpd.root for httpd in arena.httpds]
     log = [line for host, httpd in enumerate(arena.httpds) for line in log_lines(httpd.log.path, host)]
-    case = Case(arena.promise, env.MPM, policy, board.operations, board.answers, executed, deeds, sorted(log, key=lambda line: line.at))
+    case = Case(arena.promise, env.MPM, policy, board.operations, board.answers, executed, deeds,
+                sorted(log, key=lambda line: line.at))
     case.slots = slots(board.operations, executed)
     case.acknowledged = acknowledged_slots([httpd.control for httpd in arena.httpds])
     for folder in folders:

@@ -1,6 +1,7 @@
-"""
-What the world did to a key: whether its owner was out of reach for so long that its lease lapsed, and whether its server
-lost what it had acknowledged. The judge asks for one key and one stretch of its life; nothing here excuses more than that.
+# SPDX-License-Identifier: Apache-2.0
+"""What the world did to a key: whether its owner was out of reach for so long that its lease lapsed, and whether its
+server lost what it had acknowledged. The judge asks for one key and one stretch of its life; nothing here excuses more
+than that.
 """
 from promises import OUTLIVES, RECOVERY
 
@@ -17,24 +18,28 @@ def concerns(deed, server):
     return None in (deed.server, server) or deed.server == server
 
 
-# ---- loss ---------------------------------------------------------------------------------------------------------------------
+# ---- loss ------------------------------------------------------------------------------------------------------------
 
 
 def gone(case, deed):
     """A server that is killed or stopped acknowledges until it is gone."""
-    return next((later.at for later in case.deeds if (later.what, later.server) == ("store gone", deed.server) and later.at >= deed.at),
-                FOR_EVER)
+    return next(
+        (later.at
+         for later in case.deeds if (later.what, later.server) == ("store gone", deed.server) and later.at >= deed.at),
+        FOR_EVER)
 
 
 def age(case, deed, written):
     """Of what was written then, when this was done to its server: as long as the server itself has run since."""
-    stopped = ((other.at, ends(case, other)) for other in case.deeds if (other.what, other.server) == ("store paused", deed.server))
+    stopped = ((other.at, ends(case, other)) for other in case.deeds
+               if (other.what, other.server) == ("store paused", deed.server))
     return deed.at - written - sum(max(0, min(end, deed.at) - max(begin, written)) for begin, end in stopped)
 
 
 def lost(case, key, since, until, written):
-    """May the store have lost, within this time, what it had acknowledged for the key? written: when it acknowledged it, at
-    the latest."""
+    """May the store have lost, within this time, what it had acknowledged for the key? written: when it acknowledged
+    it, at the latest.
+    """
     for deed in case.deeds:
         window = case.promise.loses.get(deed.what.removeprefix("store "))
         if window and concerns(deed, server_of(case, key)) and deed.at <= until and since <= gone(case, deed):
@@ -43,7 +48,7 @@ def lost(case, key, since, until, written):
     return False
 
 
-# ---- reach --------------------------------------------------------------------------------------------------------------------
+# ---- reach -----------------------------------------------------------------------------------------------------------
 
 
 def ends(case, deed):
@@ -69,8 +74,9 @@ def keeps_from_store(deed, host, process, server):
 
 
 def outages(case, host, process, server):
-    """When this process could not reach that server: [[begin, end], …]. Two with less between them than it takes to notice
-    that the store is back are one."""
+    """When this process could not reach that server: [[begin, end], …]. Two with less between them than it takes to
+    notice that the store is back are one.
+    """
     merged = []
     for deed in sorted(case.deeds, key=lambda deed: deed.at):
         if not keeps_from_store(deed, host, process, server):
@@ -86,8 +92,10 @@ def outages(case, host, process, server):
 def stuck(case, host, process, at):
     """May a call of this process have been inside a server that hung, or that it was cut off from, when the process was
     told to stop?"""
-    stop = max((deed.at for deed in case.deeds if (deed.what, deed.host) == ("stop", host) and deed.at <= at), default=at)
-    return case.promise.hangs and any(begin <= stop <= end + RECOVERY for begin, end in outages(case, host, process, None))
+    stop = max((deed.at for deed in case.deeds if (deed.what, deed.host) == ("stop", host) and deed.at <= at),
+               default=at)
+    return case.promise.hangs and any(begin <= stop <= end + RECOVERY
+                                      for begin, end in outages(case, host, process, None))
 
 
 def lapsed(case, key, until, since=None):
@@ -98,7 +106,8 @@ def lapsed(case, key, until, since=None):
         return False
     for answer in case.answers[key]:
         process = case.served.get(answer.request)
-        for begin, end in outages(case, answer.host, process, server_of(case, key)) if process and answer.sent < until else ():
+        for begin, end in outages(case, answer.host, process, server_of(
+                case, key)) if process and answer.sent < until else ():
             in_time = end > answer.sent and until - max(begin, answer.sent) >= OUTLIVES
             if in_time and (since is None or since <= end + RECOVERY):
                 return True

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The HTTP backend behind mod_proxy: it outlives every child of httpd, and goes on acting for a request whose child was
 killed.
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 from actors.act import act
 from origin import Backend
 
-TOLD = ("Idempotency-Key", "X-Request", "X-Owner", "", "", "")  # in the order of act.py; token, attempt and slot are not
+TOLD = ("Idempotency-Key", "X-Request", "X-Owner", "", "", ""
+        )  # in the order of act.py; token, attempt and slot are not
 
 
 class Far(Backend):
@@ -22,7 +24,8 @@ class Far(Backend):
         who = [self.headers.get(name) or "-" for name in TOLD]
         nonce, body = act(self.server.ledger, urlsplit(self.path).query, [*who, "far"])
         self.send_response_only(201)
-        for name, value in (("X-Nonce", nonce), ("Content-Type", "application/json"), ("Content-Length", str(len(body)))):
+        for name, value in (("X-Nonce", nonce), ("Content-Type", "application/json"), ("Content-Length",
+                                                                                       str(len(body)))):
             self.send_header(name, value)
         with contextlib.suppress(ConnectionError):  # its child of httpd was killed
             self.end_headers()

@@ -1,11 +1,14 @@
-"""Everything known about one key, in the order in which it happened: ledger, clients, what the monkey did to its owners,
-the log's lines."""
+# SPDX-License-Identifier: Apache-2.0
+"""Everything known about one key, in the order in which it happened: ledger, clients, what the monkey did to its
+owners, the log's lines.
+"""
 import re
 
 
 def of_ledger(case, key):
     for run in case.executions.get(key, ()):
-        who = f"{run.nonce} {run.place}, request {run.request}, process {run.owner} on host {run.host}, attempt {run.attempt}, token {run.token[:8]}"
+        who = f"{run.nonce} {run.place}, request {run.request}, process {run.owner} on host {run.host}, " \
+              f"attempt {run.attempt}, token {run.token[:8]}"
         yield run.begin, f"ledger  begin {who}"
         yield run.end or run.begin, f"ledger  {'end' if run.end else 'never ended:'} {run.nonce}"
 
@@ -13,13 +16,15 @@ def of_ledger(case, key):
 def of_clients(case, key):
     for answer in case.answers.get(key, ()):
         what = f"{answer.kind}{', replayed' * answer.replayed} {answer.nonce} {answer.digest}".replace(" - -", "")
-        yield answer.sent, f"client  {answer.request} sends to host {answer.host}, process {case.served.get(answer.request, 'none')}"
+        yield answer.sent, f"client  {answer.request} sends to host {answer.host}, " \
+                           f"process {case.served.get(answer.request, 'none')}"
         yield answer.got, f"client  {answer.request} gets {what}"
 
 
 def of_monkey(case, key, times):
-    """What was done to the processes that had a request with it; and to a host, or the store, at most six seconds before
-    something happened with the key."""
+    """What was done to the processes that had a request with it; and to a host, or the store, at most six seconds
+    before something happened with the key.
+    """
     owners = {run.owner for run in case.executions.get(key, ())}
     owners |= {case.served.get(answer.request) for answer in case.answers.get(key, ())}
     for deed in case.deeds:
@@ -45,6 +50,7 @@ def of(case, key):
     events = [*of_ledger(case, key), *of_clients(case, key), *of_log(case, key)]
     times = [at for at, _ in events] or [0.0]
     events += of_monkey(case, key, times)
-    yield f"key {key}, slot {case.slots.get(key, 'unknown')}, {case.operations[key].path if key in case.operations else ''}"
+    yield f"key {key}, slot {case.slots.get(key, 'unknown')}, " \
+          f"{case.operations[key].path if key in case.operations else ''}"
     for at, what in sorted(events, key=lambda event: event[0]):
         yield f"  {at - min(times):9.3f}  {what}"

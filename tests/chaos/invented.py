@@ -1,4 +1,7 @@
-"""Histories for the tests of the judge: one in which all went well, and one whose owner was killed; each test adds to them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Histories for the tests of the judge: one in which all went well, and one whose owner was killed; each test adds to
+them.
+"""
 from arena import MOST_KEPT
 from clients import Answer, Operation
 from evidence import Case, Execution, LogLine
@@ -13,8 +16,13 @@ class History:
     """One key, executed by process 7 at 10 s and replayed; another one beside it, so that something always happens."""
 
     def __init__(self, policy="refuse", size=10, brief=False, store="lmdb"):
-        self.promise, self.mpm, self.policy, self.acknowledged, self.count = PROMISES[store], "prefork", policy, {"0000000a"}, 0
-        self.operations = [Operation("k", "/act/lasting", b"", size, brief), Operation("other", "/act/lasting", b"", 10, False)]
+        self.promise, self.mpm, self.policy, self.acknowledged, self.count = PROMISES[store], "prefork", policy, {
+            "0000000a"
+        }, 0
+        self.operations = [
+            Operation("k", "/act/lasting", b"", size, brief),
+            Operation("other", "/act/lasting", b"", 10, False)
+        ]
         self.slots = {"k": "0000000a"}
         self.answers, self.executions, self.deeds, self.log, self.waiting = [], [], [Deed(1, "SIGKILL", 99)], [], set()
         if self.promise.served:
@@ -27,11 +35,13 @@ class History:
         self.answer(30, "real", "o", key="other", replayed=True)
 
     def run(self, nonce, begin, key="k", owner=7, end=0.1, request="-", token=None):
-        self.executions.append(Execution(key, nonce, begin, end and begin + end, request, owner, token or nonce, "1", "0000000a", "cgi"))
+        self.executions.append(
+            Execution(key, nonce, begin, end and begin + end, request, owner, token or nonce, "1", "0000000a", "cgi"))
 
     def answer(self, sent, kind, nonce="-", key="k", digest=None, replayed=False, request=None):
         self.count += 1
-        self.answers.append(Answer(key, request or f"r{self.count}", sent, sent + 0.2, kind, nonce, digest or nonce, replayed))
+        self.answers.append(
+            Answer(key, request or f"r{self.count}", sent, sent + 0.2, kind, nonce, digest or nonce, replayed))
 
     def damage(self, what, begin, over, end, **whom):
         """Something that lasts; a server is gone at once."""

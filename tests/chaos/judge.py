@@ -1,9 +1,9 @@
-"""
-The judge: rules over a round's evidence. A rule yields what breaks it, each as (key, sentence); the key is None where no
-key is to blame.
+# SPDX-License-Identifier: Apache-2.0
+"""The judge: rules over a round's evidence. A rule yields what breaks it, each as (key, sentence); the key is None
+where no key is to blame.
 
-Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. Answers that
-the module gives itself are no responses; what they may follow, and what may follow them, has rules of its own.
+Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. Answers
+that the module gives itself are no responses; what they may follow, and what may follow them, has rules of its own.
 """
 import collections
 import itertools
@@ -15,11 +15,14 @@ from excuses import STORE_ENDS, lapsed, lost, outages, stuck
 from promises import BUSY, LAST_TRIES, RECOVERY
 
 NO_ANSWER = ("lost", "timeout", "refused")  # the client cannot know what its request did
-PASSING = (*NO_ANSWER, "store-unavailable")  # may come at any time while the monkey is about, and says nothing about the slot
+PASSING = (*NO_ANSWER, "store-unavailable"
+           )  # may come at any time while the monkey is about, and says nothing about the slot
 KINDS = (*LAST_WORDS, *PASSING, "in-progress", "error")
 ROUNDING = 0.002  # seconds: the store counts milliseconds
-# What the module may never have to say: impossible events, unusable values, slots that live owners lost, settlements dropped.
-NEVER_LOGGED = re.compile(r"IDEM(002|011|014|017|052|053|070|073|090):|[Aa]ssert(ion)?[ (]|resource leak|IDEM\d+: .*impossible")
+# What the module may never have to say: impossible events, unusable values, slots that live owners lost, settlements
+# dropped.
+NEVER_LOGGED = re.compile(
+    r"IDEM(002|011|014|017|052|053|070|073|090):|[Aa]ssert(ion)?[ (]|resource leak|IDEM\d+: .*impossible")
 GIVEN_AWAY = re.compile(r"IDEM(014|090):")  # the slot of a living owner is another's
 SIGNALS = {"9": "SIGKILL", "11": "SIGSEGV"}
 
@@ -36,11 +39,14 @@ def settle_failed(case, key):
 
 
 def recorded(case, run, by):
-    """Had the store acknowledged the record of this execution by then? A response is given without that when a settlement
-    fails; it is recorded later, or never, and the entry has until then the life that its last renewal gave it."""
+    """Had the store acknowledged the record of this execution by then? A response is given without that when a
+    settlement fails; it is recorded later, or never, and the entry has until then the life that its last renewal gave
+    it.
+    """
     late = any("settle failed" in line.text and run.end <= line.at <= by and process_of(line) == run.owner
                for line in case.lines_of(run.key))
-    return any(answer.nonce == run.nonce and answer.got <= by and (answer.replayed or not late) for answer in case.answers[run.key])
+    return any(answer.nonce == run.nonce and answer.got <= by and (answer.replayed or not late)
+               for answer in case.answers[run.key])
 
 
 def lasting(case):
@@ -52,8 +58,9 @@ def oversize(operation):
 
 
 def given_away(case, key, at):
-    """May a living owner's slot be another's by then? The store lost it; or the owner's lease lapsed, where a retry takes
-    over or the entry's life is over."""
+    """May a living owner's slot be another's by then? The store lost it; or the owner's lease lapsed, where a retry
+    takes over or the entry's life is over.
+    """
     if key not in case.operations:
         return False
     begin = min((answer.sent for answer in case.answers[key]), default=at)
@@ -71,13 +78,14 @@ def differing(case, key, answers):
             yield one, other
 
 
-# ---- executions ---------------------------------------------------------------------------------------------------------------
+# ---- executions ------------------------------------------------------------------------------------------------------
 
 
 def executed_once(case):
-    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it was
-    written at the earliest, which was not before the request that wrote it was sent, nor, where the store had acknowledged
-    its record by then, before it had run. Any key may when the store has lost its entry in between."""
+    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it
+    was written at the earliest, which was not before the request that wrote it was sent, nor, where the store had
+    acknowledged its record by then, before it had run. Any key may when the store has lost its entry in between.
+    """
     for key, runs in case.executions.items():
         for run, again in zip(runs, runs[1:]):
             if lost(case, key, case.sent_at(run), again.begin, run.begin):
@@ -87,14 +95,17 @@ def executed_once(case):
                 break
             written = run.end if run.end and recorded(case, run, again.begin) else case.sent_at(run)
             if again.begin < written + BRIEF - ROUNDING:
-                yield key, f"executed again {again.begin - written:.3f} s after its entry was written; its life is {BRIEF} s"
+                yield key, f"executed again {again.begin - written:.3f} s after its entry was written; " \
+                           f"its life is {BRIEF} s"
 
 
 def again_only_after_death(case):
-    """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of the
-    first. It may be that of the second: its child was killed when mod_cgid's daemon or the backend had the request already,
-    and had not begun. Or the first one's outcome was settled as unknown, which gives the slot to a retry, too. Or its lease
-    lapsed, or the store lost it: the slot is its successor's then, and nothing that comes after that one concerns it."""
+    """retry: of any two executions of a key the owner of one was dead when the other began. Usually it is the owner of
+    the first. It may be that of the second: its child was killed when mod_cgid's daemon or the backend had the request
+    already, and had not begun. Or the first one's outcome was settled as unknown, which gives the slot to a retry, too.
+    Or its lease lapsed, or the store lost it: the slot is its successor's then, and nothing that comes after that one
+    concerns it.
+    """
     for key, runs in case.executions.items():
         brief, succeeded = case.operations[key].brief, set()
         for number, again in enumerate(runs[1:], 1):
@@ -102,11 +113,14 @@ def again_only_after_death(case):
                 deaths = [death for death in (case.death_of(run), case.death_of(again)) if death]
                 settled_unknown = any("IDEM013" in line.text and line.at <= again.begin for line in case.lines_of(key))
                 expired = brief and again.begin >= case.sent_at(run) + BRIEF - ROUNDING
-                gone = lapsed(case, key, again.begin, case.sent_at(again)) or lost(case, key, case.sent_at(run), again.begin, run.begin)
+                gone = lapsed(case, key, again.begin, case.sent_at(again)) or lost(case, key, case.sent_at(run),
+                                                                                   again.begin, run.begin)
                 if gone:
                     succeeded.add(run.nonce)
-                if not settled_unknown and not expired and not gone and not any(death <= again.begin for death in deaths):
-                    yield key, f"execution {again.nonce} began while the owner of {run.nonce}, process {run.owner}, lived"
+                if not settled_unknown and not expired and not gone and not any(death <= again.begin
+                                                                                for death in deaths):
+                    yield key, f"execution {again.nonce} began while the owner of {run.nonce}, " \
+                               f"process {run.owner}, lived"
 
 
 def lost_since(case, told, until):
@@ -114,9 +128,10 @@ def lost_since(case, told, until):
 
 
 def unknown_is_final(case):
-    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution that is
-    unknown may begin after that, where its child was killed before: the request was with mod_cgid's daemon or with the
-    backend already. A lease that lapsed is told so too, and its owner, who was out of reach, goes on."""
+    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution
+    that is unknown may begin after that, where its child was killed before: the request was with mod_cgid's daemon or
+    with the backend already. A lease that lapsed is told so too, and its owner, who was out of reach, goes on.
+    """
     for operation in lasting(case):
         told = next((answer for answer in case.answers[operation.key] if answer.kind == "outcome-unknown"), None)
         if not told or lapsed(case, operation.key, told.got, told.sent):
@@ -132,21 +147,24 @@ def unknown_is_final(case):
 
 
 def unknown_has_a_reason(case):
-    """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child was
-    killed while it had a request with this key, or its lease lapsed, or the store lost it. A client that left or grew
-    impatient is no reason."""
+    """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child
+    was killed while it had a request with this key, or its lease lapsed, or the store lost it. A client that left or
+    grew impatient is no reason.
+    """
     kills = list(case.kills())
     for operation in lasting(case):
         answers = case.answers[operation.key]
         told = next((answer for answer in answers if answer.kind == "outcome-unknown"), None)
-        if not told or settle_failed(case, operation.key) or any("IDEM013" in line.text for line in case.lines_of(operation.key)):
+        if not told or settle_failed(case, operation.key) or any("IDEM013" in line.text
+                                                                 for line in case.lines_of(operation.key)):
             continue
         before = [answer for answer in answers if answer.sent < told.got]
         trouble = any(answer.kind == "store-unavailable" for answer in before)
         orphans = [answer for answer in before if answer.kind in NO_ANSWER]
         killed = any(answer.sent <= end and begin <= told.got and answer.host == host
                      for answer in orphans for host, begin, end in kills)
-        gone = lapsed(case, operation.key, told.got, told.sent) or lost(case, operation.key, answers[0].sent, told.got, told.got)
+        gone = lapsed(case, operation.key, told.got, told.sent) or lost(case, operation.key, answers[0].sent, told.got,
+                                                                        told.got)
         if not trouble and not killed and not gone:
             yield operation.key, "outcome-unknown without a reason"
 
@@ -161,13 +179,14 @@ def tokens_differ(case):
             seen[run.token] = run.nonce
 
 
-# ---- answers ------------------------------------------------------------------------------------------------------------------
+# ---- answers ---------------------------------------------------------------------------------------------------------
 
 
 def one_response(case):
-    """refuse: all responses to a key are one, first and replays. An error page of httpd's own (mod_cgid without its daemon,
-    say) counts as a response when it is replayed: then it was recorded. Not so for keys of brief life, each of whose
-    executions has its own."""
+    """refuse: all responses to a key are one, first and replays. An error page of httpd's own (mod_cgid without its
+    daemon, say) counts as a response when it is replayed: then it was recorded. Not so for keys of brief life, each of
+    whose executions has its own.
+    """
     for operation in lasting(case):
         answers = [answer for answer in case.answers[operation.key] if answer.kind == "real"]
         for one, other in differing(case, operation.key, answers):
@@ -175,8 +194,9 @@ def one_response(case):
 
 
 def one_replay(case):
-    """retry: what is replayed is one response, and a first response is another one only if the store had not acknowledged
-    it."""
+    """retry: what is replayed is one response, and a first response is another one only if the store had not
+    acknowledged it.
+    """
     for operation in lasting(case):
         answers = [answer for answer in case.answers[operation.key] if answer.kind == "real"]
         acknowledged = [answer for answer in answers if answer.replayed or not settle_failed(case, operation.key)]
@@ -204,9 +224,11 @@ def response_is_an_execution(case):
 
 def acknowledged_is_kept(case):
     """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once),
-    each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged, the
-    record came later, or never if its child was killed before the store took it; if the store's list of calls has it, it is
-    the last word; until then a lease that lapsed is told as unknown. Nothing is the last word, once the store has lost it."""
+    each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged,
+    the record came later, or never if its child was killed before the store took it; if the store's list of calls has
+    it, it is the last word; until then a lease that lapsed is told as unknown. Nothing is the last word, once the store
+    has lost it.
+    """
     for operation in lasting(case):
         key, answers = operation.key, case.answers[operation.key]
         first = next((answer for answer in answers if answer.kind == "real"), None)
@@ -247,7 +269,9 @@ def known_kinds(case):
 
 
 def everybody_knows(case):
-    """When the monkey is gone and all is well, each key gets a last word. (The last request for each was sent after that.)"""
+    """When the monkey is gone and all is well, each key gets a last word. (The last request for each was sent after
+    that.)
+    """
     for operation in lasting(case):
         answers = case.answers[operation.key]
         last = max(answers, key=lambda answer: answer.sent, default=None)
@@ -255,12 +279,13 @@ def everybody_knows(case):
             yield operation.key, f"no last word: {last.kind if last else 'never asked'}"
 
 
-# ---- the server ---------------------------------------------------------------------------------------------------------------
+# ---- the server ------------------------------------------------------------------------------------------------------
 
 
 def only_killed_by_the_monkey(case):
-    """Excused is one crash of httpd's own: told to stop at once, the event MPM closes its workers' sockets while they do
-    (close_worker_sockets in event.c reads a socket that its worker has freed)."""
+    """Excused is one crash of httpd's own: told to stop at once, the event MPM closes its workers' sockets while they
+    do (close_worker_sockets in event.c reads a socket that its worker has freed).
+    """
     killed = {(deed.pid, deed.what) for deed in case.deeds}
     for line in case.log:
         death = re.search(r"child pid (\d+) exit signal ([\w ]+?) \((\d+)\)", line.text)
@@ -285,11 +310,12 @@ def gave_up(case, line):
 
 
 def stops_in_time(case):
-    """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children with a
-    script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or to end it,
-    for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end that. And a child
-    that ends gracefully and waits for the store to take a settlement: it may be told to die meanwhile, and does not wait
-    for more than half a minute, if the store could not be reached in all that time."""
+    """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children
+    with a script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or
+    to end it, for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end
+    that. And a child that ends gracefully and waits for the store to take a settlement: it may be told to die
+    meanwhile, and does not wait for more than half a minute, if the store could not be reached in all that time.
+    """
     for line in case.log:
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
         if forced and int(forced[1]) not in case.waiting and not stuck(case, line.host, int(forced[1]), line.at):
@@ -299,8 +325,9 @@ def stops_in_time(case):
 
 
 def late_settlements_are_due(case):
-    """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then was
-    perhaps never had. Or where the slot is rightly another's."""
+    """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then
+    was perhaps never had. Or where the slot is rightly another's.
+    """
     doubtful = collections.Counter()
     for line in case.log:
         process = process_of(line)
@@ -325,8 +352,9 @@ def something_happened(case):
             yield None, f"no {what}"
 
 
-BOTH = (tokens_differ, response_is_an_execution, acknowledged_is_kept, not_kept_has_a_reason, known_kinds, everybody_knows,
-        only_killed_by_the_monkey, nothing_terrible_logged, stops_in_time, late_settlements_are_due, something_happened)
+BOTH = (tokens_differ, response_is_an_execution, acknowledged_is_kept, not_kept_has_a_reason, known_kinds,
+        everybody_knows, only_killed_by_the_monkey, nothing_terrible_logged, stops_in_time, late_settlements_are_due,
+        something_happened)
 RULES = {"refuse": (executed_once, one_response, unknown_is_final, unknown_has_a_reason, *BOTH),
          "retry": (again_only_after_death, one_replay, *BOTH)}
 

@@ -1,7 +1,7 @@
-"""
-Carries a schedule out. Actions that last are undone by the monkey itself, at the end at the latest; what it did to which
-process, and when, is what the judge goes by. Times are taken before damage is done and after it is mended: nobody was dead
-earlier, or is out of reach later.
+# SPDX-License-Identifier: Apache-2.0
+"""Carries a schedule out. Actions that last are undone by the monkey itself, at the end at the latest; what it did to
+which process, and when, is what the judge goes by. Times are taken before damage is done and after it is mended: nobody
+was dead earlier, or is out of reach later.
 """
 import collections
 import contextlib
@@ -14,7 +14,8 @@ import time
 
 import schedule
 
-# pid: 0 where it is no process of httpd's; host: whose process or httpd it is; server: the store's, None where it is none of them
+# pid: 0 where it is no process of httpd's; host: whose process or httpd it is; server: the store's, None where it is
+# none of them
 Deed = collections.namedtuple("Deed", "at what pid host server", defaults=(0, 0, None))
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A network of the run's own, and in it one for each host, which reaches the clients by one line and the store by another
 one. The monkey cuts the second.

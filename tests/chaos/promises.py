@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 What each store promises, and what it says that it may lose: the table of guarantees, as the judge reads it.
 
@@ -16,10 +17,12 @@ BUSY = 0.3  # seconds that a thread may come too late, since others had the proc
 OUTLIVES = LEASE * 2 / 3 - BUSY
 ALL = float("inf")
 
-# shared: leases lapse, by the store's clock; otherwise an owner lives as long as its process. served: it is one of servers,
-# and two hosts share it. server_of: which server has a key; None where all of them have all keys. hangs: a call that is
-# inside a server that hangs is there until the server goes on.
-Promise = collections.namedtuple("Promise", "shared served loses server_of hangs", defaults=(True, True, {}, None, False))
+# shared: leases lapse, by the store's clock; otherwise an owner lives as long as its process. served: it is one of
+# servers, and two hosts share it. server_of: which server has a key; None where all of them have all keys. hangs: a
+# call that is inside a server that hangs is there until the server goes on.
+Promise = collections.namedtuple("Promise",
+                                 "shared served loses server_of hangs",
+                                 defaults=(True, True, {}, None, False))
 
 PROMISES = {
     "lmdb": Promise(shared=False, served=False),

@@ -1,5 +1,6 @@
-"""
-The slot of a key, made here a second time: it tells which log lines are about the key, and which server of a store has it.
+# SPDX-License-Identifier: Apache-2.0
+"""The slot of a key, made here a second time: it tells which log lines are about the key, and which server of a store
+has it.
 """
 import hashlib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The stores that a round can be fought over: one class a kind of server, one row a store. A place has servers that the
 monkey can kill, stop and start again; promises.py says what each may lose by that.
@@ -17,8 +18,9 @@ from redis_server import Redis
 
 
 class Place:
-    """servers: each has start, stop, kill, pause, resume; url and options: IdempotencyStore's. Started by one thread that
-    lives as long as the round, since servers die with the thread that started them."""
+    """servers: each has start, stop, kill, pause, resume; url and options: IdempotencyStore's. Started by one thread
+    that lives as long as the round, since servers die with the thread that started them.
+    """
 
     options = ""
 
@@ -63,8 +65,9 @@ class RedisGroup(Place):
         self.await_order()
 
     def resume(self, number):
-        """Where the sentinel has made the other one the primary there are two for a moment. It tells the old one after ten
-        seconds or more, whoever keeps a watch on it sooner."""
+        """Where the sentinel has made the other one the primary there are two for a moment. It tells the old one after
+        ten seconds or more, whoever keeps a watch on it sooner.
+        """
         other, server = self.servers[1 - number], self.servers[number]
         server.resume()
         time.sleep(TWO_PRIMARIES)
@@ -75,7 +78,8 @@ class RedisGroup(Place):
 
     def await_order(self):
         """A replica that has just been given everything writes it to its disk, and does not end before that is done."""
-        redis_server.until(lambda: any("state=online" in one.info("slave0") for one in self.servers), "the replica is in step", 30)
+        redis_server.until(lambda: any("state=online" in one.info("slave0") for one in self.servers),
+                           "the replica is in step", 30)
         for server in self.servers:
             redis_server.until(lambda: server.info("aof_rewrite_in_progress") == "0", "the replica has written it all")
 

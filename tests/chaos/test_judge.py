@@ -1,10 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """The judge itself: a history in which all went well breaks no rule, and each thing that must not be breaks its own."""
 import pathlib
 import sys
 
 import pytest
 
-sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(pathlib.Path(__file__).resolve().parent)]
+sys.path[1:1] = [
+    str(pathlib.Path(__file__).resolve().parents[1] / "http"),
+    str(pathlib.Path(__file__).resolve().parent)
+]
 
 import schedule
 from arena import BRIEF, MOST_KEPT
@@ -109,7 +113,8 @@ def test_unknown_without_a_kill():
     assert history.broken() == {"unknown_has_a_reason"}
 
 
-@pytest.mark.parametrize("stop, stopped, broken", [(9.5, 20, set()), (9.95, 10.1, set()), (8, 9.5, {"unknown_has_a_reason"}),
+@pytest.mark.parametrize("stop, stopped, broken", [(9.5, 20, set()), (9.95, 10.1, set()),
+                                                   (8, 9.5, {"unknown_has_a_reason"}),
                                                    (13, 20, {"unknown_has_a_reason"})])
 def test_unknown_while_its_server_was_stopped(stop, stopped, broken):
     """Children end when they are told to; the server has stopped when the last of them has."""
@@ -197,8 +202,10 @@ def test_never_told(history):
     assert history.broken() == {"everybody_knows"}
 
 
-@pytest.mark.parametrize("line", ["child pid 98 exit signal Segmentation fault (11)", "child pid 99 exit signal Bus error (7)",
-                                  "child pid 99 exit signal Segmentation fault (11)"])
+@pytest.mark.parametrize("line", [
+    "child pid 98 exit signal Segmentation fault (11)", "child pid 99 exit signal Bus error (7)",
+    "child pid 99 exit signal Segmentation fault (11)"
+])
 def test_a_child_died_by_itself(history, line):
     history.say(line)
     assert history.broken() == {"only_killed_by_the_monkey"}
@@ -218,7 +225,8 @@ def test_a_child_was_killed(history):
     assert history.broken() == set()
 
 
-@pytest.mark.parametrize("line", ["IDEM014: [0000000a,SETTLING] the slot was given to another", "IDEM002: impossible event"])
+@pytest.mark.parametrize("line",
+                         ["IDEM014: [0000000a,SETTLING] the slot was given to another", "IDEM002: impossible event"])
 def test_a_line_that_must_not_be(history, line):
     history.say(line)
     assert history.broken() == {"nothing_terrible_logged"}
@@ -257,9 +265,12 @@ def test_a_schedule_is_its_seeds():
     assert {action for _, action, _ in schedule.make(5, 10)} == set(schedule.WEIGHTS)
     assert {action for _, action, _ in schedule.make(5, 10, served=True)} == set(schedule.SERVED_WEIGHTS)
     assert "fill" not in {action for _, action, _ in schedule.make(5, 60, without=["fill"])}
-    assert {"-".join(schedule.failure_of(n / 1000)) for n in range(1000)} == {row.replace(" ", "-", 1) for row in schedule.FAILURES}
+    assert {"-".join(schedule.failure_of(n / 1000))
+            for n in range(1000)} == {row.replace(" ", "-", 1)
+                                      for row in schedule.FAILURES}
 
 
 def test_times_in_the_log():
-    later = time_of("[Sat Nov 21 04:23:46.250000 2026] [core:notice] x") - time_of("[Sat Nov 21 04:23:45.000000 2026] x")
+    later = time_of("[Sat Nov 21 04:23:46.250000 2026] [core:notice] x") - time_of(
+        "[Sat Nov 21 04:23:45.000000 2026] x")
     assert later == 1.25 and time_of("no stamp") == 0.0

@@ -1,13 +1,16 @@
-"""
-The judge over a store that hosts share: what a server may lose by what is done to it, and no more; an owner that was out
-of reach, and none that was not.
+# SPDX-License-Identifier: Apache-2.0
+"""The judge over a store that hosts share: what a server may lose by what is done to it, and no more; an owner that was
+out of reach, and none that was not.
 """
 import pathlib
 import sys
 
 import pytest
 
-sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(pathlib.Path(__file__).resolve().parent)]
+sys.path[1:1] = [
+    str(pathlib.Path(__file__).resolve().parents[1] / "http"),
+    str(pathlib.Path(__file__).resolve().parent)
+]
 
 from invented import History, under_way
 from monkey import Deed
@@ -32,14 +35,16 @@ def test_a_store_to_which_nothing_happened():
     assert history.broken() == {"something_happened"}
 
 
-# ---- what is lost -------------------------------------------------------------------------------------------------------------
+# ---- what is lost ----------------------------------------------------------------------------------------------------
 
 LOSSES = [("redis", "killed", 12, False), ("redis", "stopped", 12, False), ("redis-wait", "killed", 10.5, False),
-          ("redis-memory", "killed", 12, True), ("redis-memory", "stopped", 12, True), ("redis-memory", "paused", 12, False),
-          ("redis-memory", "killed", 9.5, False), ("redis-memory", "killed", 16, False),
-          ("redis-everysec", "killed", 11, True), ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False),
-          ("pgsql", "killed", 10.5, False), ("pgsql-async", "killed", 10.8, True), ("pgsql-async", "killed", 11.3, False),
-          ("pgsql-async", "stopped", 10.5, False), ("mariadb", "killed", 10.5, False)]
+          ("redis-memory", "killed", 12, True), ("redis-memory", "stopped", 12, True),
+          ("redis-memory", "paused", 12, False), ("redis-memory", "killed", 9.5, False),
+          ("redis-memory", "killed", 16, False), ("redis-everysec", "killed", 11, True),
+          ("redis-everysec", "killed", 13, False), ("redis-everysec", "stopped", 11, False),
+          ("pgsql", "killed", 10.5, False), ("pgsql-async", "killed", 10.8, True),
+          ("pgsql-async", "killed", 11.3, False), ("pgsql-async", "stopped", 10.5, False),
+          ("mariadb", "killed", 10.5, False)]
 
 
 def executed_again(policy, store, what, when):
@@ -115,7 +120,8 @@ def test_a_server_loses_only_what_it_had(server):
         assert (history.broken() == set()) == excused
 
 
-@pytest.mark.parametrize("store, damage, broken", [("memcache", PAUSED, set()), ("memcache", CUT, set()), ("redis", PAUSED, {"stops_in_time"}),
+@pytest.mark.parametrize("store, damage, broken", [("memcache", PAUSED, set()), ("memcache", CUT, set()),
+                                                   ("redis", PAUSED, {"stops_in_time"}),
                                                    ("memcache", FAILING, {"stops_in_time"})])
 def test_a_child_that_does_not_stop(store, damage, broken):
     what, over, whom = damage
@@ -126,7 +132,7 @@ def test_a_child_that_does_not_stop(store, damage, broken):
     assert history.broken() == broken
 
 
-# ---- whose lease lapsed -------------------------------------------------------------------------------------------------------
+# ---- whose lease lapsed ----------------------------------------------------------------------------------------------
 
 
 def told_unknown(damage, seconds=LEASE, store="redis"):
@@ -138,8 +144,15 @@ def told_unknown(damage, seconds=LEASE, store="redis"):
 
 
 OUT_OF_REACH = [STOPPED, CUT, PAUSED, FAILING]
-WITHIN_REACH = [("SIGSTOP", "SIGCONT", {"pid": 8}), ("cut off", "joined", {"host": 1}),
-                ("store: fail-all down", "store: no more fail-all", {"host": 1}), ("graceful restart", "none", {"host": 0})]
+WITHIN_REACH = [("SIGSTOP", "SIGCONT", {
+    "pid": 8
+}), ("cut off", "joined", {
+    "host": 1
+}), ("store: fail-all down", "store: no more fail-all", {
+    "host": 1
+}), ("graceful restart", "none", {
+    "host": 0
+})]
 
 
 @pytest.mark.parametrize("damage", OUT_OF_REACH)
@@ -157,7 +170,8 @@ def test_a_lease_of_one_host_does_not_lapse():
     assert told_unknown(STOPPED, store="lmdb").broken() == {"unknown_has_a_reason"}
 
 
-@pytest.mark.parametrize("damage, broken", [(PAUSED, set()), (WITHIN_REACH[0], {"unknown_has_a_reason", "unknown_is_final"})])
+@pytest.mark.parametrize("damage, broken", [(PAUSED, set()),
+                                            (WITHIN_REACH[0], {"unknown_has_a_reason", "unknown_is_final"})])
 def test_the_owner_goes_on(damage, broken):
     history = told_unknown(damage)
     history.executions[-1] = history.executions[-1]._replace(end=15)
@@ -208,7 +222,7 @@ def test_a_lease_that_its_own_thread_misses(policy, owner, broken):
     assert history.broken() == broken
 
 
-# ---- who gives up -------------------------------------------------------------------------------------------------------------
+# ---- who gives up ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", [STOPPED, CUT, PAUSED, FAILING, WITHIN_REACH[0], WITHIN_REACH[1]])
@@ -232,12 +246,17 @@ def test_last_tries_between_two_outages():
         assert history.broken() == broken
 
 
-@pytest.mark.parametrize("line, broken", [(None, {"executed_once"}), ("[pid 7:tid 7]", set()), ("[pid 8:tid 8]", {"executed_once"})])
+@pytest.mark.parametrize("line, broken", [(None, {"executed_once"}), ("[pid 7:tid 7]", set()),
+                                          ("[pid 8:tid 8]", {"executed_once"})])
 def test_brief_key_whose_record_came_late(line, broken):
-    """Its lease was not renewed while the store was out of reach, and neither was its settlement taken: its life ended TTL after it was claimed."""
+    """Its lease was not renewed while the store was out of reach, and neither was its settlement taken: its life ended
+    TTL after it was claimed.
+    """
     history = History(brief=True, store="redis")
     history.executions[0] = history.executions[0]._replace(end=12.5)
-    history.answers = [answer._replace(got=12.6) if (answer.key, answer.sent) == ("k", 10) else answer for answer in history.answers]
+    history.answers = [
+        answer._replace(got=12.6) if (answer.key, answer.sent) == ("k", 10) else answer for answer in history.answers
+    ]
     history.run("m", 13.8, owner=8)
     if line:
         history.say(f"{line} IDEM010: [0000000a,SETTLING] store x: settle failed: down", 12.6)

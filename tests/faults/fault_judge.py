@@ -1,8 +1,9 @@
-"""
-What must hold after one injected failure, when the fault is gone: the ledger, the client's answers, the child that served, what it has open.
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold after one injected failure, when the fault is gone: the ledger, the client's answers, the child that
+served, what it has open.
 
-Each rule is a function of a Case and returns a sentence if it is broken. Answers are tests/http's Response, or None for a connection that
-ended without one.
+Each rule is a function of a Case and returns a sentence if it is broken. Answers are tests/http's Response, or None for
+a connection that ended without one.
 """
 import collections
 import errno
@@ -15,7 +16,8 @@ import env
 BAD_REQUESTS = {(status, None) for status in (400, 408, 411, 413)}
 PATIENCE = 10  # seconds until a key has its last word: the keeper's longest pause and a store opened again are a few
 MUST_NOT = re.compile(r"IDEM(002|014|017|070|071|074)|[Aa]ssert(ion)?[ (]|double free|corrupted")
-# Connections that a process may keep for later calls: one for each thread that was in the store, or at the backend, at once.
+# Connections that a process may keep for later calls: one for each thread that was in the store, or at the backend, at
+# once.
 SPARE_SOCKETS = 6
 
 
@@ -60,11 +62,13 @@ def brief(answer):
     return f"{answer.status} {answer['Idempotency-Error'] or answer.body[:40]}{how}"
 
 
-# ---- the child ----------------------------------------------------------------------------------------------------------------
+# ---- the child -------------------------------------------------------------------------------------------------------
 
 
 def is_pool_abort(case):
-    """httpd aborts a child whose pools cannot grow. APR's makers of buckets, in httpd's filters as well, do not look at what they got."""
+    """httpd aborts a child whose pools cannot grow. APR's makers of buckets, in httpd's filters as well, do not look at
+    what they got.
+    """
     struck, _, crash = case.text.partition(f"\n{signal.strsignal(case.died)}\n")
     if case.order.kind != "pool" or "libapr-1" not in struck:
         return False
@@ -88,7 +92,7 @@ def logs_nothing_that_must_not_be(case):
         return f"logged: {lines[0]}"
 
 
-# ---- the key -------------------------------------------------------------------------------------------------------------------
+# ---- the key ---------------------------------------------------------------------------------------------------------
 
 
 def executes_at_most_once(case):
@@ -161,21 +165,24 @@ def compares_bodies(case):
 
 
 def sees_no_interruption(case):
-    """An interrupted call is called again. LMDB and hiredis pass some on: then nothing has happened, and that is said."""
+    """An interrupted call is called again. LMDB and hiredis pass some on: then nothing has happened, and that is said.
+    """
     if case.order.error == errno.EINTR and not case.undisturbed and not case.died:
         return f"an interrupted call was answered {brief(case.first)}"
 
 
-RULES = [dies_for_httpds_reasons_only, leaves_nothing_open, logs_nothing_that_must_not_be, executes_at_most_once, has_a_last_word,
-         what_was_told_is_told_again, refuses_for_a_reason, tells_no_untruth, blames_no_client, is_steady, compares_bodies,
-         sees_no_interruption]
+RULES = [
+    dies_for_httpds_reasons_only, leaves_nothing_open, logs_nothing_that_must_not_be, executes_at_most_once,
+    has_a_last_word, what_was_told_is_told_again, refuses_for_a_reason, tells_no_untruth, blames_no_client, is_steady,
+    compares_bodies, sees_no_interruption
+]
 
 
 def verdict(case):
     return [f"{rule.__name__.replace('_', ' ')}: {said}" for rule in RULES if (said := rule(case))]
 
 
-# ---- what a process has open -----------------------------------------------------------------------------------------------------
+# ---- what a process has open -----------------------------------------------------------------------------------------
 
 
 def open_files(pid):
@@ -203,14 +210,16 @@ def surplus(pid, before):
 
 
 def leaks_of(server, pid, before, order):
-    """
-    What is open that was not, when all that may still be closing has had its time. apr_temp_dir_get() leaves its own files, and
-    an empty one remains where it can never be removed.
+    """What is open that was not, when all that may still be closing has had its time. apr_temp_dir_get() leaves its own
+    files, and an empty one remains where it can never be removed.
     """
     folder, least = server.root / "tmp", 0 if order.times == 1 else 1
 
     def left():
-        names = [name for name in os.listdir(folder) if not name.startswith("apr-tmp.") and (folder / name).stat().st_size >= least]
+        names = [
+            name for name in os.listdir(folder)
+            if not name.startswith("apr-tmp.") and (folder / name).stat().st_size >= least
+        ]
         return [found for found in (surplus(pid, before), names) if found]
     found = []
     try:

@@ -1,11 +1,15 @@
-"""The page of memory that the preloaded interposer and the sweep share (faults.h has the same layout), and what can be ordered."""
+# SPDX-License-Identifier: Apache-2.0
+"""The page of memory that the preloaded interposer and the sweep share (faults.h has the same layout), and what can be
+ordered.
+"""
 import collections
 import errno
 import mmap
 import struct
 
 FIELDS = ("what", "first", "times", "error", "everywhere", "armed", "pid", "seen", "struck", "crashed")
-CLASSES = ("memory", "pool", "open", "read", "write", "flush", "connect", "lock", "wait", "file", "thread")  # as in fault_class
+CLASSES = ("memory", "pool", "open", "read", "write", "flush", "connect", "lock", "wait", "file", "thread"
+           )  # as in fault_class
 TEXT = 6000
 SIZE = 4 * len(FIELDS) + TEXT
 SHORT, END = 0, -1
@@ -32,7 +36,8 @@ KINDS = {
 class Order(collections.namedtuple("Order", "kind error first times everywhere", defaults=(1, 0))):
     def __str__(self):
         many = "" if self.times == 1 else " and on" if self.times == FOR_EVER else f" and {self.times - 1} more"
-        return f"{self.kind} {NAMES[self.error]} at call {self.first}{many}" + (" of the process" if self.everywhere else "")
+        return f"{self.kind} {NAMES[self.error]} at call {self.first}{many}" + (" of the process"
+                                                                                if self.everywhere else "")
 
 
 class Page:

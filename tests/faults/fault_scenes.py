@@ -1,8 +1,10 @@
-"""
-What is going on when a call fails: for each scene a request that fails, the same request again, and what leads up to it.
+# SPDX-License-Identifier: Apache-2.0
+"""What is going on when a call fails: for each scene a request that fails, the same request again, and what leads up to
+it.
 
-A scene is a class; one object of it is one injection, with a path and a key of its own. prepare() is undisturbed, armed() is the request
-with the fault, retry() the client's next try. `most` is how often the key may be executed by all of them together.
+A scene is a class; one object of it is one injection, with a path and a key of its own. prepare() is undisturbed,
+armed() is the request with the fault, retry() the client's next try. `most` is how often the key may be executed by all
+of them together.
 """
 import contextlib
 import http.client
@@ -147,8 +149,10 @@ class Takeover(Scene):
 
     def prepare(self, origin):
         with self.api.connect() as conn:
-            conn.send(self.api.head("POST", self.path, [f'Idempotency-Key: "k{self.path}"', f"Content-Length: {len(self.body)}"]) +
-                      self.body[:70000])
+            conn.send(
+                self.api.head("POST", self.path,
+                              [f'Idempotency-Key: "k{self.path}"', f"Content-Length: {len(self.body)}"]) +
+                self.body[:70000])
             conn.sock.shutdown(socket.SHUT_WR)
             while conn.sock.recv(4096):
                 pass

@@ -1,5 +1,6 @@
-"""
-The stores of the sweep: how each is started, and how its idle connections are ended, so that the next call has to connect.
+# SPDX-License-Identifier: Apache-2.0
+"""The stores of the sweep: how each is started, and how its idle connections are ended, so that the next call has to
+connect.
 
 A store whose server is not installed, or whose driver is not built, is left out, and said.
 """
@@ -54,7 +55,8 @@ STORES = {
     "sealed": Local("lmdb", seals=True),
     "socache:shmcb": Local("socache:shmcb"),
     "redis": Remote(redis_server.Redis, lambda server: server.cli("CLIENT", "KILL", "TYPE", "normal")),
-    "memcache": Remote(lambda folder: memcached_server.Memcached(folder, "-M"), lambda server: (server.kill(), server.start()),
+    "memcache": Remote(lambda folder: memcached_server.Memcached(folder, "-M"),
+                       lambda server: (server.kill(), server.start()),
                        forgets=True),
     "pgsql": Remote(lambda folder: postgres_server.Postgres(), lambda server: server.terminate_backends()),
     "mariadb": Remote(lambda folder: mariadb_server.MariaDB(), lambda server: server.terminate_backends()),

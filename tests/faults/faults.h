@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faults.h - what the interposer, the module that arms it and the test share: one page of memory, mapped from a file.
  *
- * The test writes an order, sends a request with the header X-Fault, and reads what became of it. fault_page.py has the same layout: change
- * both. One order at a time; it ends with its request, or with the process that serves it.
+ * The test writes an order, sends a request with the header X-Fault, and reads what became of it. fault_page.py has the
+ * same layout: change both. One order at a time; it ends with its request, or with the process that serves it.
  */
 #ifndef IDEM_FAULTS_H
 #define IDEM_FAULTS_H

@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interposer.c - a preloaded library that makes the n-th call of a class fail, within one request.
  *
- * Called by everything in httpd's process that calls the C library through its own symbol: httpd, APR, the module, LMDB, hiredis,
- * libcrypto. Calls count from the moment at which mod_idem_faults.c arms it until it is disarmed, in the thread that serves the request or,
- * if the order says so, in every thread of that process. The origin's calls never count: its ledger is the judge's. Calls that the C
- * library makes to itself cannot be seen here, except for memory. tests/store/durability_interposer.c is another thing: it
- * follows one file for the life of one process, to know what of it would survive.
+ * Called by everything in httpd's process that calls the C library through its own symbol: httpd, APR, the module,
+ * LMDB, hiredis, libcrypto. Calls count from the moment at which mod_idem_faults.c arms it until it is disarmed, in the
+ * thread that serves the request or, if the order says so, in every thread of that process. The origin's calls never
+ * count: its ledger is the judge's. Calls that the C library makes to itself cannot be seen here, except for memory.
+ * tests/store/durability_interposer.c is another thing: it follows one file for the life of one process, to know what
+ * of it would survive.
  */
 #include "interposer.h"
 
@@ -35,7 +37,7 @@ static int own_process;
 static range exempt, pools;
 static __thread int own_number, inside; /* inside: this library's own calls */
 
-/* ---- who calls ------------------------------------------------------------------------------------------------------ */
+/* ---- who calls --------------------------------------------------------------------------------------------------- */
 
 static int is_in(const range *r, const void *caller)
 {
@@ -66,7 +68,7 @@ static int own_thread(void)
     return own_number;
 }
 
-/* ---- what is told --------------------------------------------------------------------------------------------------- */
+/* ---- what is told ------------------------------------------------------------------------------------------------ */
 
 static void tell(const char *name)
 {
@@ -101,7 +103,7 @@ static void crashed(int signal)
     raise(signal);
 }
 
-/* ---- armed and disarmed --------------------------------------------------------------------------------------------- */
+/* ---- armed and disarmed ------------------------------------------------------------------------------------------ */
 
 static void disarm(void)
 {
@@ -154,7 +156,7 @@ void idem_faults_disarm(void)
         atomic_store(&page->armed, 0);
 }
 
-/* ---- the verdict on a call ------------------------------------------------------------------------------------------ */
+/* ---- the verdict on a call --------------------------------------------------------------------------------------- */
 
 static int is_ordered(fault_class what, const void *caller)
 {

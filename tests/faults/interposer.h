@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interposer.h - what interposer.c says to the calls that stand in for the C library's (interposer_calls.c), and what
  * mod_idem_faults.c finds by name.

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interposer_calls.c - the calls that stand in for the C library's: each asks interposer.c, then fails or goes on.
  *
- * Called by whoever calls the C library by name. What always holds: a call that is not to fail is the C library's own, with what the
- * caller gave; one that fails has done nothing, as the system would have it. 64-bit names are the same functions on this
- * system and stand beside them. Limits: Linux and glibc, whose own names for memory are used.
+ * Called by whoever calls the C library by name. What always holds: a call that is not to fail is the C library's own,
+ * with what the caller gave; one that fails has done nothing, as the system would have it. 64-bit names are the same
+ * functions on this system and stand beside them. Limits: Linux and glibc, whose own names for memory are used.
  */
 #include "interposer.h"
 
@@ -63,7 +64,7 @@
         }                                                                  \
     } while (0)
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
@@ -115,7 +116,7 @@ EXPORT void *mmap(void *wish, size_t len, int protection, int flags, int fd, off
     return MAP_FAILED;
 }
 
-/* ---- open ----------------------------------------------------------------------------------------------------------- */
+/* ---- open -------------------------------------------------------------------------------------------------------- */
 
 static mode_t mode_of(int flags, va_list args)
 {
@@ -166,7 +167,7 @@ EXPORT int dup(int fd)
     return REAL(dup)(fd);
 }
 
-/* ---- read ----------------------------------------------------------------------------------------------------------- */
+/* ---- read -------------------------------------------------------------------------------------------------------- */
 
 EXPORT ssize_t read(int fd, void *to, size_t len)
 {
@@ -192,7 +193,7 @@ EXPORT ssize_t recvfrom(int fd, void *restrict to, size_t len, int flags, __SOCK
     return REAL(recvfrom)(fd, to, len, flags, from, room);
 }
 
-/* ---- write ---------------------------------------------------------------------------------------------------------- */
+/* ---- write ------------------------------------------------------------------------------------------------------- */
 
 EXPORT ssize_t write(int fd, const void *from, size_t len)
 {
@@ -236,7 +237,7 @@ EXPORT ssize_t sendfile(int to, int from, off_t *at, size_t len)
     return REAL(sendfile)(to, from, at, len);
 }
 
-/* ---- flush ---------------------------------------------------------------------------------------------------------- */
+/* ---- flush ------------------------------------------------------------------------------------------------------- */
 
 EXPORT int fsync(int fd)
 {
@@ -256,7 +257,7 @@ EXPORT int msync(void *from, size_t len, int flags)
     return REAL(msync)(from, len, flags);
 }
 
-/* ---- connect -------------------------------------------------------------------------------------------------------- */
+/* ---- connect ----------------------------------------------------------------------------------------------------- */
 
 EXPORT int socket(int family, int type, int protocol)
 {
@@ -284,7 +285,7 @@ EXPORT int getaddrinfo(const char *restrict host, const char *restrict service, 
     return REAL(getaddrinfo)(host, service, hints, found);
 }
 
-/* ---- lock ----------------------------------------------------------------------------------------------------------- */
+/* ---- lock -------------------------------------------------------------------------------------------------------- */
 
 static int is_lock(int command)
 {
@@ -330,7 +331,7 @@ EXPORT int semop(int set, struct sembuf *operations, size_t count)
     return REAL(semop)(set, operations, count);
 }
 
-/* ---- wait ----------------------------------------------------------------------------------------------------------- */
+/* ---- wait -------------------------------------------------------------------------------------------------------- */
 
 EXPORT int poll(struct pollfd *ready, nfds_t count, int limit)
 {
@@ -351,7 +352,7 @@ EXPORT int select(int most, fd_set *restrict in, fd_set *restrict out, fd_set *r
     return REAL(select)(most, in, out, odd, limit);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 EXPORT int unlink(const char *path)
 {
@@ -395,7 +396,7 @@ EXPORT int ftruncate(int fd, off_t len)
     return REAL(ftruncate)(fd, len);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*run)(void *),
                           void *restrict data)

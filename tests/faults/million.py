@@ -1,9 +1,10 @@
-"""
-One client, a million keys: what the children, the store and its file grow to, and that they stop growing.
+# SPDX-License-Identifier: Apache-2.0
+"""One client, a million keys: what the children, the store and its file grow to, and that they stop growing.
 
-Two parts. First every key is executed, with a life of --life seconds: entries come and are swept, so the store has as many as come in that
-time, and its file as many pages. Then the client has a bound (IdempotencyMaxKeys): beyond it each new key is refused, and costs nothing.
-The client pipelines on a few connections; the handler is httpd's own for files. The exit code is the verdict.
+Two parts. First every key is executed, with a life of --life seconds: entries come and are swept, so the store has as
+many as come in that time, and its file as many pages. Then the client has a bound (IdempotencyMaxKeys): beyond it each
+new key is refused, and costs nothing. The client pipelines on a few connections; the handler is httpd's own for files.
+The exit code is the verdict.
 """
 import argparse
 import collections
@@ -102,7 +103,10 @@ class Gauge:
         file = os.stat(self.server.root / "store/data.mdb")
         row = (done, memory_of(self.server), file.st_blocks >> 1, self.entries())
         self.rows.append(row)
-        print(f"{row[0]:8} keys {seconds:6.0f} s  {row[1]:6} KiB own memory  {row[2] >> 10:5} MiB file  {row[3]:7} entries", flush=True)
+        print(
+            f"{row[0]:8} keys {seconds:6.0f} s  {row[1]:6} KiB own memory  {row[2] >> 10:5} MiB file  {row[3]:7} "
+            f"entries",
+            flush=True)
 
 
 def bring(server, path, keys, connections, gauge):
@@ -157,7 +161,10 @@ def fight(options, server, gauge):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=1000000)
-    parser.add_argument("--life", type=int, default=20, help="seconds that an entry lives; the run should take several of these")
+    parser.add_argument("--life",
+                        type=int,
+                        default=20,
+                        help="seconds that an entry lives; the run should take several of these")
     parser.add_argument("--sync", default="off", choices=["on", "off"])
     parser.add_argument("--connections", type=int, default=8)
     return parser.parse_args()
@@ -168,7 +175,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is stopped then, too
     httpd_module.SIZES[env.MPM] = SIZES
     stage = Stage(tempfile.mkdtemp(prefix="idem-million-", dir="/tmp"))
-    server = Httpd(stage, CONFIG.format(life=options.life, bound=BOUND), f"lmdb:{{root}}/store size=2G sync={options.sync}")
+    server = Httpd(stage, CONFIG.format(life=options.life, bound=BOUND),
+                   f"lmdb:{{root}}/store size=2G sync={options.sync}")
     (server.root / "file").mkdir()
     (server.root / "file/a").write_text("done\n")
     try:

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mod_idem_faults.c - httpd module for tests: says to the preloaded interposer when a request begins and when it has ended.
+ * mod_idem_faults.c - httpd module for tests: says to the preloaded interposer when a request begins and when it has
+ * ended.
  *
- * Loaded by the servers of tests/faults, never by anybody else. A request with the header X-Fault is the one whose calls count, from the
- * moment its head was read until its pool is destroyed. Without the interposer it does nothing.
+ * Loaded by the servers of tests/faults, never by anybody else. A request with the header X-Fault is the one whose
+ * calls count, from the moment its head was read until its pool is destroyed. Without the interposer it does nothing.
  */
 #include "interposer.h"
 

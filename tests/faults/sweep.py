@@ -1,8 +1,10 @@
-"""
-The n-th call of a class fails, for n = 1, 2, 3… until a request ends without having made so many: in each scene, on each store.
+# SPDX-License-Identifier: Apache-2.0
+"""The n-th call of a class fails, for n = 1, 2, 3… until a request ends without having made so many: in each scene, on
+each store.
 
-Beside the single failures each scene is run with failures that go on to the request's end, and with some that outlast it, so that the
-keeper meets them. The exit code is the verdict; a failing injection is repeated alone by the arguments it is reported with.
+Beside the single failures each scene is run with failures that go on to the request's end, and with some that outlast
+it, so that the keeper meets them. The exit code is the verdict; a failing injection is repeated alone by the arguments
+it is reported with.
 """
 import argparse
 import collections
@@ -29,8 +31,11 @@ from fault_stores import STORES, is_installed  # noqa: E402
 from httpd import Httpd  # noqa: E402
 from origin import Origin, Stage  # noqa: E402
 
-SIZES = {"event": "StartServers 3\nServerLimit 6\nThreadsPerChild 4\nMaxRequestWorkers 12\nMinSpareThreads 8\nMaxSpareThreads 12",
-         "prefork": "StartServers 3\nMinSpareServers 3\nMaxSpareServers 3\nServerLimit 6\nMaxRequestWorkers 6"}
+SIZES = {
+    "event": "StartServers 3\nServerLimit 6\nThreadsPerChild 4\nMaxRequestWorkers 12\nMinSpareThreads 8\n"
+             "MaxSpareThreads 12",
+    "prefork": "StartServers 3\nMinSpareServers 3\nMaxSpareServers 3\nServerLimit 6\nMaxRequestWorkers 6"
+}
 NOTHING = Order("thread", 1, FOR_EVER)  # only to learn who served
 NOT_TO_BE_HAD = set()  # (store, class, kind of failure) that cannot happen
 SHORT_STORES = ("lmdb", "sealed", "socache:shmcb", "redis")
@@ -93,7 +98,8 @@ class Field:
         struck, pid = self.page["struck"], self.page["pid"]
         case.runs_of_first = self.ledger.of(scene.path) - (before if not hasattr(scene, "gate") else 0)
         if order.everywhere and struck < order.times:
-            env.until(lambda: self.page["struck"] >= order.times or self.page["seen"] < order.first or self.quiet(), "the order", 5)
+            env.until(lambda: self.page["struck"] >= order.times or self.page["seen"] < order.first or self.quiet(),
+                      "the order", 5)
         self.page.withdraw()
         scene.finish()
         case.kept = getattr(scene, "kept", None)
@@ -111,7 +117,9 @@ class Field:
         return case, struck
 
     def await_health(self):
-        """A child whose store failed opens it again within a second: until then it refuses, which is not the next case's fault."""
+        """A child whose store failed opens it again within a second: until then it refuses, which is not the next
+        case's fault.
+        """
         well = set()
 
         def all_are_well():
@@ -141,12 +149,11 @@ class Field:
         return self.page["seen"] == seen
 
     def await_end(self, order=NOTHING, answer=None):
-        """
-        The answer is there before the request's last cleanup has run; a process that died runs none.
+        """The answer is there before the request's last cleanup has run; a process that died runs none.
 
-        False: httpd keeps the connection. Seen now and then where a worker gets no memory any more: all workers are idle, the
-        event MPM's listener waits without an end, and the request's pool stays. What the module did is judged all the same,
-        by what the slot holds; only its memory is not, which nobody gives back.
+        False: httpd keeps the connection. Seen now and then where a worker gets no memory any more: all workers are
+        idle, the event MPM's listener waits without an end, and the request's pool stays. What the module did is judged
+        all the same, by what the slot holds; only its memory is not, which nobody gives back.
         """
         def over():
             return not self.page["armed"] or self.page["crashed"]
@@ -185,21 +192,26 @@ class Tally:
         if not wrong:
             return
         arguments = f"--store {field.store} --policy {field.policy} --scene {scene} --kind {case.order.kind} " \
-                    f"--error {fault_page.NAMES[case.order.error]} --first {case.order.first} --times {case.order.times}" \
+                    f"--error {fault_page.NAMES[case.order.error]} --first {case.order.first} " \
+                    f"--times {case.order.times}" \
                     + (" --everywhere" if case.order.everywhere else "")
         self.failures.append(arguments)
-        print(f"FAILED {arguments}\n  " + "\n  ".join(wrong) + f"\n  told first {brief(case.first)}, last {brief(case.last)}, runs {case.runs}")
+        print(f"FAILED {arguments}\n  " + "\n  ".join(wrong) +
+              f"\n  told first {brief(case.first)}, last {brief(case.last)}, runs {case.runs}")
         print("  " + "\n  ".join(with_names(case.text)[:24]))
         print("  " + "\n  ".join(case.log[-4:]), flush=True)
 
 
 def with_names(text):
-    """The module's functions are not exported: their names are asked for by address. The interposer's own frames are left out."""
+    """The module's functions are not exported: their names are asked for by address. The interposer's own frames are
+    left out.
+    """
     lines = [line for line in text.splitlines() if "/faults.so(+" not in line]
     for i, line in enumerate(lines):
         found = re.match(r".*/(mod_idempotency\.so)\(\+(0x[0-9a-f]+)\)", line)
         if found:
-            said = subprocess.run(["addr2line", "-sfe", env.MODULE, found[2]], capture_output=True, text=True).stdout.split()
+            said = subprocess.run(["addr2line", "-sfe", env.MODULE, found[2]], capture_output=True,
+                                  text=True).stdout.split()
             lines[i] = f"{found[1]} " + " ".join(said)
         else:
             lines[i] = re.sub(r"\[0x.*", "", line.rsplit("/", 1)[-1])
@@ -248,19 +260,22 @@ def plan(options, store, policy):
 
 def in_short(item, store, policy):
     scene, kind, _, times, everywhere = item
-    return (scene in ("first", "replay", "sealed", "spooled", "conflict") and kind not in ("wait", "read") and not everywhere
-            and policy == "refuse" and (kind == "memory" or times == 1) and (kind != "pool" or scene == "first"))
+    return (scene in ("first", "replay", "sealed", "spooled", "conflict") and kind not in ("wait", "read")
+            and not everywhere and policy == "refuse" and (kind == "memory" or times == 1)
+            and (kind != "pool" or scene == "first"))
 
 
 def fight(options, page, stage, store, policy, tally):
     field = Field(stage, store, policy, page, options.config)
     try:
         if options.first:
-            case, struck = field.inject(fault_scenes.SCENES[options.scene[0]],
-                                        Order(options.kind[0], number_of(options.error[0]), options.first, options.times,
-                                              int(options.everywhere)))
+            case, struck = field.inject(
+                fault_scenes.SCENES[options.scene[0]],
+                Order(options.kind[0], number_of(options.error[0]), options.first, options.times,
+                      int(options.everywhere)))
             tally.add(field, options.scene[0], case, struck)
-            print("\n".join(with_names(case.text) + case.log), f"\nstruck {struck}, told {brief(case.first)}, then {brief(case.last)}, runs {case.runs}")
+            print("\n".join(with_names(case.text) + case.log),
+                  f"\nstruck {struck}, told {brief(case.first)}, then {brief(case.last)}, runs {case.runs}")
             return
         for scene, kind, error, times, everywhere in plan(options, store, policy):
             if options.short and not in_short((scene, kind, error, times, everywhere), store, policy):
@@ -268,7 +283,8 @@ def fight(options, page, stage, store, policy, tally):
             began = time.monotonic()
             coarse = everywhere or (options.short and kind in ("memory", "write"))
             count = sweep(field, scene, kind, error, tally, 3 if coarse else 1, times, everywhere)
-            lasting = "" if times == 1 else ", each and all after it" if times == FOR_EVER else f", {times} in all threads"
+            several = ", each and all after it" if times == FOR_EVER else f", {times} in all threads"
+            lasting = "" if times == 1 else several
             print(f"{store:14}{policy:7} {scene:11}{kind:8} {fault_page.NAMES[error]:13}{count:4} struck{lasting}"
                   f" ({time.monotonic() - began:.1f} s)", flush=True)
     finally:
@@ -281,7 +297,8 @@ def number_of(name):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, choices in (("store", list(STORES)), ("policy", ["refuse", "retry"]), ("scene", list(fault_scenes.SCENES)),
+    for name, choices in (("store", list(STORES)), ("policy", ["refuse",
+                                                               "retry"]), ("scene", list(fault_scenes.SCENES)),
                           ("kind", list(KINDS)), ("error", sorted(set(fault_page.NAMES.values())))):
         parser.add_argument(f"--{name}", action="append", choices=choices)
     parser.add_argument("--first", type=int, help="this injection alone")
@@ -297,8 +314,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped then, too
     stage = Stage(tempfile.mkdtemp(prefix="idem-faults-", dir="/tmp"))
     page = fault_page.Page(stage.root / "page")
-    env.PRELOAD = {"LD_PRELOAD": " ".join(filter(None, [env.PRELOAD.get("LD_PRELOAD"), str(env.MODULE.parent / "faults.so")])),
-                   "IDEM_FAULTS_PAGE": str(stage.root / "page")}
+    env.PRELOAD = {
+        "LD_PRELOAD": " ".join(filter(
+            None, [env.PRELOAD.get("LD_PRELOAD"), str(env.MODULE.parent / "faults.so")])),
+        "IDEM_FAULTS_PAGE": str(stage.root / "page")
+    }
     httpd_module.SIZES.update(SIZES)
     try:
         for store in options.store or (SHORT_STORES if options.short else STORES):
@@ -311,7 +331,10 @@ def main():
         stage.close()
     for (store, kind), count in sorted(tally.struck.items()):
         print(f"{store:14} {kind:8} {count:6} injections")
-    print(f"{tally.died[6]} children were aborted by httpd, as it does when a pool cannot grow; {time.monotonic() - tally.began:.0f} s")
+    print(
+        f"{tally.died[6]} children were aborted by httpd, as it does when a pool cannot grow; "
+        f"{time.monotonic() - tally.began:.0f} s"
+    )
     struck = sum(tally.struck.values())
     if not struck and not options.first:
         tally.failures.append("no call was made to fail")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each rule of the judge finds a case that breaks it, and lets pass what is excused."""
 import errno
 import pathlib
@@ -7,14 +8,19 @@ import types
 
 import pytest
 
-sys.path[1:1] = [str(pathlib.Path(__file__).resolve().parents[1] / "http"), str(pathlib.Path(__file__).resolve().parent)]
+sys.path[1:1] = [
+    str(pathlib.Path(__file__).resolve().parents[1] / "http"),
+    str(pathlib.Path(__file__).resolve().parent)
+]
 
 import fault_judge  # noqa: E402 (found by the line above)
 from fault_judge import Case  # noqa: E402
 from fault_page import FOR_EVER, Order  # noqa: E402
 
-POOL_ABORT = "mmap\n/usr/lib/libapr-1.so.0(+0x1)\n/usr/sbin/apache2(x)\n{}\n/usr/lib/libc.so.6(abort)\n/usr/lib/libapr-1.so.0(+0x2)"
-BUCKET = "mmap\n/usr/lib/libapr-1.so.0(+0x1)\n/usr/lib/libaprutil-1.so.0(apr_bucket_alloc+0x2)\n{}\n/usr/lib/libc.so.6(+0x3)\n{}"
+POOL_ABORT = "mmap\n/usr/lib/libapr-1.so.0(+0x1)\n/usr/sbin/apache2(x)\n{}\n/usr/lib/libc.so.6(abort)\n" \
+             "/usr/lib/libapr-1.so.0(+0x2)"
+BUCKET = "mmap\n/usr/lib/libapr-1.so.0(+0x1)\n/usr/lib/libaprutil-1.so.0(apr_bucket_alloc+0x2)\n" \
+         "{}\n/usr/lib/libc.so.6(+0x3)\n{}"
 
 
 class Answer:
@@ -39,13 +45,17 @@ def case(error=errno.EIO, kind="write", policy="refuse", times=1, told=(201, Non
 
 
 OTHERS, KEPT = Answer(201, body=b"other", replayed=True), Answer(201)
-UNKNOWN, TOMBSTONE, BUSY, DOWN = (Answer(409, name) for name in ("outcome-unknown", "response-not-kept", "in-progress", "store-unavailable"))
+UNKNOWN, TOMBSTONE, BUSY, DOWN = (Answer(409, name) for name in ("outcome-unknown", "response-not-kept", "in-progress",
+                                                                 "store-unavailable"))
 
 
 @pytest.mark.parametrize("rule, broken", [
-    ("dies_for_httpds_reasons_only", case(died=signal.SIGSEGV, text="malloc\n/mod_idempotency.so(+0x1)\nSegmentation fault\n/x.so")),
-    ("dies_for_httpds_reasons_only", case(died=signal.SIGABRT, text="malloc\n/mod_idempotency.so(+0x1)\nAborted\n/x.so")),
-    ("dies_for_httpds_reasons_only", case(died=signal.SIGSEGV, kind="pool", text=BUCKET.format("Segmentation fault", "/mod_idempotency.so"))),
+    ("dies_for_httpds_reasons_only",
+     case(died=signal.SIGSEGV, text="malloc\n/mod_idempotency.so(+0x1)\nSegmentation fault\n/x.so")),
+    ("dies_for_httpds_reasons_only", case(died=signal.SIGABRT,
+                                          text="malloc\n/mod_idempotency.so(+0x1)\nAborted\n/x.so")),
+    ("dies_for_httpds_reasons_only",
+     case(died=signal.SIGSEGV, kind="pool", text=BUCKET.format("Segmentation fault", "/mod_idempotency.so"))),
     ("leaves_nothing_open", case(leaks=["/a/file"])),
     ("logs_nothing_that_must_not_be", case(log=["IDEM002: impossible event"])),
     ("executes_at_most_once", case(runs=2)),
@@ -77,7 +87,11 @@ def test_rule_finds_what_breaks_it(rule, broken):
 @pytest.mark.parametrize("well", [
     case(),
     case(first=None, died=signal.SIGABRT, kind="pool", text=POOL_ABORT.format("Aborted"), last=UNKNOWN),
-    case(first=None, died=signal.SIGSEGV, kind="pool", last=UNKNOWN, text=BUCKET.format("Segmentation fault", "/libaprutil-1.so.0(x)")),
+    case(first=None,
+         died=signal.SIGSEGV,
+         kind="pool",
+         last=UNKNOWN,
+         text=BUCKET.format("Segmentation fault", "/libaprutil-1.so.0(x)")),
     case(first=DOWN, last=Answer(201), runs_of_first=0),
     case(last=TOMBSTONE),
     case(first=Answer(500, body=b"page")),

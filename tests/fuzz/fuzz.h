@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz.h - what every fuzz target has: one entry point, and an input that nothing may read past.
  *
- * The entry point is libFuzzer's; standalone.c calls the same one with the files of a corpus. A target checks what must hold of
- * any input with MUST and leaves the rest to the sanitizers. Limits: inputs are cut at FUZZ_INPUT_MOST bytes.
+ * The entry point is libFuzzer's; standalone.c calls the same one with the files of a corpus. A target checks what must
+ * hold of any input with MUST and leaves the rest to the sanitizers. Limits: inputs are cut at FUZZ_INPUT_MOST bytes.
  */
 #ifndef IDEM_FUZZ_H
 #define IDEM_FUZZ_H
@@ -43,7 +44,8 @@ static inline apr_pool_t *fuzz_pool(void)
     return pool;
 }
 
-/* A copy of its own size with a NUL behind it: a pool's memory has neighbours that a sanitizer does not see. Freed by the caller. */
+/* A copy of its own size with a NUL behind it: a pool's memory has neighbours that a sanitizer does not see. Freed by
+ * the caller. */
 static inline char *fuzz_string(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + 1);

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_body.c - any Content-Type (the first line of an input) with any body (what is behind it).
  *
- * What must hold: the digest of a body does not depend on the pieces it comes in; the digest of a multipart body is that of
- * what an encoder says that sees the whole body at once, and from what that says the body can be read back.
+ * What must hold: the digest of a body does not depend on the pieces it comes in; the digest of a multipart body is
+ * that of what an encoder says that sees the whole body at once, and from what that says the body can be read back.
  */
 #include "bodyhash.h"
 #include "fuzz.h"
@@ -22,7 +23,8 @@ static apr_uint64_t digest(const char *boundary, const uint8_t *data, size_t siz
     return bytes;
 }
 
-/* ---- what goes into the digest, told from the whole body (bodyhash.c describes it), and read back -------------------- */
+/* ---- what goes into the digest, told from the whole body (bodyhash.c describes it), and read back
+ * -------------------- */
 
 typedef struct text {
     uint8_t *data;

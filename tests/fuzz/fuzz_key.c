@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_key.c - any bytes as the field value of Idempotency-Key.
  *

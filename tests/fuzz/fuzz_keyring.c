@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_keyring.c - any bytes as the text of IdempotencySecret.
  *

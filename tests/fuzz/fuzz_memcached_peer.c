@@ -1,9 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_memcached_peer.c - any bytes as the answers of memcached.
  *
- *   first byte   bit 0: a server that says how it is set up, as it should, and what follows are the answers behind that;
- *                bits 1 and up: which operation comes first
- *   the rest     the answers, PEER_NEXT between two
+ *   first byte   bit 0: a server that says how it is set up, as it should, and what follows are the answers behind
+ * that; bits 1 and up: which operation comes first the rest     the answers, PEER_NEXT between two
  *
  * What must hold: each call returns; what is shown can be looked at to its last byte; a failure has its sentence.
  */
@@ -16,7 +16,8 @@ enum { GREETED = 1, OPERATIONS = 9 };
 
 static int greeted;
 
-/* A line; behind those that store, a value of as many bytes as the line says. Both questions about the setup are one. */
+/* A line; behind those that store, a value of as many bytes as the line says. Both questions about the setup are
+ * one. */
 static size_t command(const char *text, size_t len)
 {
     static const char setup[] = "stats settings\r\nstats\r\n";

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_record.c - any bytes as what stands in a slot, plain and under a key ring.
  *
- * The first byte of an input says what is made right before decoding, as whoever can write to the store could: bit 0 magic, version
- * and slot, bit 1 the checksum; bit 2 takes what follows for the plain text of a record and seals it, so that the decoder is reached
- * behind the seal. What must hold: what the decoder takes, the encoder gives back.
+ * The first byte of an input says what is made right before decoding, as whoever can write to the store could: bit 0
+ * magic, version and slot, bit 1 the checksum; bit 2 takes what follows for the plain text of a record and seals it, so
+ * that the decoder is reached behind the seal. What must hold: what the decoder takes, the encoder gives back.
  */
 #include "fuzz.h"
 #include "record.h"

@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_redis_peer.c - any bytes as the answers of Redis, or of a sentinel.
  *
  *   first byte   bit 0: connections are greeted as they should be, and what follows are the answers behind that;
- *                bit 1: by way of a sentinel; bit 2: replicas are waited for; bits 3 and up: which operation comes first
- *   the rest     the answers, PEER_NEXT between two
+ *                bit 1: by way of a sentinel; bit 2: replicas are waited for; bits 3 and up: which operation comes
+ * first the rest     the answers, PEER_NEXT between two
  *
- * What must hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its sentence.
+ * What must hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its
+ * sentence.
  */
 #include "drivers.h"
 #include "peer.h"

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_url.c - any IdempotencyStore: the first line of an input is the address, the others are options.
  *
- * Nothing is opened. Options that name a file are left out: an input must not choose what is read. What must hold: a refusal has
- * a sentence, a front has an address that can be logged.
+ * Nothing is opened. Options that name a file are left out: an input must not choose what is read. What must hold: a
+ * refusal has a sentence, a front has an address that can be logged.
  */
 #include "fuzz.h"
 #include "front.h"

@@ -1,7 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * httpd_words.c - the few functions of httpd that the parts of a request call, for programs that have no httpd around them.
+ * httpd_words.c - the few functions of httpd that the parts of a request call, for programs that have no httpd around
+ * them.
  *
- * What they do is what httpd's do for the inputs that get there; expressions are httpd's own language and not tried here.
+ * What they do is what httpd's do for the inputs that get there; expressions are httpd's own language and not tried
+ * here.
  */
 #include <ap_expr.h>
 #include <apr_cstr.h>

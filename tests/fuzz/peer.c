@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * peer.c - see peer.h. Called by the targets that play a store's server, and by the driver without its knowing: this connect() and send() are
- * found before the C library's. What always holds: nothing leaves the process. Limits: one connection at a time speaks; what it sends is
- * kept up to SAID_MOST bytes.
+ * peer.c - see peer.h. Called by the targets that play a store's server, and by the driver without its knowing: this
+ * connect() and send() are found before the C library's. What always holds: nothing leaves the process. Limits: one
+ * connection at a time speaks; what it sends is kept up to SAID_MOST bytes.
  */
 #include "peer.h"
 

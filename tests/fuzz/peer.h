@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * peer.h - a store's server whose answers are the input of a fuzz target.
  *
- * The driver's connections end here: connect() gives it one end of a pair of sockets, and each command it sends is answered, before send() returns,
- * with the next piece of the input. So no thread and no clock is involved, and an input always does the same. When the pieces have
- * run out the connection is closed.
+ * The driver's connections end here: connect() gives it one end of a pair of sockets, and each command it sends is
+ * answered, before send() returns, with the next piece of the input. So no thread and no clock is involved, and an
+ * input always does the same. When the pieces have run out the connection is closed.
  */
 #ifndef IDEM_FUZZ_PEER_H
 #define IDEM_FUZZ_PEER_H

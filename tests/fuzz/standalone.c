@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * standalone.c - replays files through a fuzz target, without libFuzzer: what was found once stays found.
  *

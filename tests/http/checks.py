@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What several files of tests look for."""
 import base64
 import hashlib
@@ -81,9 +82,12 @@ def assert_unknown(api, peer, path="/pay"):
 
 
 def kill_fpm(httpd, origin, path, records):
-    """Kills the worker of PHP-FPM that waits at a gate, when httpd has read so many records of its answer (trace8 says so)."""
+    """Kills the worker of PHP-FPM that waits at a gate, when httpd has read so many records of its answer (trace8 says
+    so).
+    """
     (run,) = env.until(lambda: origin.runs(path), "the script runs")
-    env.until(lambda: sum("FastCGI header" in line for line in httpd.log.lines()) >= records, "httpd reads what is written")
+    env.until(lambda: sum("FastCGI header" in line for line in httpd.log.lines()) >= records,
+              "httpd reads what is written")
     os.kill(run["pid"], signal.SIGKILL)
 
 

@@ -1,8 +1,8 @@
-"""
-An HTTP client that sends exactly what a test says and reports exactly what came back.
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP client that sends exactly what a test says and reports exactly what came back.
 
-A request goes out whole or piece by piece on a socket of its own; the answer is read when the test asks for it, so a request
-under way needs no thread.
+A request goes out whole or piece by piece on a socket of its own; the answer is read when the test asks for it, so a
+request under way needs no thread.
 """
 import http.client
 import json as json_module
@@ -12,7 +12,10 @@ import struct
 import env
 
 # What a replay need not repeat, and what belongs to the connection.
-NOT_RECORDED = {"date", "server", "connection", "upgrade", "keep-alive", "transfer-encoding", "content-length", "idempotent-replayed"}
+NOT_RECORDED = {
+    "date", "server", "connection", "upgrade", "keep-alive", "transfer-encoding", "content-length",
+    "idempotent-replayed"
+}
 
 
 class Response:

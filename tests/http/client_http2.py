@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 An HTTP/2 client over cleartext, by prior knowledge, that can take back a stream or lose its connection.
 
@@ -50,7 +51,9 @@ class Http2(Connection):
         self.send(self.h2.data_to_send())
 
     def start(self, path, key, body=b"", length=None, declared=True, headers=()):
-        """Sends a POST on a stream of its own and returns the stream's number. If length is more than body, it is to go on."""
+        """Sends a POST on a stream of its own and returns the stream's number. If length is more than body, it is to go
+        on.
+        """
         stream = self.h2.get_next_available_stream_id()
         fields = [(":method", "POST"), (":scheme", "http"), (":authority", self.host), (":path", path)]
         if key is not None:

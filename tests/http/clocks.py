@@ -1,4 +1,6 @@
-"""A wall clock that is wrong: for httpd on one host, or for a store's server; shifted_clock.c is what gives it to them."""
+# SPDX-License-Identifier: Apache-2.0
+"""A wall clock that is wrong: for httpd on one host, or for a store's server; shifted_clock.c is what gives it to them.
+"""
 import os
 import struct
 import tempfile

@@ -1,8 +1,10 @@
-"""
-Fixtures: one stage for the run, one httpd for each module of tests and store, one host name and a clean ledger for each test.
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: one stage for the run, one httpd for each module of tests and store, one host name and a clean ledger for
+each test.
 
-A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories and {peer} for the port of a backend whose every byte a test sends, {port} for the server's own), BASE (what
-the paths of api begin with), STORES (where its behaviour depends on durability) and MODULES (more modules of httpd) where it needs them.
+A module of tests says CONFIG (more configuration, with {stage} and {root} for the two directories and {peer} for the
+port of a backend whose every byte a test sends, {port} for the server's own), BASE (what the paths of api begin with),
+STORES (where its behaviour depends on durability) and MODULES (more modules of httpd) where it needs them.
 """
 import itertools
 import signal
@@ -26,8 +28,10 @@ HOST_NUMBERS = itertools.count(1)
 def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))  # servers are stopped then, too
     config.addinivalue_line("markers", "mpm_independent: does not depend on the MPM; run on event only")
-    config.addinivalue_line("markers", "mpm: depends on what the MPM does; make test runs it on worker and prefork, too")
-    config.addinivalue_line("markers", "memory: looks at the memory of a process; not run under sanitizers, which have their own")
+    config.addinivalue_line("markers",
+                            "mpm: depends on what the MPM does; make test runs it on worker and prefork, too")
+    config.addinivalue_line("markers",
+                            "memory: looks at the memory of a process; not run under sanitizers, which have their own")
     config.addinivalue_line("markers", "long: takes its time; run by make hosts, not by make integration")
 
 

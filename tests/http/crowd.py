@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many requests under way at once, without a thread: each answer and the moment when it came."""
 import selectors
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Where things are and how they are waited for: the only file that knows the machine.
 
@@ -24,7 +25,8 @@ USER = "www-data" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
 KINDS = ["cgi", "fpm", "proxy"] + (["php"] if MPM == "prefork" else [])
 PR_SET_PDEATHSIG = 1
 CLIENT_TIMEOUT = 90  # seconds: longer than anything here takes on a busy machine; only a test that fails waits so long
-# What a busy machine may add, in seconds, to a time that has an upper limit. Where it stands, what is wrong hangs for a minute.
+# What a busy machine may add, in seconds, to a time that has an upper limit. Where it stands, what is wrong hangs for a
+# minute.
 SLACK = 10.0
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A farm: two hosts, one place for the store, and the network between them, of which each line can be cut.
 
@@ -102,7 +103,8 @@ class Host:
         self.uplink = f"host{number}"
         if farm.apart:
             self.address, router = f"10.9.{number}.1", f"10.9.{number}.2"
-            # What runs here dies with its process 1, which dies with unshare, which dies with the thread that started it.
+            # What runs here dies with its process 1, which dies with unshare, which dies with the thread that started
+            # it.
             self.prefix = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child"]
             self.network = Namespace()
             self.network.connect(farm.hub, self.uplink, self.address, router)
@@ -114,7 +116,10 @@ class Host:
     def start(self, config, store):
         """An httpd on this host."""
         with self.network:
-            self.server = Httpd(self.farm.stage, CONFIG.format(backend=self.farm.backend_at) + config, store, place=self)
+            self.server = Httpd(self.farm.stage,
+                                CONFIG.format(backend=self.farm.backend_at) + config,
+                                store,
+                                place=self)
         return self.start_again()
 
     def start_again(self):
@@ -135,7 +140,8 @@ class Host:
 
     def kill(self):
         """The power goes: every process of the host ends at once."""
-        os.kill(self.server.pid, signal.SIGKILL) if self.farm.apart else os.killpg(self.server.process.pid, signal.SIGKILL)
+        os.kill(self.server.pid, signal.SIGKILL) if self.farm.apart else os.killpg(self.server.process.pid,
+                                                                                   signal.SIGKILL)
         self.server.process.wait(env.CLIENT_TIMEOUT)
         self.server.stop()
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The stores that hosts share, a row each: how one is started for a farm, and what it promises to the tests.
 
@@ -37,7 +38,16 @@ class Row:
 
 
 def redis(folder, address):
-    return [Redis(folder / "redis", "--protected-mode", "no", "--appendonly", "yes", "--appendfsync", "always", address=address)]
+    return [
+        Redis(folder / "redis",
+              "--protected-mode",
+              "no",
+              "--appendonly",
+              "yes",
+              "--appendfsync",
+              "always",
+              address=address)
+    ]
 
 
 def memcache(folder, address):

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flushed.c - notes how much of its files a program has flushed: a library to preload.
  *
  * FLUSHED_LOG names a file that gets a line "INODE SIZE" for each fsync() and fdatasync() that succeeds, SIZE being the
- * file's when it began. Used by tests/http/power.py: what a file that only grows has beyond its last line is what a loss of
- * power may take. Limits: files that are written in place are not described by their size.
+ * file's when it began. Used by tests/http/power.py: what a file that only grows has beyond its last line is what a
+ * loss of power may take. Limits: files that are written in place are not described by their size.
  */
 #include <fcntl.h>
 #include <stdio.h>

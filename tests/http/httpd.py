@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A private httpd: its own ServerRoot, configuration and port; started, restarted and stopped here, by process id.
 
@@ -14,15 +15,20 @@ import sys
 
 import env
 
-MODULES = """authn_core authn_file authz_core authz_user authz_host auth_basic alias mime dir env setenvif headers rewrite
+MODULES = """authn_core authn_file authz_core authz_user authz_host auth_basic alias mime dir env setenvif headers
+rewrite
 filter deflate actions include request proxy proxy_http proxy_fcgi slotmem_shm socache_shmcb socache_dbm""".split()
-SIZES = {"event": "StartServers 3\nServerLimit 3\nThreadsPerChild 24\nMaxRequestWorkers 72\nMinSpareThreads 1\nMaxSpareThreads 72",
-         "prefork": "StartServers 12\nMinSpareServers 2\nMaxSpareServers 70\nServerLimit 70\nMaxRequestWorkers 70"}
+SIZES = {
+    "event": "StartServers 3\nServerLimit 3\nThreadsPerChild 24\nMaxRequestWorkers 72\nMinSpareThreads 1\n"
+             "MaxSpareThreads 72",
+    "prefork": "StartServers 12\nMinSpareServers 2\nMaxSpareServers 70\nServerLimit 70\nMaxRequestWorkers 70"
+}
 SIZES["worker"] = SIZES["event"]
 CHILDREN = int(SIZES[env.MPM].split()[1])
 # The slot under which a process looks, once, which secret a store was made with.
 MARK = hashlib.sha256(b"mod_idempotency: the mark of the slot secret").hexdigest()[:8]
-# No test fails because a disk is slow. A configuration that says how long a lease lasts has to say this, too, or takes the default.
+# No test fails because a disk is slow. A configuration that says how long a lease lasts has to say this, too, or takes
+# the default.
 PATIENT = "IdempotencyStoreTimeout 5s\n"
 FAULT = re.compile(r"^\[[^]]*\] \[\w*:(warn|error|crit|alert|emerg)\].* IDEM\d+|exit signal|[Aa]ssert(ion)?[ (]")
 
@@ -105,7 +111,8 @@ class Control:
         return [line.split()[:3] for line in self.lines() if line.endswith(MARK)]
 
     def attached(self):
-        """The processes that have found the mark, the last thing that attaching does; the parent's probe has made it."""
+        """The processes that have found the mark, the last thing that attaching does; the parent's probe has made it.
+        """
         return {process for *call, process in self.looks() if call == ["fetch", "ok"]}
 
     def calls(self):
@@ -136,7 +143,8 @@ class Httpd:
         self.process = None
         self.control = Control(self.root / "control") if store.lstrip('"').startswith("wrap:{root}/control,") else None
         host, port = (env.FOREIGN or f"{place.address}:0").rsplit(":", 1)
-        self.reserved = socket.socket()  # never listens; while it is there the kernel gives nobody the port, also between two starts
+        self.reserved = socket.socket(
+        )  # never listens; while it is there the kernel gives nobody the port, also between two starts
         self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.reserved.bind((host, int(port)))
         self.address = self.reserved.getsockname()
@@ -186,7 +194,8 @@ class Httpd:
             self.output = open(self.root / "output", "a+")
             environment = {**os.environ, "TMPDIR": str(self.root / "tmp"), **env.PRELOAD, **self.place.environment}
             if env.PRELOAD:  # sanitizers come before all else
-                environment["LD_PRELOAD"] = f"{env.PRELOAD['LD_PRELOAD']} {self.place.environment.get('LD_PRELOAD', '')}"
+                environment[
+                    "LD_PRELOAD"] = f"{env.PRELOAD['LD_PRELOAD']} {self.place.environment.get('LD_PRELOAD', '')}"
             self.process = subprocess.Popen([*self.place.prefix, *self.command()], start_new_session=True,
                                             stderr=self.output, stdout=self.output, env=environment)
             env.until(lambda: self.process.poll() is not None or self.ready(), "httpd is ready")
@@ -208,7 +217,9 @@ class Httpd:
         return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
 
     def wait_until_attached(self):
-        """With a store that fails on command: what it is told from now on fails requests, and no child that is about to attach."""
+        """With a store that fails on command: what it is told from now on fails requests, and no child that is about to
+        attach.
+        """
         env.until(lambda: len(self.control.attached()) >= CHILDREN, "each child has attached")
 
     def serves(self):
@@ -223,7 +234,9 @@ class Httpd:
         return self.output.read() + "\n".join(self.log.lines(self.begin))
 
     def stop(self, at_once=False):
-        """The event MPM can crash if a worker ends its connection while the child is told to stop: wait for the workers."""
+        """The event MPM can crash if a worker ends its connection while the child is told to stop: wait for the
+        workers.
+        """
         if self.process and self.process.poll() is None:
             with contextlib.suppress(TimeoutError):
                 env.until(lambda: at_once or not self.sockets(), "connections are closed", 1)

@@ -1,5 +1,6 @@
-"""
-Reads SetHandler idempotency-metrics as Prometheus would: with the parsers of its own Python client, and stricter where they are not.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads SetHandler idempotency-metrics as Prometheus would: with the parsers of its own Python client, and stricter
+where they are not.
 """
 import re
 
@@ -78,8 +79,11 @@ class Metrics:
                 if name.startswith(families) and value != since[name]}
 
     def expect(self, since, families, expected):
-        """A request is counted at its very end, when its client may have its answer: until as much was counted as is expected, then all of it."""
-        env.until(lambda: sum(self.moved(since, *families).values()) >= sum(expected.values()), f"{expected} is counted")
+        """A request is counted at its very end, when its client may have its answer: until as much was counted as is
+        expected, then all of it.
+        """
+        env.until(lambda: sum(self.moved(since, *families).values()) >= sum(expected.values()),
+                  f"{expected} is counted")
         assert self.moved(since, *families) == expected
 
     def until(self, name, value):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Which behaviours depend on the MPM: make test runs them on event, worker and prefork, all others on event only. make
 test-all runs the others on all three, except those marked mpm_independent. A test can say it itself: @pytest.mark.mpm.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The origins' side of a test: the ledger they write, the gates they wait at, and the two that are no children of httpd.
 
@@ -64,7 +65,9 @@ class Gate:
 
 
 class Origin:
-    """What one test asks of the ledger. A client may leave its request to the backend, which then comes to it in a later test."""
+    """What one test asks of the ledger. A client may leave its request to the backend, which then comes to it in a
+    later test.
+    """
 
     def __init__(self, stage, host=""):
         self.stage, self.number = stage, self.number_of(host)

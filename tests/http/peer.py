@@ -1,5 +1,6 @@
-"""
-A backend whose every byte a test sends itself: it accepts, reads a request, answers as much as is wanted, and goes away.
+# SPDX-License-Identifier: Apache-2.0
+"""A backend whose every byte a test sends itself: it accepts, reads a request, answers as much as is wanted, and goes
+away.
 
 Speaks HTTP or FastCGI. What it reads are executions: each request that came in whole is counted.
 """

@@ -1,4 +1,7 @@
-"""A loss of power, for servers whose files only grow: of each file remains what had been flushed when it came (flushed.c)."""
+# SPDX-License-Identifier: Apache-2.0
+"""A loss of power, for servers whose files only grow: of each file remains what had been flushed when it came
+(flushed.c).
+"""
 import os
 import pathlib
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The bytes of an lmdb store, as whoever can read and write its file sees them: entries are found by their heads.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The secrets that tests give to a server."""
 
 SLOT = "slot: the secret that names the slots of this test\n"

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * shifted_clock.c - a wall clock that is wrong, and can be set while programs run: a library to preload.
  *
- * SHIFTED_CLOCK names a file of eight bytes, the number of nanoseconds (of this machine's byte order) by which the clock
- * is ahead. The file is mapped: what a test writes there is seen by the next look at the clock, and by those who wait for
- * an instant of it, as when an administrator sets a real clock. CLOCK_MONOTONIC goes on as it does then.
+ * SHIFTED_CLOCK names a file of eight bytes, the number of nanoseconds (of this machine's byte order) by which the
+ * clock is ahead. The file is mapped: what a test writes there is seen by the next look at the clock, and by those who
+ * wait for an instant of it, as when an administrator sets a real clock. CLOCK_MONOTONIC goes on as it does then.
  *
- * Used by tests/http/clocks.py, for httpd and for store servers; all that these call for the time of day is here. Children
- * that change their user keep the mapping. Without the variable nothing is changed.
+ * Used by tests/http/clocks.py, for httpd and for store servers; all that these call for the time of day is here.
+ * Children that change their user keep the mapping. Without the variable nothing is changed.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -97,8 +98,8 @@ __attribute__((visibility("default"))) time_t time(time_t *t)
 }
 
 /*
- * An instant of the shifted clock is waited for in slices, so that it comes sooner or later when the clock is set meanwhile.
- * A condition that was made for CLOCK_MONOTONIC has deadlines soon after the boot: those are left alone.
+ * An instant of the shifted clock is waited for in slices, so that it comes sooner or later when the clock is set
+ * meanwhile. A condition that was made for CLOCK_MONOTONIC has deadlines soon after the boot: those are left alone.
  */
 __attribute__((visibility("default"))) int pthread_cond_timedwait(pthread_cond_t *restrict condition,
                                                                   pthread_mutex_t *restrict mutex,

@@ -1,8 +1,9 @@
-"""
-How the tests of this folder are spread over workers (pytest -n 4): conftest.py gives this to pytest-xdist.
+# SPDX-License-Identifier: Apache-2.0
+"""How the tests of this folder are spread over workers (pytest -n 4): conftest.py gives this to pytest-xdist.
 
-What shares a server stays together, on one worker: the tests of one file with one store. The longest come first, so that no
-worker is left with one of them at the end. A worker has its own stage: folder, backend, FPM, servers; nothing of it is shared.
+What shares a server stays together, on one worker: the tests of one file with one store. The longest come first, so
+that no worker is left with one of them at the end. A worker has its own stage: folder, backend, FPM, servers; nothing
+of it is shared.
 """
 import re
 
@@ -12,7 +13,9 @@ STORE = re.compile(r"\[(?:.*-)?(lmdb|socache:shmcb|redis|memcache|pgsql|mariadb)
 # They measure how long something takes: one group, so that no two of them run beside each other.
 TIMING = "test_wait", "test_store_hangs"
 # The files that take longest (pytest --durations=0), in this order. All others come after them.
-LONGEST = """test_guarantees test_two_hosts_lost test_store_clock test_unusual_requests test_upload test_unusual_responses test_database
+LONGEST = """test_guarantees test_two_hosts_lost test_store_clock test_unusual_requests test_upload
+test_unusual_responses
+test_database
 test_store_hangs test_replay test_two_hosts test_store_files test_worker_killed test_redis_failover test_hostile_client
 test_client_gone test_memcache test_database_failover test_restart""".split()
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What httpd refuses today is refused, record or not; what it refused is never recorded."""
 from checks import basic
 
@@ -62,7 +63,8 @@ def test_refusals_of_httpd_are_never_recorded(api, origin, httpd):
     assert api.post("/open-hours", key="k2").problem == (403, None)
     assert api.post("/limited", key="k3").problem == (429, None)
     assert origin.executions() == 0
-    assert [row[2:] for row in httpd.outcomes(api, 3)] == [["-", "-", "-"]] * 3  # nothing was decided, no slot was asked for
+    assert [row[2:]
+            for row in httpd.outcomes(api, 3)] == [["-", "-", "-"]] * 3  # nothing was decided, no slot was asked for
     assert api.post("/members", key="k1", headers=[basic("alice")]).problem == (201, None)
     assert api.post("/open-hours", key="k2", headers=[OPEN]).problem == (201, None)
     assert api.post("/limited", key="k3", headers=[("X-Calm", "yes")]).problem == (201, None)

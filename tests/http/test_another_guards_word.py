@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What another guard's Idempotency-Error becomes: "nothing was done" is released, all others are answers."""
 import pytest
 
@@ -16,7 +17,8 @@ CONFIG = """
 </LocationMatch>
 """
 UNDONE = [(409, "in-progress"), (503, "store-unavailable"), (429, "too-many-keys")]
-ANSWERS = [(409, "outcome-unknown"), (409, "response-not-kept"), (422, "key-reused"), (400, "key-invalid"), (409, "conflict")]
+ANSWERS = [(409, "outcome-unknown"), (409, "response-not-kept"), (422, "key-reused"), (400, "key-invalid"),
+           (409, "conflict")]
 
 
 def query(status, name):

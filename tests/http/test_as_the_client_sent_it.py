@@ -1,7 +1,9 @@
-"""
-Key, scope, credentials and fingerprint are the client's, whatever other modules did to the request before the handlers.
+# SPDX-License-Identifier: Apache-2.0
+"""Key, scope, credentials and fingerprint are the client's, whatever other modules did to the request before the
+handlers.
 
-Each place of PLACES changes the fields that a client sent, by another module or at another moment. What is asked there is the same.
+Each place of PLACES changes the fields that a client sent, by another module or at another moment. What is asked there
+is the same.
 """
 import pytest
 
@@ -130,7 +132,8 @@ def test_record_of_another_client(at, origin, place, credentials):
 def test_cookie_of_another_client(at, place):
     """What was sent decides whether Set-Cookie is kept, too."""
     api, asked = at(place), f"{place}?header=Set-Cookie:+a%3D1"
-    for key, headers, kept in (("k1", token("A"), ["a=1"]), ("k2", [], []), ("k3", [("Cookie", "PHPSESSID=A")], ["a=1"])):
+    for key, headers, kept in (("k1", token("A"), ["a=1"]), ("k2", [], []), ("k3", [("Cookie", "PHPSESSID=A")], ["a=1"
+                                                                                                                 ])):
         api.post(asked, key=key, headers=headers)
         again = api.post(asked, key=key, headers=headers)
         assert again.replayed and again.all("Set-Cookie") == kept
@@ -187,14 +190,18 @@ def test_http2(httpd, host, name):
 
 @pytest.mark.parametrize("engine", ["On", "DetectionOnly"])
 def test_engine_that_only_a_tenant_turns_on(new_httpd, stage, host, engine):
-    """The first request of each child that reads the file, too: nothing but AllowOverride says that it may come to this."""
+    """The first request of each child that reads the file, too: nothing but AllowOverride says that it may come to
+    this.
+    """
     folder = stage.root / "docs" / f"sent{engine}"
     folder.mkdir()
     for source in ("answer.py", "origin.cgi"):
         (folder / source).write_bytes((stage.root / "origins" / source).read_bytes())
         (folder / source).chmod(0o755)
-    (folder / ".htaccess").write_text(f"SetHandler cgi-script\nIdempotencyEngine {engine}\nRequestHeader unset Authorization\n")
-    server = new_httpd('IdempotencyEngine Off\n<Directory "{stage}/docs">\nAllowOverride FileInfo\nOptions +ExecCGI\n</Directory>\n')
+    (folder /
+     ".htaccess").write_text(f"SetHandler cgi-script\nIdempotencyEngine {engine}\nRequestHeader unset Authorization\n")
+    server = new_httpd(
+        'IdempotencyEngine Off\n<Directory "{stage}/docs">\nAllowOverride FileInfo\nOptions +ExecCGI\n</Directory>\n')
     server.start()
     api = Api(server.address, host, f"/sent{engine}")
     for n in range(30):
@@ -208,7 +215,10 @@ def test_engine_that_only_a_tenant_turns_on(new_httpd, stage, host, engine):
 
 def test_action_behind_the_change(new_httpd, host, stage):
     """The first request of a chain is the client's; what a later one was given does not matter."""
-    server = new_httpd("Action hop /cgi/hopped virtual\n<Location /hop>\nSetHandler hop\nRequestHeader unset Authorization\n</Location>\n")
+    server = new_httpd(
+        "Action hop /cgi/hopped virtual\n<Location /hop>\nSetHandler hop\nRequestHeader unset Authorization\n"
+        "</Location>\n"
+    )
     server.start()
     api = Api(server.address, host, "")
     first = api.post("/hop", key="k1", headers=token("A"))

@@ -1,6 +1,6 @@
-"""
-The backend of mod_proxy_http fails: before, in and after its answer. The first client gets a clean error, never half an answer;
-the retry executes nothing, unless it is certain that nothing was executed.
+# SPDX-License-Identifier: Apache-2.0
+"""The backend of mod_proxy_http fails: before, in and after its answer. The first client gets a clean error, never half
+an answer; the retry executes nothing, unless it is certain that nothing was executed.
 """
 import http.client
 
@@ -105,7 +105,8 @@ def test_dies_after_its_answer(api, peer, answer, end):
 
 @pytest.mark.parametrize("part", NO_ANSWER)
 def test_dies_before_its_answer_on_a_connection_kept_alive(api, peer, part):
-    """There mod_proxy_http asks for the connection to be closed without an answer; the client is owed one all the same."""
+    """There mod_proxy_http asks for the connection to be closed without an answer; the client is owed one all the same.
+    """
     conn = api.start("GET", "/other")
     exchange = peer.accept()
     exchange.read_http()
@@ -186,7 +187,8 @@ def test_times_out_before_its_answer(api, peer, part):
     assert_unknown(api, peer)
 
 
-@pytest.mark.parametrize("part", ["no byte of a declared length", "half of a declared length", "half a chunk", "no last chunk"])
+@pytest.mark.parametrize("part",
+                         ["no byte of a declared length", "half of a declared length", "half a chunk", "no last chunk"])
 def test_times_out_in_its_answer(api, peer, part):
     api = api.at("/slow")
     assert_clean_error(time_out(api, peer, CUT[part]))

@@ -1,4 +1,6 @@
-"""What a balancer does with one request when a member fails, and what its retry gets. The second member is a spare one."""
+# SPDX-License-Identifier: Apache-2.0
+"""What a balancer does with one request when a member fails, and what its retry gets. The second member is a spare one.
+"""
 import pytest
 
 from client import Api
@@ -151,7 +153,8 @@ def test_member_whose_application_says_503(api, first, second):
 
 
 def test_fastcgi_member_that_dies_is_followed_by_the_other(api, members, first, second):
-    """mod_proxy_fcgi returns 503 for it, which mod_proxy takes for "not sent": both have executed, as the manual warns."""
+    """mod_proxy_fcgi returns 503 for it, which mod_proxy takes for "not sent": both have executed, as the manual warns.
+    """
     conn = send(api, "twice")
     serve_fastcgi(first, b"")
     serve_fastcgi(second, stdout(b"Status: 201\r\n\r\n0123456789") + end_request())

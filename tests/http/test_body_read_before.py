@@ -1,6 +1,6 @@
-"""
-Other modules read the body ahead of the handlers. Whoever kept it, it is compared, and the handler gets each byte once; a body that
-nobody kept is never taken for an empty one.
+# SPDX-License-Identifier: Apache-2.0
+"""Other modules read the body ahead of the handlers. Whoever kept it, it is compared, and the handler gets each byte
+once; a body that nobody kept is never taken for an empty one.
 """
 import gzip
 import hashlib
@@ -13,7 +13,8 @@ from client_http2 import Http2
 from origins.answer import binary
 
 STORES = ["lmdb"]
-MODULES = ["unique_id", "security2", "lua", "session", "session_cookie", "auth_form"] + (["http2"] if env.MPM != "prefork" else [])
+MODULES = ["unique_id", "security2", "lua", "session", "session_cookie", "auth_form"
+           ] + (["http2"] if env.MPM != "prefork" else [])
 FORM = """
     AuthType Form
     AuthName orders
@@ -193,7 +194,9 @@ def login(inner=None, **more):
 @independent
 @pytest.mark.parametrize("path", ["/login", "/both"])
 def test_body_inside_a_login_form(api, origin, path):
-    """mod_auth_form reads the form and gives the handlers the body that stands in one of its fields; mod_security reads that again."""
+    """mod_auth_form reads the form and gives the handlers the body that stands in one of its fields; mod_security reads
+    that again.
+    """
     first = plain(api, path + "?echo=1", login("amount-10"), [URLENCODED])
     assert first.status == 201, first
     assert first.json["sha256"] == hashlib.sha256(b"amount-10").hexdigest()
@@ -259,7 +262,8 @@ def test_thrown_away_body_that_is_not_compared(api, origin):
 def test_body_is_watched(api, origin, httpd):
     for amount in (b"amount=10", b"amount=10", b"amount=99"):
         assert plain(api, "/sec/watched", amount).status == 201
-    assert [row[2] for row in httpd.outcomes(api, 3)] == ["detected:executed", "detected:replayed", "detected:key-reused"]
+    assert [row[2]
+            for row in httpd.outcomes(api, 3)] == ["detected:executed", "detected:replayed", "detected:key-reused"]
 
 
 @independent

@@ -1,4 +1,7 @@
-"""mod_ssl reads the body before it asks for a client's certificate, and takes httpd's own filter of bodies out of the chain."""
+# SPDX-License-Identifier: Apache-2.0
+"""mod_ssl reads the body before it asks for a client's certificate, and takes httpd's own filter of bodies out of the
+chain.
+"""
 import hashlib
 import ssl
 import subprocess
@@ -34,8 +37,12 @@ def tls(new_httpd, host):
     """A client that keeps a certificate ready, on a server that may ask for it."""
     server = new_httpd(CONFIG, modules=MODULES)
     files = [server.root / name for name in ("key.pem", "certificate.pem")]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=origin.test", "-days", "2",
-                    "-keyout", files[0], "-out", files[1]], check=True, capture_output=True)
+    subprocess.run([
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=origin.test", "-days", "2", "-keyout",
+        files[0], "-out", files[1]
+    ],
+                   check=True,
+                   capture_output=True)
     context = ssl.create_default_context(cafile=files[1])
     context.check_hostname, context.maximum_version = False, ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(files[1], files[0])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine that comes up with a wrong wall clock: what its store keeps is neither forgotten nor kept for ever."""
 import pathlib
 

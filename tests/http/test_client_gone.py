@@ -1,5 +1,6 @@
-"""
-The client leaves at any moment: the handler that it started runs to its end, once, and a retry is answered with all of it.
+# SPDX-License-Identifier: Apache-2.0
+"""The client leaves at any moment: the handler that it started runs to its end, once, and a retry is answered with all
+of it.
 
 The moments are gates, in the origin or in the store, so that a moment is a place in the code and not a time.
 """
@@ -93,7 +94,8 @@ def test_reset_while_the_store_is_asked(api, origin, httpd, operation):
     conn.reset()
     assert origin.executions("/pay.end") == (operation == "settle")
     httpd.control.behave()
-    env.until(lambda: origin.executions("/pay.end"), "the first one has run")  # not the retry, which might claim before it
+    env.until(lambda: origin.executions("/pay.end"),
+              "the first one has run")  # not the retry, which might claim before it
     assert_ran_to_its_end_once(api, origin)
 
 

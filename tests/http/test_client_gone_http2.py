@@ -1,7 +1,9 @@
-"""
-Over HTTP/2 a stream is reset or its connection is lost: the handler runs to its end, once, and the retry is answered with it.
+# SPDX-License-Identifier: Apache-2.0
+"""Over HTTP/2 a stream is reset or its connection is lost: the handler runs to its end, once, and the retry is answered
+with it.
 
-httpd marks the stream's connection as aborted at that moment, from another thread. Handlers that look at the mark stop half-way.
+httpd marks the stream's connection as aborted at that moment, from another thread. Handlers that look at the mark stop
+half-way.
 """
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A duplicate of a request that still runs is refused; of many at once exactly one is executed."""
 import env
 
@@ -48,5 +49,6 @@ def test_of_64_at_once_exactly_one_is_executed(api, origin):
         executed = [answer for answer in answers if answer.problem == (201, None) and not answer.replayed]
         assert len(executed) == 1
         others = [answer for answer in answers if answer is not executed[0]]
-        assert all(answer.problem == (409, "in-progress") or answer.recorded == executed[0].recorded for answer in others)
+        assert all(answer.problem == (409, "in-progress") or answer.recorded == executed[0].recorded
+                   for answer in others)
         assert origin.executions("/pay") == number + 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A wrong configuration does not start, and says in one sentence what the directive takes and what it was given."""
 import re
 
@@ -133,16 +134,22 @@ WRONG = [
     ("Store", "lmdb:x sync", 'takes options in the form OPTION=VALUE behind its URL, not "sync"'),
 ]
 
-RIGHT = ["Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "MaxKeys 10", "MaxKeys 1000000000 PER 400d", "MaxKeys 1 per 1s", "MaxKeys None", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min", "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G",
-         "MaxResponse 1K", "MaxResponse 1048576", "KeyLength 1024 1024", "KeyFormat UUID", 'KeyFormat "(?i)[a-z]+"',
-         "Methods PURGE", "Methods +LOCK -PUT", "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
-         "Fingerprint -credentials +env:X", "SessionCookie none", "SessionCookie *", "SessionCookie *a* a* *a", "StableSchemes none", "StableSchemes Hawk HAWK", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
-         "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409"]
+RIGHT = [
+    "Engine on", "Engine detectiononly", "Concurrent wait", "Concurrent wait 5min", "Response stream", "MaxKeys 10",
+    "MaxKeys 1000000000 PER 400d", "MaxKeys 1 per 1s", "MaxKeys None", "TTL 400d", "TTL 1", "TTL 1000ms", "TTL 90min",
+    "StoreTimeout 10ms", "Prefetch 0", "Prefetch 16m", "Spool 10G", "MaxResponse 1K", "MaxResponse 1048576",
+    "KeyLength 1024 1024", "KeyFormat UUID", 'KeyFormat "(?i)[a-z]+"', "Methods PURGE", "Methods +LOCK -PUT",
+    "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
+    "Fingerprint -credentials +env:X", "SessionCookie none", "SessionCookie *", "SessionCookie *a* a* *a",
+    "StableSchemes none", "StableSchemes Hawk HAWK", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
+    "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409"
+]
 
 # What may stand where: a server's directives nowhere inside, none inside <Limit>.
 MISPLACED = [
     ("<Location />\nIdempotencyStore lmdb:x\n</Location>", "IdempotencyStore not allowed in <Location> context"),
-    ("<Directory />\nIdempotencyStoreTimeout 1s\n</Directory>", "IdempotencyStoreTimeout not allowed in <Directory> context"),
+    ("<Directory />\nIdempotencyStoreTimeout 1s\n</Directory>",
+     "IdempotencyStoreTimeout not allowed in <Directory> context"),
     ('<If "true">\nIdempotencyStore lmdb:x\n</If>', "IdempotencyStore not allowed in <If> context"),
     ("<Files x>\nIdempotencyStore lmdb:x\n</Files>", "IdempotencyStore not allowed in <Files> context"),
     ("<VirtualHost *:1>\nIdempotencyMaxWaiters 1\n</VirtualHost>",

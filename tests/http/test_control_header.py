@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Idempotency-Control: how an application says what is to become of its answer."""
 import pytest
 

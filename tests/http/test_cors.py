@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A script on another site can read what the module says, where it can read the response at all."""
 import pytest
 
@@ -23,7 +24,10 @@ ALLOWED = "header=Access-Control-Allow-Origin:+*"
 
 
 def exposed(response):
-    return {name.strip().lower() for value in response.all("Access-Control-Expose-Headers") for name in value.split(",")}
+    return {
+        name.strip().lower()
+        for value in response.all("Access-Control-Expose-Headers") for name in value.split(",")
+    }
 
 
 @pytest.mark.parametrize("path", ["/shared", f"/pay?{ALLOWED}"])

@@ -1,4 +1,7 @@
-"""A database as the store: two servers share it, what they are configured with stays secret, and a database that goes away."""
+# SPDX-License-Identifier: Apache-2.0
+"""A database as the store: two servers share it, what they are configured with stays secret, and a database that goes
+away.
+"""
 import os
 import shutil
 import sys
@@ -23,8 +26,10 @@ IdempotencyStoreTimeout 400ms
 </Location>
 """
 TROUBLE = ["IDEM010", "IDEM022", "IDEM050", "IDEM064", "IDEM065", "IDEM090", "IDEM091"]
-KINDS = ["/pay?size=5000&seed=b", "/pay?size=300000&seed=c&parts=7", "/pay?status=204&body=", "/pay?status=500&body=sorry",
-         "/pay?body=x&header=X-One:+b&header=X-One:+a"]
+KINDS = [
+    "/pay?size=5000&seed=b", "/pay?size=300000&seed=c&parts=7", "/pay?status=204&body=", "/pay?status=500&body=sorry",
+    "/pay?body=x&header=X-One:+b&header=X-One:+a"
+]
 
 
 class OwnSqlite(Sqlite):

@@ -1,6 +1,6 @@
-"""
-PostgreSQL with a synchronous standby fails over while two hosts are under load: the primary is killed with its disk, the standby is
-promoted, and nothing that was acknowledged is lost.
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL with a synchronous standby fails over while two hosts are under load: the primary is killed with its disk,
+the standby is promoted, and nothing that was acknowledged is lost.
 """
 import re
 import shutil
@@ -69,5 +69,7 @@ def test_promoted_standby_has_all_that_was_acknowledged(pair, httpds, host, orig
     assert max(runs.values()) == 1
     assert all(answers[-1][0] in (201, 409) for answers in load.answers.values())
     answered = [answers for answers in load.answers.values() if any(status == 201 for status, _, _ in answers)]
-    assert len(answered) > 80 and all(len({body for status, _, body in answers if status == 201}) == 1 for answers in answered)
+    assert len(answered) > 80 and all(
+        len({body
+             for status, _, body in answers if status == 201}) == 1 for answers in answered)
     check_logs(httpds)

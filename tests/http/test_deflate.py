@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One record serves clients that take gzip and clients that do not."""
 import gzip
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DetectionOnly: every request is executed, nothing is changed, and the log says what On would have done."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the module tells handlers and logs; and what it tells nobody."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An ErrorDocument is part of the answer: recorded with it, never run again."""
 import pytest
 
@@ -54,7 +55,9 @@ def test_local_script_runs_once(api, origin, base, status):
 
 
 def test_status_behind_an_override(api, origin, base):
-    """mod_proxy_http returns the status and a note that it is the application's own; mod_proxy_fcgi makes the page itself."""
+    """mod_proxy_http returns the status and a note that it is the application's own; mod_proxy_fcgi makes the page
+    itself.
+    """
     api = api.at(base)
     first, second = api.post("/cgi?status=429", key="k1"), api.post("/cgi?status=429", key="k1")
     assert (first.status, first.body) == (second.status, second.body) == (429, b"explained")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The backend of mod_proxy_fcgi fails. What it returns 503 for may have acted, unless it says that it could not connect.
 

@@ -1,13 +1,17 @@
-"""
-Requests in processes that httpd did not start: a key would be held for the child, which lives on when its fork is killed. mpm_itk is refused at start; what forks
-otherwise gets an answer that says so, keeps no key, and touches nothing of the child's.
+# SPDX-License-Identifier: Apache-2.0
+"""Requests in processes that httpd did not start: a key would be held for the child, which lives on when its fork is
+killed. mpm_itk is refused at start; what forks otherwise gets an answer that says so, keeps no key, and touches nothing
+of the child's.
 """
 import pytest
 
 import env
 from client import Api
 
-pytestmark = [pytest.mark.mpm, pytest.mark.skipif(env.MPM != "prefork", reason="a process of several threads is not forked to serve requests")]
+pytestmark = [
+    pytest.mark.mpm,
+    pytest.mark.skipif(env.MPM != "prefork", reason="a process of several threads is not forked to serve requests")
+]
 FORK_MODULE = env.MODULE.parent / "mod_idem_fork.so"
 CONFIG = f"""
 LoadModule idem_fork_module "{FORK_MODULE}"
@@ -30,8 +34,10 @@ FORKED = [("X-Fork", "1")]
 
 # ---- known at start --------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("config", ["", "<Location />\nIdempotencyEngine Off\n</Location>\n", "IdempotencyStore redis://127.0.0.1:1\n"],
-                         ids=["on", "off, which a .htaccess may change", "a store that hosts share"])
+
+@pytest.mark.parametrize(
+    "config", ["", "<Location />\nIdempotencyEngine Off\n</Location>\n", "IdempotencyStore redis://127.0.0.1:1\n"],
+    ids=["on", "off, which a .htaccess may change", "a store that hosts share"])
 def test_mpm_itk_is_refused(new_httpd, config):
     server = new_httpd(ITK + config)
     with pytest.raises(AssertionError):
@@ -92,9 +98,13 @@ def test_no_process_comes_so_far_that_it_could_leave_a_key_behind(new_httpd, hos
 
 # ---- a handler's fork ------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("path, ends", [("/work", 2), ("/work?copy=return", 3)], ids=["that ends by exit()", "that returns"])
+
+@pytest.mark.parametrize("path, ends", [("/work", 2), ("/work?copy=return", 3)],
+                         ids=["that ends by exit()", "that returns"])
 def test_fork_of_a_handler(httpd, api, path, ends):
-    """The process that claimed answers, once; what its fork makes of the request goes nowhere, but for a line in the access log."""
+    """The process that claimed answers, once; what its fork makes of the request goes nowhere, but for a line in the
+    access log.
+    """
     api = api.at("/forks")
     first = api.post(path, key="k1")
     assert first.problem == (201, None) and not first.replayed
@@ -102,4 +112,5 @@ def test_fork_of_a_handler(httpd, api, path, ends):
     again = api.post(path, key="k1")
     assert again.replayed and again.recorded == first.recorded
     rows = httpd.outcomes(api, ends)
-    assert [row[2:4] for row in rows if row[3] != "-" or row[2] == "replayed"] == [["executed", "recorded"], ["replayed", "-"]]
+    assert [row[2:4] for row in rows if row[3] != "-" or row[2] == "replayed"] == [["executed", "recorded"],
+                                                                                   ["replayed", "-"]]

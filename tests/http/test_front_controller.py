@@ -1,6 +1,6 @@
-"""
-Rewriting to a front controller, as applications ship it in their .htaccess: what the client asked for is one request, whatever httpd
-made of it on its way to the script.
+# SPDX-License-Identifier: Apache-2.0
+"""Rewriting to a front controller, as applications ship it in their .htaccess: what the client asked for is one
+request, whatever httpd made of it on its way to the script.
 """
 import shutil
 
@@ -110,7 +110,8 @@ def test_one_decision_one_execution(httpd, api, origin, kind, name, path):
     api = api.at(f"/apps/{kind}/{name}")
     path = path or ("/" if name != "path_info" else "/index")
     assert_replayed(api, origin, f"{path}?status=207&size=5000&header=X-Order:+7", body=b"1")
-    assert api.post(f"{path}?status=207&size=5000&header=X-Order:+7", key="k1", body=b"2").problem == (422, "key-reused")
+    assert api.post(f"{path}?status=207&size=5000&header=X-Order:+7", key="k1",
+                    body=b"2").problem == (422, "key-reused")
     assert len(origin.runs()) == 1
     assert origin.runs()[0]["IDEMPOTENCY_ATTEMPT"] == "1"
     assert sorted(row[1:4] for row in httpd.outcomes(api, 3)) == [
@@ -130,14 +131,21 @@ def test_path_is_the_clients_not_the_front_controllers(api, origin, kind, name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_application_finds_the_request_unchanged(api, origin, kind, name):
-    """The body is read ahead by one request of the chain and handed out by the next; credentials are passed on by the rules."""
+    """The body is read ahead by one request of the chain and handed out by the next; credentials are passed on by the
+    rules.
+    """
     fields = [("Authorization", "Bearer t0k3n"), ("Content-Type", "application/x-www-form-urlencoded")]
-    first, _ = assert_replayed(api.at(f"/apps/{kind}/{name}"), origin, "/orders?echo=1", body=b"text=" + b"x" * 140000, headers=fields)
+    first, _ = assert_replayed(api.at(f"/apps/{kind}/{name}"),
+                               origin,
+                               "/orders?echo=1",
+                               body=b"text=" + b"x" * 140000,
+                               headers=fields)
     sent = first.json["sent"]
     assert first.json["length"] == 140005 and sent["CONTENT_LENGTH"] == "140005"
     assert sent["HTTP_IDEMPOTENCY_KEY"] == '"k1"'
     assert first.json["method"] == "POST"
-    if name in ("wordpress", "laravel"):  # after the redirect the variable has another name, which these applications know
+    if name in ("wordpress",
+                "laravel"):  # after the redirect the variable has another name, which these applications know
         assert "Bearer t0k3n" in (sent.get("HTTP_AUTHORIZATION"), sent.get("REDIRECT_HTTP_AUTHORIZATION"))
 
 
@@ -187,7 +195,8 @@ def test_engine_that_is_on_for_the_front_controller_only(httpd, api, origin):
     assert_replayed(api, origin, "/off?status=207", body=b"1")
     refused = api.post("/unguarded?status=207", key="k1", body=b"1")
     assert refused.problem == (422, "key-reused") and parts_named(refused) == ["path"]
-    assert sorted(row[2:4] for row in httpd.outcomes(api, 3)) == [["executed", "recorded"], ["key-reused", "-"], ["replayed", "-"]]
+    assert sorted(row[2:4] for row in httpd.outcomes(api, 3)) == [["executed", "recorded"], ["key-reused", "-"],
+                                                                  ["replayed", "-"]]
     assert len(origin.runs()) == 1
 
 

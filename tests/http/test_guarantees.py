@@ -1,6 +1,6 @@
-"""
-What docs/stores.md promises of each store, put to the test: all of it is killed and started again; power fails; its node is lost
-with its disk; it is full.
+# SPDX-License-Identifier: Apache-2.0
+"""What docs/stores.md promises of each store, put to the test: all of it is killed and started again; power fails; its
+node is lost with its disk; it is full.
 """
 import os
 import re
@@ -29,7 +29,10 @@ KEYS = 12
 TROUBLE = re.compile(r"IDEM(010|014|02[0-9]|062|064|065|090|091)")
 FORGETS = {"socache:shmcb", "redis, nothing on disk", "memcache, -M", "memcache, evicting"}
 # What is written to them is on its way to their disk a while after it was acknowledged.
-LATER = {"redis, AOF everysec": lambda redis: redis.info("aof_buffer_length") == "0", "redis, snapshots": lambda redis: redis.cli("SAVE") == "OK"}
+LATER = {
+    "redis, AOF everysec": lambda redis: redis.info("aof_buffer_length") == "0",
+    "redis, snapshots": lambda redis: redis.cli("SAVE") == "OK"
+}
 
 
 @pytest.fixture(params=list(ROWS))
@@ -82,7 +85,9 @@ def replayed(api, count=KEYS):
 
 
 def test_everything_is_killed_and_started_again(row, setup, server, api, origin):
-    """What was acknowledged is there, the outcome of what ran is unknown; or, where the table says so, all is forgotten."""
+    """What was acknowledged is there, the outcome of what ran is unknown; or, where the table says so, all is
+    forgotten.
+    """
     record(api)
     with origin.hold("/held") as held:
         first = api.post_async("/held", key="held", body=b"1")
@@ -221,7 +226,8 @@ def fill_and_ask_again(server, api, origin, size):
     assert more < taken
     answers = [api.post(f"/fill{number}?size={size}", key=f"fill{number}") for number in range(taken)]
     assert origin.executions() == taken + more
-    assert sum(answer.replayed for answer in answers) > 30  # memcached has room for claims long after the last for a response
+    assert sum(answer.replayed
+               for answer in answers) > 30  # memcached has room for claims long after the last for a response
     return [answer for answer in answers if not answer.replayed]
 
 
@@ -235,7 +241,8 @@ def assert_drops(api, origin, size, count):
 
 
 def fills(setup, folder):
-    """The one server of a store gets room for a hundred responses of 30,000 bytes; what is put into folder has no more."""
+    """The one server of a store gets room for a hundred responses of 30,000 bytes; what is put into folder has no more.
+    """
     server = setup.servers[0]
     if setup.name == "redis, AOF always":
         server.cli("CONFIG", "SET", "maxmemory", str(int(server.info("used_memory")) + 3000000))
@@ -243,7 +250,8 @@ def fills(setup, folder):
         (folder / "pgsql").mkdir()
         shutil.chown(folder / "pgsql", "nobody", "nogroup")
         server.sql(f"CREATE TABLESPACE small LOCATION '{folder}/pgsql'")
-        server.sql("ALTER TABLE idempotency SET TABLESPACE small", "ALTER TABLE idempotency ALTER value SET STORAGE EXTERNAL")
+        server.sql("ALTER TABLE idempotency SET TABLESPACE small",
+                   "ALTER TABLE idempotency ALTER value SET STORAGE EXTERNAL")
 
 
 @pytest.mark.skipif(not env.ROOT, reason="only root may mount a file system")
@@ -298,7 +306,9 @@ def test_lmdb_is_flushed(new_httpd, power, host):
 
 @pytest.mark.parametrize("row", ["dbd:pgsql", "dbd:mysql", "dbd:sqlite3"], indirect=True)
 def test_database_flushes_before_it_acknowledges(row, power, tmp_path, new_httpd, host):
-    """As lmdb does: what a database makes of a loss of power is its own business, as long as it was told to wait for its disk."""
+    """As lmdb does: what a database makes of a loss of power is its own business, as long as it was told to wait for
+    its disk.
+    """
     with Setup(row, tmp_path / "store", power.environment) as setup:
         server = new_httpd(CONFIG, setup.url)
         setup.prepare(server.root, env.USER)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guarded request that reaches a guard again on its way: one decision, one execution, one record."""
 import re
 import socket
@@ -60,7 +61,10 @@ Listen 127.0.0.1:{third}
 <VirtualHost 127.0.0.1:{third}>
 </VirtualHost>
 """
-WAYS = ["/keep/cgi", "/keep/fpm", "/keep/proxy", "/own/cgi", "/three/cgi", "/three/proxy", "/back/cgi", "/balanced/cgi", "/rewritten/cgi"]
+WAYS = [
+    "/keep/cgi", "/keep/fpm", "/keep/proxy", "/own/cgi", "/three/cgi", "/three/proxy", "/back/cgi", "/balanced/cgi",
+    "/rewritten/cgi"
+]
 
 
 class Ports:
@@ -113,7 +117,8 @@ def field_of(answer):
 
 def guarded(httpd, api, count):
     """Outcome, settlement and slot of so many requests that were decided, once they are logged, in whatever order."""
-    rows = env.until(lambda: at_least(count, [row[2:] for row in httpd.outcomes(api, count) if row[2] != "-"]), f"{count} are logged")
+    rows = env.until(lambda: at_least(count, [row[2:] for row in httpd.outcomes(api, count) if row[2] != "-"]),
+                     f"{count} are logged")
     assert len(rows) == count
     return rows
 
@@ -122,7 +127,7 @@ def at_least(count, rows):
     return rows if len(rows) >= count else None
 
 
-# ---- one decision -----------------------------------------------------------------------------------------------------
+# ---- one decision ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -208,11 +213,16 @@ def test_other_operation_of_the_same_execution(front, inner, origin):
     assert origin.executions("/operation") == 1
 
 
-# ---- the field from elsewhere ------------------------------------------------------------------------------------------
+# ---- the field from elsewhere ----------------------------------------------------------------------------------------
 
 FORGED = {
-    "words": "let me in", "none": "", "member": f"{'0' * 64}.{'1' * 32}.{'2' * 32}", "short": f"{'0' * 63}.{'1' * 32}.{'2' * 32}",
-    "no hex": f"{'g' * 64}.{'1' * 32}.{'2' * 32}", "many": ", ".join([f"{'a' * 64}.{'b' * 32}.{'c' * 32}"] * 30), "dots": "." * 130,
+    "words": "let me in",
+    "none": "",
+    "member": f"{'0' * 64}.{'1' * 32}.{'2' * 32}",
+    "short": f"{'0' * 63}.{'1' * 32}.{'2' * 32}",
+    "no hex": f"{'g' * 64}.{'1' * 32}.{'2' * 32}",
+    "many": ", ".join([f"{'a' * 64}.{'b' * 32}.{'c' * 32}"] * 30),
+    "dots": "." * 130,
 }
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guards on their way that belong to another server: with the same store one decision, with another one two."""
 import os
 import signal
@@ -77,7 +78,7 @@ def once_decided(api, path):
     return answer if answer.problem != (409, "in-progress") else None
 
 
-# ---- an execution that is over ------------------------------------------------------------------------------------------
+# ---- an execution that is over ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_request_that_comes_after_its_execution_died(new_httpd, host, origin, pe
     assert api.post("/late/cgi/pay", key="k1", body=b"1").problem == (409, "outcome-unknown")
 
 
-# ---- another store -----------------------------------------------------------------------------------------------------
+# ---- another store ---------------------------------------------------------------------------------------------------
 
 
 def test_two_stores(new_httpd, host, origin):

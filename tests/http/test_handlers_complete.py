@@ -1,6 +1,7 @@
-"""
-Each handler that httpd and Debian ship answers in its own way: some return DONE, some leave the end to httpd, some push it themselves.
-Whatever it is, an answer that was not cut is one: the client gets it, and the retry gets it again without another run.
+# SPDX-License-Identifier: Apache-2.0
+"""Each handler that httpd and Debian ship answers in its own way: some return DONE, some leave the end to httpd, some
+push it themselves. Whatever it is, an answer that was not cut is one: the client gets it, and the retry gets it again
+without another run.
 """
 import http.client
 import pwd
@@ -32,9 +33,11 @@ Alias /lua "{stage}/docs/handlers/answer.lua"
 Alias /perl "{stage}/docs/handlers/perl"
 <Perl>
     package Answers;
-    use Apache2::RequestRec (); use Apache2::RequestIO (); use Apache2::RequestUtil (); use Apache2::Const -compile => qw(OK DONE);
+    use Apache2::RequestRec (); use Apache2::RequestIO (); use Apache2::RequestUtil ();
+    use Apache2::Const -compile => qw(OK DONE);
     sub note { my ($r) = @_; open(my $out, ">>", $r->dir_config("Ledger")); print $out '{"path": "/perl"}', "\n"; }
-    sub ok { my ($r) = @_; note($r); $r->status(201); $r->content_type("text/plain"); $r->print("said in perl\n"); return Apache2::Const::OK; }
+    sub ok { my ($r) = @_; note($r); $r->status(201); $r->content_type("text/plain");
+             $r->print("said in perl\n"); return Apache2::Const::OK; }
     sub done { ok(@_); return Apache2::Const::DONE; }
     sub late { my ($r) = @_; note($r); return 429; }
     sub fails { my ($r) = @_; note($r); return 503; }
@@ -114,7 +117,8 @@ def application(environ, start_response):
     with open(stage + "/ledger", "a") as ledger:
         ledger.write('{"path": "/wsgi"}\\n')
     how = environ.get("QUERY_STRING", "")
-    environ["wsgi.input"].read()  # uwsgi closes on what nobody read, and a proxy that still sends takes that for a failure
+    # uwsgi closes on what nobody read, and a proxy that still sends takes that for a failure
+    environ["wsgi.input"].read()
     length = [("Content-Length", "40")] if how == "short" else []
     start_response("503 Not Now" if how == "late" else "201 Made", [("Content-Type", "text/plain")] + length)
     if how == "dies":
@@ -170,9 +174,14 @@ def applications(stage):
     (stage.root / "ledger").chmod(0o666)
     sock = stage.root / "uwsgi.sock"
     user = ["--uid", env.USER, "--gid", env.USER] if env.ROOT else []
-    uwsgi = subprocess.Popen([env.program("uwsgi-core", "uwsgi"), "--plugin", "python3", "--socket", sock, "--chmod-socket=666",
-                              "--wsgi-file", folder / "answer.wsgi", "--die-on-term"], stdin=subprocess.DEVNULL,
-                             stdout=open(stage.root / "uwsgi.log", "wb"), stderr=subprocess.STDOUT, preexec_fn=env.end_with_parent)
+    uwsgi = subprocess.Popen([
+        env.program("uwsgi-core", "uwsgi"), "--plugin", "python3", "--socket", sock, "--chmod-socket=666",
+        "--wsgi-file", folder / "answer.wsgi", "--die-on-term"
+    ],
+                             stdin=subprocess.DEVNULL,
+                             stdout=open(stage.root / "uwsgi.log", "wb"),
+                             stderr=subprocess.STDOUT,
+                             preexec_fn=env.end_with_parent)
     with socket.socket(socket.AF_UNIX) as probe:
         env.until(lambda: probe.connect_ex(str(sock)) == 0, "uwsgi listens", 30)
     env.until(lambda: sock.stat().st_mode & 0o002, "everybody may connect", 30)
@@ -221,7 +230,8 @@ def test_dav_delete(api, stage, host):
 
 def test_dav_mkcol(api, stage, host):
     folder = folder_of(stage, host)
-    assert run(api, "MKCOL", f"/dav/{host}/new/").status == 201  # without the slash mod_dir redirects who asks for it again
+    assert run(api, "MKCOL",
+               f"/dav/{host}/new/").status == 201  # without the slash mod_dir redirects who asks for it again
     assert (folder / "new").is_dir()
 
 
@@ -246,7 +256,8 @@ def test_dav_lock_and_unlock(api, stage, host):
     assert first.status == 204 and not first.replayed and again.replayed
 
 
-@pytest.mark.parametrize("method, path, status", [("MKCOL", "/no/such/", 409), ("MKCOL", "/", 405), ("DELETE", "/none", 404)])
+@pytest.mark.parametrize("method, path, status", [("MKCOL", "/no/such/", 409), ("MKCOL", "/", 405),
+                                                  ("DELETE", "/none", 404)])
 def test_dav_refuses(api, stage, host, method, path, status):
     """A client error that it returned is its answer."""
     folder_of(stage, host)
@@ -267,8 +278,9 @@ def test_dav_precondition_and_lock_refuse(api, stage, host):
 
 def test_dav_multistatus(api, stage, host):
     folder_of(stage, host)
-    change = (b'<?xml version="1.0"?><D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x xmlns="urn:x">1</x></D:prop></D:set>'
-              b'</D:propertyupdate>')
+    change = (
+        b'<?xml version="1.0"?><D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x xmlns="urn:x">1</x></D:prop></D:set>'
+        b'</D:propertyupdate>')
     answer = run(api, "PROPPATCH", f"/dav/{host}/", body=change)
     assert answer.status == 207 and answer.body.rstrip().endswith(b"</D:multistatus>")
 
@@ -278,19 +290,32 @@ def test_svn_commit(httpd, stage, host, tmp_path):
     address = "http://%s:%d/svn" % httpd.address
     svn = ["svn", "--non-interactive", "--no-auth-cache", "--config-dir", tmp_path / "conf"]
     subprocess.run([*svn, "mkdir", "-q", "-m", "x", f"{address}/{host}"], check=True, timeout=env.CLIENT_TIMEOUT)
-    subprocess.run([*svn, "checkout", "-q", f"{address}/{host}", tmp_path / "wc"], check=True, timeout=env.CLIENT_TIMEOUT)
+    subprocess.run([*svn, "checkout", "-q", f"{address}/{host}", tmp_path / "wc"],
+                   check=True,
+                   timeout=env.CLIENT_TIMEOUT)
 
 
 def test_svn_activity(api, host):
     """The steps of a commit, each with a key: mod_dav_svn answers through mod_dav."""
-    made = api.request("POST", "/svn/!svn/me", key="k1", body=b"( create-txn )", headers=[("Content-Type", "application/vnd.svn-skel")])
+    made = api.request("POST",
+                       "/svn/!svn/me",
+                       key="k1",
+                       body=b"( create-txn )",
+                       headers=[("Content-Type", "application/vnd.svn-skel")])
     assert made.status == 201 and not made.replayed
-    assert_replayed(api, made, "POST", "/svn/!svn/me", body=b"( create-txn )", headers=[("Content-Type", "application/vnd.svn-skel")])
+    assert_replayed(api,
+                    made,
+                    "POST",
+                    "/svn/!svn/me",
+                    body=b"( create-txn )",
+                    headers=[("Content-Type", "application/vnd.svn-skel")])
     name = made["SVN-Txn-Name"]
     folder = api.request("MKCOL", f"/svn/!svn/txr/{name}/{host}", key="k2")
     assert folder.status == 201 and api.request("MKCOL", f"/svn/!svn/txr/{name}/{host}", key="k2").replayed
-    merge = (b'<?xml version="1.0" encoding="utf-8"?><D:merge xmlns:D="DAV:"><D:source><D:href>/svn/!svn/txn/%s</D:href></D:source>'
-             b'<D:no-auto-merge/><D:no-checkout/></D:merge>' % name.encode())
+    merge = (
+        b'<?xml version="1.0" encoding="utf-8"?><D:merge '
+        b'xmlns:D="DAV:"><D:source><D:href>/svn/!svn/txn/%s</D:href></D:source>'
+        b'<D:no-auto-merge/><D:no-checkout/></D:merge>' % name.encode())
     done = api.request("MERGE", "/svn", key="k3", body=merge, headers=[("Content-Type", "text/xml")])
     assert done.status == 200 and b"merge-response" in done.body
     assert api.request("MERGE", "/svn", key="k3", body=merge, headers=[("Content-Type", "text/xml")]).replayed
@@ -298,9 +323,10 @@ def test_svn_activity(api, host):
 
 # ---- interpreters ---------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("path, text", [
-    ("/lua", "said in lua\n"), ("/lua?done", "said in lua\n"), ("/perl/ok", "said in perl\n"), ("/perl/done", "said in perl\n"),
-    ("/wsgi", "said in wsgi\n"), ("/daemon", "said in wsgi\n"), ("/fcgid", "said in fcgid\n"), ("/uwsgi", "said in wsgi\n")])
+@pytest.mark.parametrize("path, text", [("/lua", "said in lua\n"), ("/lua?done", "said in lua\n"),
+                                        ("/perl/ok", "said in perl\n"), ("/perl/done", "said in perl\n"),
+                                        ("/wsgi", "said in wsgi\n"), ("/daemon", "said in wsgi\n"),
+                                        ("/fcgid", "said in fcgid\n"), ("/uwsgi", "said in wsgi\n")])
 def test_application_answers(api, origin, path, text):
     answer = run(api, "POST", path, body=b"1")
     assert (answer.status, answer.body) == (201, text.encode())
@@ -313,8 +339,8 @@ def test_application_returns_a_client_error(api, origin, path):
     assert origin.executions() == 1
 
 
-@pytest.mark.parametrize("path, status", [("/lua?late", 429), ("/perl/late", 429), ("/wsgi?late", 503), ("/daemon?late", 503),
-                                          ("/uwsgi?late", 503)])
+@pytest.mark.parametrize("path, status", [("/lua?late", 429), ("/perl/late", 429), ("/wsgi?late", 503),
+                                          ("/daemon?late", 503), ("/uwsgi?late", 503)])
 def test_application_says_not_now(api, origin, path, status):
     answers = [api.post(path, key="k1", body=b"1") for _ in range(2)]
     assert [answer.problem for answer in answers] == [(status, None)] * 2 and not answers[1].replayed

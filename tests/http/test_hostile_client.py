@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Clients that want what is not theirs, or want the server to suffer.
 
@@ -43,7 +44,7 @@ def calls(httpd):
     return lambda: httpd.control.calls()[before:]
 
 
-# ---- somebody else's record -------------------------------------------------------------------------------------------------
+# ---- somebody else's record ------------------------------------------------------------------------------------------
 
 
 def assert_tells_nothing(answer):
@@ -57,7 +58,9 @@ def assert_tells_nothing(answer):
     [("Authorization", "Bearer  of-alice")], [("Authorization", "Bearer of-alice,x")],
 ], ids=repr)
 def test_guessed_key_with_other_credentials(api, origin, stranger):
-    """The stranger knows the key, the path and the body; what the answer says is that the credentials differ, and no more."""
+    """The stranger knows the key, the path and the body; what the answer says is that the credentials differ, and no
+    more.
+    """
     alice = api.with_headers(("Authorization", "Bearer of-alice"))
     assert alice.post(BALANCE, key="guessed", body=b"1").status == 201
     for path, body in ((BALANCE, b"1"), (BALANCE, b"2"), ("/other", b"")):
@@ -81,9 +84,22 @@ def test_guessed_key_of_another_user(api, origin):
     assert origin.executions("/members") == 2
 
 
-@pytest.mark.parametrize("change", [{"method": "PUT"}, {"path": BALANCE + "&x=1"}, {"path": BALANCE.replace("/pay", "/pay/")},
-                                    {"path": BALANCE.replace("/pay", "/%70ay")}, {"body": b"2"}, {"body": b"1 "},
-                                    {"headers": ["Content-Type: text/html"]}], ids=repr)
+@pytest.mark.parametrize("change", [{
+    "method": "PUT"
+}, {
+    "path": BALANCE + "&x=1"
+}, {
+    "path": BALANCE.replace("/pay", "/pay/")
+}, {
+    "path": BALANCE.replace("/pay", "/%70ay")
+}, {
+    "body": b"2"
+}, {
+    "body": b"1 "
+}, {
+    "headers": ["Content-Type: text/html"]
+}],
+                         ids=repr)
 def test_guessed_key_of_a_client_without_credentials(api, origin, change):
     """It takes the whole request to get the answer; then a cookie that was set for the first client is not in it."""
     api.post(BALANCE, key="guessed", body=b"1")
@@ -103,11 +119,13 @@ def test_key_that_a_stranger_used_first(api, origin):
     assert origin.executions("/pay") == 1
 
 
-# ---- headers that belong to the server ----------------------------------------------------------------------------------------
+# ---- headers that belong to the server -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", ["Idempotent-Replayed: true", "Idempotency-Error: outcome-unknown", "Idempotency-Control: no-store",
-                                  "Idempotency-Control: ttl=1", "IDEMPOTENCY_TOKEN: 0", "Idempotency-Outcome: replayed"])
+@pytest.mark.parametrize("line", [
+    "Idempotent-Replayed: true", "Idempotency-Error: outcome-unknown", "Idempotency-Control: no-store",
+    "Idempotency-Control: ttl=1", "IDEMPOTENCY_TOKEN: 0", "Idempotency-Outcome: replayed"
+])
 def test_header_of_the_server_sent_by_the_client(each_api, origin, httpd, line):
     first = each_api.post("/pay?echo=1", key="k1", headers=[line])
     assert first.status == 201
@@ -121,10 +139,12 @@ def test_header_of_the_server_sent_by_the_client(each_api, origin, httpd, line):
     assert ["executed", "recorded"] in [row[2:4] for row in httpd.outcomes(each_api, 2)]
 
 
-# ---- answers that repeat what they were given -----------------------------------------------------------------------------------
+# ---- answers that repeat what they were given ------------------------------------------------------------------------
 
-INJECTIONS = ['</script><img src=x onerror=alert(1)>', '","detail":"mine","x":"', "\\u0041lert,\\", "{{7*7}}", "%0d%0aX-Evil:%201",
-              "<!--", "'\"><svg/onload=alert(1)>"]
+INJECTIONS = [
+    '</script><img src=x onerror=alert(1)>', '","detail":"mine","x":"', "\\u0041lert,\\", "{{7*7}}",
+    "%0d%0aX-Evil:%201", "<!--", "'\"><svg/onload=alert(1)>"
+]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
@@ -150,7 +170,7 @@ def test_problem_answers_repeat_nothing_of_the_request(api, text, accept, place)
             assert set(json.loads(answer.body)) == {"type", "title", "status", "detail"}
 
 
-# ---- uploads ---------------------------------------------------------------------------------------------------------------------
+# ---- uploads ---------------------------------------------------------------------------------------------------------
 
 
 def spools(server):
@@ -215,7 +235,7 @@ def test_no_room_for_a_body(new_httpd, host, origin, expect_log):
         subprocess.run(["umount", "-l", server.root / "tmp"], check=True)
 
 
-# ---- many keys ------------------------------------------------------------------------------------------------------------------
+# ---- many keys -------------------------------------------------------------------------------------------------------
 
 
 def own_memory(server):

@@ -1,5 +1,6 @@
-"""
-Applications that answer what breaks a header, a record, or a server's memory: nothing is smuggled into a record, or out of it.
+# SPDX-License-Identifier: Apache-2.0
+"""Applications that answer what breaks a header, a record, or a server's memory: nothing is smuggled into a record, or
+out of it.
 
 Answers are looked at as they came over the wire.
 """
@@ -47,8 +48,12 @@ SMUGGLED = {
     "bytes that are no ASCII": b"X-A: \xff\xfe\x80\r\n",
 }
 # What httpd takes from scripts and backends all the same: no record holds it, and a warning says so.
-NOT_KEPT = {"script": ["no name"],
-            "backend": ["carriage return in a value", "bare line feed", "no name", "in the reason", "in the type", "in a Location"]}
+NOT_KEPT = {
+    "script": ["no name"],
+    "backend": [
+        "carriage return in a value", "bare line feed", "no name", "in the reason", "in the type", "in a Location"
+    ]
+}
 
 
 def wire(api, path):
@@ -119,7 +124,7 @@ def test_header_of_a_backend(api, peer, name, expect_log):
     assert peer.requests == 1 and not peer.came()
 
 
-# ---- many, and large ------------------------------------------------------------------------------------------------------------
+# ---- many, and large -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -168,7 +173,9 @@ def test_marker_and_error_of_the_application(api):
 
 
 def test_header_smuggled_into_the_store(api, origin, httpd, expect_log):
-    """Somebody who can write to a store without a secret puts a line break where a value was, and makes the checksum right."""
+    """Somebody who can write to a store without a secret puts a line break where a value was, and makes the checksum
+    right.
+    """
     expect_log(11)
     path = "/raw?" + (PLAIN + b"X-A: harmless-value\r\n\r\nbody").hex()
     assert wire(api, path)[0].count(b"X-A: harmless-value") == 1

@@ -1,4 +1,7 @@
-"""A store's server that answers with garbage: parent and children live, the client gets 503, nothing runs on a claim that was not won."""
+# SPDX-License-Identifier: Apache-2.0
+"""A store's server that answers with garbage: parent and children live, the client gets 503, nothing runs on a claim
+that was not won.
+"""
 import sys
 
 import pytest
@@ -38,17 +41,22 @@ def refused(server, host, origin):
     return said
 
 
-@pytest.mark.parametrize("time", [b"*2\r\n:1700000000\r\n:5\r\n", b"*2\r\n$-1\r\n$-1\r\n", b"*2\r\n$19\r\n9223372036854775807\r\n$1\r\n0\r\n",
-                                  b"*2147483647\r\n"])
+@pytest.mark.parametrize("time", [
+    b"*2\r\n:1700000000\r\n:5\r\n", b"*2\r\n$-1\r\n$-1\r\n", b"*2\r\n$19\r\n9223372036854775807\r\n$1\r\n0\r\n",
+    b"*2147483647\r\n"
+])
 def test_redis_whose_time_is_none(new_httpd, host, origin, time):
     with FakeRedis(time=time) as fake:
         said = refused(new_httpd(CONFIG, fake.url()).start(), host, origin)
-        wanted = "announced an answer of more" if time.startswith(b"*2147") else "Redis answered TIME with an array that makes no sense"
+        wanted = "announced an answer of more" if time.startswith(
+            b"*2147") else "Redis answered TIME with an array that makes no sense"
         assert any("IDEM064" in line and wanted in line for line in said)
 
 
-@pytest.mark.parametrize("claim", [b"*2\r\n$5\r\ntaken\r\n" + NOW, b"*5\r\n$5\r\ntaken\r\n" + NOW + b"$-1\r\n:0\r\n:0\r\n", DONE.replace(b"*2", b"*1"),
-                                   b"*2\r\n$4\r\ndone\r\n:-5\r\n"])
+@pytest.mark.parametrize("claim", [
+    b"*2\r\n$5\r\ntaken\r\n" + NOW, b"*5\r\n$5\r\ntaken\r\n" + NOW + b"$-1\r\n:0\r\n:0\r\n",
+    DONE.replace(b"*2", b"*1"), b"*2\r\n$4\r\ndone\r\n:-5\r\n"
+])
 def test_redis_that_gives_no_verdict(new_httpd, host, origin, claim):
     with FakeRedis().scripted(claim=claim) as fake:
         said = refused(new_httpd(CONFIG, fake.url()).start(), host, origin)

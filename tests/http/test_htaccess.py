@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a site without access to httpd.conf can say in .htaccess."""
 import itertools
 import shutil
@@ -68,9 +69,11 @@ def test_wrong_value(site, origin, httpd, line):
     assert any(line.split()[0] in said and line.split()[-1] in said for said in httpd.log.lines())
 
 
-@pytest.mark.parametrize("line", ["IdempotencyStore lmdb:x", "IdempotencyTTL 1h", "IdempotencySpool 1M",
-                                  "IdempotencyInterrupted retry", "IdempotencyStoreFailure bypass",
-                                  "IdempotencyReleaseStatus none", "IdempotencyMaxResponse 2M", "IdempotencyPrefetch 1K", "IdempotencyMaxKeys none"])
+@pytest.mark.parametrize("line", [
+    "IdempotencyStore lmdb:x", "IdempotencyTTL 1h", "IdempotencySpool 1M", "IdempotencyInterrupted retry",
+    "IdempotencyStoreFailure bypass", "IdempotencyReleaseStatus none", "IdempotencyMaxResponse 2M",
+    "IdempotencyPrefetch 1K", "IdempotencyMaxKeys none"
+])
 def test_what_belongs_to_the_administrator(site, line):
     assert site(CGI + line + "\n").post("/pay", key="k1").status == 500
 

@@ -1,7 +1,8 @@
-"""
-Where httpd knows the user, the user counts: not the nonce of the moment, not the password of the day.
+# SPDX-License-Identifier: Apache-2.0
+"""Where httpd knows the user, the user counts: not the nonce of the moment, not the password of the day.
 
-And only where httpd does: a token that the application checks, behind a certificate that httpd does, is compared as ever.
+And only where httpd does: a token that the application checks, behind a certificate that httpd does, is compared as
+ever.
 """
 import base64
 import hashlib
@@ -85,8 +86,9 @@ class Digest:
         uri, cnonce, nc = self.api.base + path, md5(f"{self.user}{self.count}"), "00000001"
         secret, asked = md5(f"{self.user}:realm:{self.password}"), md5(f"POST:{uri}")
         answer = md5(f"{secret}:{nonce}:{nc}:{cnonce}:auth:{asked}")
-        return ("Authorization", f'Digest username="{self.user}", realm="realm", nonce="{nonce}", uri="{uri}", algorithm=MD5, '
-                                 f'qop=auth, nc={nc}, cnonce="{cnonce}", response="{answer}"')
+        return ("Authorization",
+                f'Digest username="{self.user}", realm="realm", nonce="{nonce}", uri="{uri}", algorithm=MD5, '
+                f'qop=auth, nc={nc}, cnonce="{cnonce}", response="{answer}"')
 
     def post(self, path, key="k1", headers=(), **more):
         return self.api.post(path, key=key, headers=[self.authorization(path), *headers], **more)
@@ -107,7 +109,8 @@ def test_digest(api, origin, cookie):
     for _ in range(3):
         again = alice.post("/digest", headers=cookie)
         assert again.replayed and again.body == first.body
-    assert Digest(api, "bob").post("/digest", headers=cookie).problem == (201, None)  # another user's key is another key
+    assert Digest(api, "bob").post("/digest",
+                                   headers=cookie).problem == (201, None)  # another user's key is another key
     assert Digest(api, "alice", "wrong").post("/digest").status == 401
     assert origin.executions() == 2
 
@@ -166,13 +169,16 @@ def test_user_of_a_field_that_httpd_made_itself(api, origin):
     assert origin.executions() == 1
 
 
-# ---- certificates -----------------------------------------------------------------------------------------------------------
+# ---- certificates ----------------------------------------------------------------------------------------------------
 
 
 def certificate(folder, name):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"],
-                   check=True, capture_output=True)
+    subprocess.run([
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"
+    ],
+                   check=True,
+                   capture_output=True)
 
 
 class TlsApi(Api):

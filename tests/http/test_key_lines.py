@@ -1,8 +1,8 @@
-"""
-A header that carries the key and is sent more than once: no key at all, for every header that may carry it.
+# SPDX-License-Identifier: Apache-2.0
+"""A header that carries the key and is sent more than once: no key at all, for every header that may carry it.
 
-httpd makes one line of several, with a comma and a space, before any module sees them; so one line with both between two of its
-characters is refused as well.
+httpd makes one line of several, with a comma and a space, before any module sees them; so one line with both between
+two of its characters is refused as well.
 """
 import pytest
 
@@ -45,8 +45,10 @@ def test_repeated_line(api, origin, lines):
     assert origin.executions() <= 1
 
 
-@pytest.mark.parametrize("fields", [["x-request-id: a", "x-request-id: a"], ["x-request-id: a", "x-request-id: b"],
-                                    ["x-request-id: ", "x-request-id: a"], ["idempotency-key: a", "idempotency-key: a"]], ids=str)
+@pytest.mark.parametrize("fields",
+                         [["x-request-id: a", "x-request-id: a"], ["x-request-id: a", "x-request-id: b"],
+                          ["x-request-id: ", "x-request-id: a"], ["idempotency-key: a", "idempotency-key: a"]],
+                         ids=str)
 def test_repeated_field_of_http2(httpd, host, origin, fields):
     headers = [tuple(field.split(": ")) for field in fields]
     with Http2(httpd.address, host) as h2:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a key may come from besides Idempotency-Key, and in which order they are asked."""
 import pytest
 
@@ -10,8 +11,9 @@ CONFIG = """
     IdempotencyRequireKey On
 </Location>
 """
-ALL = [("header", "", [("X-First", "same")]), ("query", "?once=same", []), ("cookie", "", [("Cookie", "a=b; order=same")]),
-       ("env", "", [("X-Env", "same")]), ("expr", "", [("X-Last", "same")])]
+ALL = [("header", "", [("X-First", "same")]), ("query", "?once=same", []),
+       ("cookie", "", [("Cookie", "a=b; order=same")]), ("env", "", [("X-Env", "same")]),
+       ("expr", "", [("X-Last", "same")])]
 
 
 @pytest.mark.parametrize("name, query, headers", ALL, ids=[name for name, _, _ in ALL])
@@ -40,7 +42,8 @@ def test_earlier_source_wins(api, origin, before):
     assert origin.executions("/sources") == 1
 
 
-@pytest.mark.parametrize("query, headers", [("?once=", []), ("", [("Cookie", "order=")]), ("?other=1", [("Cookie", "a=b")])])
+@pytest.mark.parametrize("query, headers", [("?once=", []), ("", [("Cookie", "order=")]),
+                                            ("?other=1", [("Cookie", "a=b")])])
 def test_empty_or_absent_value_is_no_key(api, query, headers):
     assert api.post("/sources" + query, headers=headers).problem == (400, "key-missing")
     assert api.post("/sources" + query, headers=headers + [("X-Last", "k")]).problem == (201, None)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys: two spellings of one key, and everything that is refused before the store is asked."""
 import pytest
 

@@ -1,8 +1,9 @@
-"""
-A request goes on to other places inside the server: a replay's client must be let in there, too, each time.
+# SPDX-License-Identifier: Apache-2.0
+"""A request goes on to other places inside the server: a replay's client must be let in there, too, each time.
 
-The first place is open, and decides. Who may enter a later one is said there; an .htaccess file, put there or changed after the recording,
-says it anew. What a later place refuses before anything has acted is no outcome: the key is as free as before.
+The first place is open, and decides. Who may enter a later one is said there; an .htaccess file, put there or changed
+after the recording, says it anew. What a later place refuses before anything has acted is no outcome: the key is as
+free as before.
 """
 import shutil
 import sys
@@ -81,7 +82,8 @@ def documents(stage):
         shutil.copy(stage.root / "origins/origin.cgi", script)
     for folder in ("rewritten", "twice", "missing", "map"):
         (stage.root / "docs/later" / folder).mkdir()
-    (stage.root / "docs/later/map/order.var").write_text("URI: order\n\nURI: ../closed/order.cgi\nContent-Type: text/html\n\n")
+    (stage.root /
+     "docs/later/map/order.var").write_text("URI: order\n\nURI: ../closed/order.cgi\nContent-Type: text/html\n\n")
     yield
     shutil.rmtree(stage.root / "docs/later")
 
@@ -170,19 +172,24 @@ def test_other_user_where_only_the_later_place_tells_them_apart(new_httpd, stage
     assert origin.executions() == 1
 
 
-# What is true only of a request that httpd redirected, or of the place as it was asked: replays are let in as the first request was.
+# What is true only of a request that httpd redirected, or of the place as it was asked: replays are let in as the first
+# request was.
 AS_IT_WAS = {
     "redirected": ("rewrite", "Require env REDIRECT_STATUS"),
     "by its variables": ("rewrite", "Require env REDIRECT_WAS_OPEN"),
     "by the place's variables": ("rewrite", "Require env GATE_SAYS"),
     "by variables of the folder": ("rewrite", 'SetEnvIf Request_Method . HERE=1\nRequire env HERE'),
-    "not by a variable of the first place": ("rewrite", "<RequireAll>\nRequire all granted\nRequire not env WAS_OPEN\n</RequireAll>"),
-    "two rewrites": ("two rewrites", "<RequireAll>\nRequire env REDIRECT_REDIRECT_STATUS\nRequire env REDIRECT_WAS_OPEN\n</RequireAll>"),
+    "not by a variable of the first place": (
+        "rewrite", "<RequireAll>\nRequire all granted\nRequire not env WAS_OPEN\n</RequireAll>"),
+    "two rewrites": (
+        "two rewrites",
+        "<RequireAll>\nRequire env REDIRECT_REDIRECT_STATUS\nRequire env REDIRECT_WAS_OPEN\n</RequireAll>"),
     "not asked for by clients": ("action", "Require expr \"-n reqenv('REDIRECT_STATUS') && %{IS_SUBREQ} == 'false'\""),
     "method of the client": ("action", "Require method POST"),
     "method of a script": ("script", "Require method GET"),
     "method of an error page": ("error document", "Require method GET"),
-    "status of an error page": ("error document", "Require expr \"%{REQUEST_STATUS} == '404' && reqenv('REDIRECT_STATUS') == '404'\""),
+    "status of an error page": ("error document",
+                                "Require expr \"%{REQUEST_STATUS} == '404' && reqenv('REDIRECT_STATUS') == '404'\""),
     "query": ("error document", "Require expr \"%{QUERY_STRING} == 'body=sorry'\""),
     "path behind the script": ("rewrite", "Require expr \"%{REQUEST_URI} == '/later/closed/order.cgi/x'\""),
     "body": ("rewrite", "Require expr \"%{HTTP:Content-Length} == '2' && %{SERVER_PROTOCOL} == 'HTTP/1.1'\""),
@@ -254,8 +261,9 @@ def test_loop_of_places(site, origin, stage, door):
 
 
 def test_more_places_than_are_remembered(new_httpd, stage, store, host, origin):
-    config = CONFIG + ("LimitInternalRecursion 60 60\n<Directory \"{stage}/docs/later/twice\">\nRewriteRule ^n0*$ /cgi/pay [L]\n"
-                       "RewriteRule ^n(\\d)(\\d*)$ /later/twice/n$2 [L]\n</Directory>\n")
+    config = CONFIG + (
+        "LimitInternalRecursion 60 60\n<Directory \"{stage}/docs/later/twice\">\nRewriteRule ^n0*$ /cgi/pay [L]\n"
+        "RewriteRule ^n(\\d)(\\d*)$ /later/twice/n$2 [L]\n</Directory>\n")
     httpd = new_httpd(config.replace("RewriteRule ^(.*)$ /later/rewritten/$1 [QSA,L]", ""), store, MODULES).start()
     site = Api(httpd.address, host, "")
     assert site.post("/later/twice/n" + "1" * 20, key="k1").status == 201
@@ -304,7 +312,9 @@ SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403"
 def test_beside_modules_that_look_at_redirected_requests(new_httpd, stage, store, host, origin, door):
     """The client's address behind a proxy, and a module that keeps what it knows of a request with its first one."""
     httpd = new_httpd(BESIDE, store, MODULES + ["remoteip", "unique_id", "security2"]).start()
-    friend, stranger = [Api(httpd.address, host, "", [("X-Forwarded-For", address)]) for address in ("192.0.2.1", "192.0.2.2")]
+    friend, stranger = [
+        Api(httpd.address, host, "", [("X-Forwarded-For", address)]) for address in ("192.0.2.1", "192.0.2.2")
+    ]
     for number, way in enumerate(["rewrite", "two rewrites", "action", "index"], 1):
         door("Require ip 192.0.2.1\n", way)
         request = {"path": WAYS[way], "key": way, "body": b"a=1"}
@@ -325,7 +335,8 @@ BY_FRIENDSHIP = CONFIG.replace("RewriteRule ^(.*)$ /later/rewritten/$1 [QSA,L]",
     RewriteRule ^(.*)$ /cgi/$1 [L]""")
 
 
-def test_owner_that_lost_its_slot_to_somebody_in_another_place(new_httpd, stage, host, origin, door, tmp_path, expect_log):
+def test_owner_that_lost_its_slot_to_somebody_in_another_place(new_httpd, stage, host, origin, door, tmp_path,
+                                                               expect_log):
     """It is answered from what stands in the slot now, but not by a record from where it is refused."""
     door(ONLY_FRIENDS)
     with Redis(tmp_path / "redis") as redis:

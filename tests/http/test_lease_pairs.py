@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rare cells of the lease's table, each reached on purpose: the log at trace1 names phase and event."""
 import os
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A response too long to keep reaches its client whole, and is never produced a second time."""
 import pytest
 

@@ -1,4 +1,7 @@
-"""An owner whose slot went to another client while it ran: it is compared like anybody before it is answered with what stands there."""
+# SPDX-License-Identifier: Apache-2.0
+"""An owner whose slot went to another client while it ran: it is compared like anybody before it is answered with what
+stands there.
+"""
 import sys
 
 import pytest
@@ -47,7 +50,9 @@ def api(server, host):
 
 @pytest.fixture
 def taken(api, origin, redis):
-    """taken(first, second): while a request runs its slot is forgotten, and another takes it and ends first. Their answers."""
+    """taken(first, second): while a request runs its slot is forgotten, and another takes it and ends first. Their
+    answers.
+    """
     def taken(first, second, path="/pay", forget=lambda: redis.cli("FLUSHALL")):
         with origin.hold(path.partition("?")[0]) as held:
             running = api.post_async(**{"path": path, "key": "k1", **first})
@@ -93,7 +98,8 @@ def test_record_of_the_same_request(taken, expect_log, body):
     assert loser.replayed and loser.recorded == winner.recorded
 
 
-@pytest.mark.parametrize("other, problem", [(b"1", "response-not-kept"), (b"2", "outcome-unknown")], ids=["same", "other"])
+@pytest.mark.parametrize("other, problem", [(b"1", "response-not-kept"), (b"2", "outcome-unknown")],
+                         ids=["same", "other"])
 def test_tombstone(taken, expect_log, other, problem):
     expect_log(LOST)
     loser, winner = taken({"body": b"1"}, {"body": other, "path": "/any?size=9000"}, path="/any?body=mine")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IdempotencyMaxKeys: a scope that brings too many new keys is refused, what is known never is."""
 import os
 import signal
@@ -105,7 +106,8 @@ def test_racing_new_keys_are_counted_exactly(httpd, api, origin):
         rows = httpd.outcomes(api, 7)  # the others end while these run
         assert [row[1:4] for row in rows] == [["429", "too-many-keys", "-"]] * 7
         assert not held.entered()
-    assert sorted((conn.result().problem for conn in racers), key=lambda problem: problem[0]) == [(201, None)] * 5 + [REFUSED] * 7
+    assert sorted((conn.result().problem for conn in racers),
+                  key=lambda problem: problem[0]) == [(201, None)] * 5 + [REFUSED] * 7
     assert origin.executions("/races") == 5
 
 

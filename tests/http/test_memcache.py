@@ -1,4 +1,7 @@
-"""A store in memcached, as its administrator meets it: two servers of httpd, a server that ends, records that do not fit."""
+# SPDX-License-Identifier: Apache-2.0
+"""A store in memcached, as its administrator meets it: two servers of httpd, a server that ends, records that do not
+fit.
+"""
 import sys
 
 import pytest
@@ -75,7 +78,8 @@ def test_server_starts_without_its_store(pair, new_httpd, host):
     assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
     for one in pair:
         one.start()
-    _, seconds = timed(lambda: env.until(lambda: api.post("/pay", key="back").problem == (201, None), "the store is used"))
+    _, seconds = timed(lambda: env.until(lambda: api.post("/pay", key="back").problem ==
+                                         (201, None), "the store is used"))
     assert seconds < 2 + env.SLACK
     tolerate(server, "IDEM010", "IDEM064", "IDEM065")
 

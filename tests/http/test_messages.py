@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages that no other behaviour brings about: each says what happened, once."""
 import pytest
 

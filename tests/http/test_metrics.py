@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SetHandler idempotency-metrics: everything that is done with a request is counted once, wherever it is done."""
 import os
 import signal
@@ -50,7 +51,9 @@ def start(counted):
 
 @pytest.fixture
 def own(new_httpd, store, host):
-    """A server that is nobody else's, its client, its metrics, and what stood there before anything happened: about trouble a process speaks once a second."""
+    """A server that is nobody else's, its client, its metrics, and what stood there before anything happened: about
+    trouble a process speaks once a second.
+    """
     server = new_httpd(CONFIG, store).start()
     server.wait_until_attached()
     server.api, server.metrics = Api(server.address, host, "/proxy"), Metrics(server)
@@ -65,7 +68,7 @@ def outcomes(settled=(), **words):
     return expected
 
 
-# ---- requests ---------------------------------------------------------------------------------------------------------
+# ---- requests --------------------------------------------------------------------------------------------------------
 
 def twice(path, key="k1", bodies=(b"1", b"1"), **more):
     return lambda api: [api.post(path, key=key, body=body, **more).problem for body in bodies]
@@ -160,10 +163,13 @@ def test_requests_that_are_not_guarded_are_not_counted(api, counted, start):
 
 def calls_since(metrics, start):
     """Calls of the store, without those that come by themselves from time to time."""
-    return {name: count for name, count in metrics.moved(start, "store_calls").items() if 'operation="sweep"' not in name}
+    return {
+        name: count
+        for name, count in metrics.moved(start, "store_calls").items() if 'operation="sweep"' not in name
+    }
 
 
-# ---- stores -----------------------------------------------------------------------------------------------------------
+# ---- stores ----------------------------------------------------------------------------------------------------------
 
 def call(operation, result):
     return f'store_calls_total{{operation="{operation}",result="{result}"}}'
@@ -191,7 +197,10 @@ def test_duration_of_calls(own):
     own.api.post("/pay", key="k1")
     moved = own.metrics.moved(own.zero, "store_call_duration")
     settle = 'store_call_duration_seconds_%s{%soperation="settle"}'
-    within = {bound: moved.get(settle % ("bucket", f'le="{bound}",'), 0) for bound in ("0.0001", "0.1", "3.0", "10.0", "+Inf")}
+    within = {
+        bound: moved.get(settle % ("bucket", f'le="{bound}",'), 0)
+        for bound in ("0.0001", "0.1", "3.0", "10.0", "+Inf")
+    }
     assert within == {"0.0001": 0, "0.1": 0, "3.0": 1, "10.0": 1, "+Inf": 1}
     assert moved[settle % ("count", "")] == 1 and 0.15 <= moved[settle % ("sum", "")] < 3
     assert moved[settle.replace("settle", "claim") % ("count", "")] == 1
@@ -211,7 +220,7 @@ def test_settlement_that_the_keeper_repeats(own, expect_log):
     assert own.metrics.read()["keeper_bytes"] == 0
 
 
-# ---- processes --------------------------------------------------------------------------------------------------------
+# ---- processes -------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def crowd(httpd, api, origin):
@@ -250,7 +259,8 @@ def test_graceful_restart_forgets_nothing(own, expect_log):
     own.metrics.expect(own.zero, REQUESTS, outcomes(["recorded"], executed=1, replayed=1))
     assert calls_since(own.metrics, own.zero) == calls
     twice("/pay", key="k2")(own.api)
-    own.metrics.expect(own.zero, REQUESTS, outcomes(executed=2, replayed=2) | {'settlements_total{settlement="recorded"}': 2})
+    own.metrics.expect(own.zero, REQUESTS,
+                       outcomes(executed=2, replayed=2) | {'settlements_total{settlement="recorded"}': 2})
     assert own.metrics.read()["processes"] <= len(own.children())
 
 
@@ -266,7 +276,7 @@ def test_old_generation_is_counted_until_it_ends(own, origin, expect_log):
     own.metrics.until("leases_held", 0)
 
 
-# ---- circuit breakers -----------------------------------------------------------------------------------------------------
+# ---- circuit breakers ------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def broken(own, expect_log):

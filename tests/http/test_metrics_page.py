@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of SetHandler idempotency-metrics: two formats, their rules, and nothing in it that is nobody's business."""
 import re
 
@@ -51,7 +52,8 @@ def test_every_series_is_there_from_the_start(new_httpd):
     assert samples.pop("processes") >= 1
     build, = [name for name in samples if name.startswith("build_info{")]
     assert samples.pop(build) == 1 and 'record_format="2"' in build and "lmdb" in build
-    assert [samples.pop(f"store_{what}") > 0 for what in ("entries", "used_bytes", "size_bytes")] == [True] * 3  # the secret's mark
+    assert [samples.pop(f"store_{what}") > 0
+            for what in ("entries", "used_bytes", "size_bytes")] == [True] * 3  # the secret's mark
     assert set(samples.values()) == {0}
     for words in ("executed", "body-too-large", "recorded", "lost", "dropped", "sweep", "breakers_open"):
         assert any(words in name for name in samples)
@@ -94,10 +96,11 @@ def test_how_full_a_store_is(new_httpd, host):
 
 def test_stores_that_would_have_to_be_searched_are_not_asked(new_httpd):
     samples = Metrics(new_httpd(metrics.CONFIG, "socache:shmcb").start()).read()
-    assert "store_breakers_open" in samples and not samples.keys() & {"store_entries", "store_used_bytes", "store_size_bytes"}
+    assert "store_breakers_open" in samples and not samples.keys(
+    ) & {"store_entries", "store_used_bytes", "store_size_bytes"}
 
 
-# ---- the documents ------------------------------------------------------------------------------------------------------
+# ---- the documents ---------------------------------------------------------------------------------------------------
 
 def named_in(path):
     return set(re.findall(r"idempotency_[a-z_]+", (env.REPO / path).read_text()))
@@ -118,7 +121,8 @@ def test_alerts_are_about_series_that_exist(page):
 
 def test_example_serves_local_clients_alone(new_httpd):
     """The one in conf/idempotency.conf, as it stands there."""
-    example = re.search(r'#<Location "/idempotency-metrics">.*?#</Location>', (env.REPO / "conf/idempotency.conf").read_text(), re.DOTALL)
+    example = re.search(r'#<Location "/idempotency-metrics">.*?#</Location>',
+                        (env.REPO / "conf/idempotency.conf").read_text(), re.DOTALL)
     server = new_httpd(example.group(0).replace("#", "") + """
 RemoteIPHeader X-Forwarded-For
 """, modules=["remoteip"]).start()
@@ -127,7 +131,7 @@ RemoteIPHeader X-Forwarded-For
     assert api.get("/idempotency-metrics", headers=["X-Forwarded-For: 192.0.2.1"]).status == 403
 
 
-# ---- stores' names ------------------------------------------------------------------------------------------------------
+# ---- stores' names ---------------------------------------------------------------------------------------------------
 
 def stores_of(server):
     return {name.split('store="')[1].rsplit('"', 1)[0] for name in Metrics(server).all() if "breakers_open" in name}
@@ -145,8 +149,9 @@ def test_name_is_escaped(new_httpd):
 def hosts(new_httpd):
     """Starts a server whose virtual hosts name these stores, nothing of which need be there."""
     def start(urls):
-        server = new_httpd(metrics.CONFIG + "StartServers 1\n" + "".join(f'<VirtualHost *>\nServerName s{number}.test\nIdempotencyStore "{url}"\n</VirtualHost>\n'
-                                                    for number, url in enumerate(urls))).start()
+        server = new_httpd(metrics.CONFIG + "StartServers 1\n" + "".join(
+            f'<VirtualHost *>\nServerName s{number}.test\nIdempotencyStore "{url}"\n</VirtualHost>\n'
+            for number, url in enumerate(urls))).start()
         away = sum(not url.startswith("lmdb") for url in urls)
         env.until(lambda: server.log.count("IDEM065") == away, "its child has said that it cannot attach")
         server.log.mark()
@@ -155,14 +160,19 @@ def hosts(new_httpd):
 
 
 def test_passwords_are_not_shown(hosts):
-    server = hosts(["redis://cashier:hunter2@127.0.0.1:9/1", "redis://:hunter2@127.0.0.1:9/2", "lmdb:{root}/password=hunter2",
-                    "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=hunter2 dbname=keys", "dbd:mysql:host=127.0.0.1,port=9,pass=hunter2"])
+    server = hosts([
+        "redis://cashier:hunter2@127.0.0.1:9/1", "redis://:hunter2@127.0.0.1:9/2", "lmdb:{root}/password=hunter2",
+        "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=hunter2 dbname=keys",
+        "dbd:mysql:host=127.0.0.1,port=9,pass=hunter2"
+    ])
     for accept in (TEXT, OPEN):
         page = Metrics(server).page(accept)
         assert b"hunter2" not in page.body and samples_of(page)
-    assert stores_of(server) == {f"lmdb:{server.root}/store", f"lmdb:{server.root}/password=***",
-                                 "redis://cashier:***@127.0.0.1:9/1", "redis://:***@127.0.0.1:9/2",
-                                 "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=***", "dbd:mysql:host=127.0.0.1,port=9,pass=***"}
+    assert stores_of(server) == {
+        f"lmdb:{server.root}/store", f"lmdb:{server.root}/password=***", "redis://cashier:***@127.0.0.1:9/1",
+        "redis://:***@127.0.0.1:9/2", "dbd:pgsql:host=127.0.0.1 port=9 user=cashier password=***",
+        "dbd:mysql:host=127.0.0.1,port=9,pass=***"
+    }
 
 
 def test_stores_with_one_name_are_one(hosts):
@@ -177,5 +187,7 @@ def test_number_of_stores_is_bounded(hosts):
     assert len(names) == 32 and "others" in names
     for number in range(40):
         assert Api(server.address, f"s{number}.test").post("/pay", key="k1").status == 201
-    claims = [value for name, value in Metrics(server).all().items() if 'operation="claim",result="ok"' in name and value]
+    claims = [
+        value for name, value in Metrics(server).all().items() if 'operation="claim",result="ok"' in name and value
+    ]
     assert sum(claims) == 40 and max(claims) == 40 - 30  # one name is the main server's, one is everybody else's

@@ -1,5 +1,6 @@
-"""
-Multipart bodies: the boundary is left out, and nothing else. Two bodies that a reader would tell apart never share a record.
+# SPDX-License-Identifier: Apache-2.0
+"""Multipart bodies: the boundary is left out, and nothing else. Two bodies that a reader would tell apart never share a
+record.
 """
 import pytest
 
@@ -76,7 +77,10 @@ def test_another_boundary_is_the_same_in_every_multipart_type(api, origin, subty
     assert_same(api, origin, one, multipart(*TWO, boundary="another-and-longer", subtype=subtype))
 
 
-@pytest.mark.parametrize("shape", [dict(end=""), dict(padding=" \t"), dict(end="\r\nepilogue"), dict(end="\r\n--AC")], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [dict(end=""), dict(padding=" \t"),
+     dict(end="\r\nepilogue"), dict(end="\r\n--AC")], ids=str)
 def test_another_boundary_is_the_same_in_unusual_shapes(api, origin, shape):
     assert_same(api, origin, multipart(*TWO, **shape), multipart(*TWO, boundary="c", **shape))
 
@@ -84,7 +88,8 @@ def test_another_boundary_is_the_same_in_unusual_shapes(api, origin, shape):
 @pytest.mark.parametrize("extra", [0, 1, 2, 5000])
 def test_another_boundary_beyond_the_spool(api, origin, extra):
     """Marks and boundaries of other lengths: the retry is compared at exactly the byte where the first one ended."""
-    parts = [field(f"f{n}", "\r\n--".join("y" * (n + extra)) + "\r\n") for n in range(60)] + [field("big", "z" * 4 * SPOOL)]
+    parts = [field(f"f{n}", "\r\n--".join("y" * (n + extra)) + "\r\n")
+             for n in range(60)] + [field("big", "z" * 4 * SPOOL)]
     first, second = multipart(*parts, boundary="q"), multipart(*parts, boundary="q" * 70)
     assert_same(api, origin, first, second, "/small?echo=1")
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two PID namespaces, two containers for example, with one embedded store: one of them is refused, and told why."""
 import pytest
 
@@ -6,7 +7,10 @@ from checks import tolerate
 from client import Api
 from httpd import Here, children_of
 
-pytestmark = [pytest.mark.mpm_independent, pytest.mark.skipif(not env.ROOT, reason="only root may make a PID namespace")]
+pytestmark = [
+    pytest.mark.mpm_independent,
+    pytest.mark.skipif(not env.ROOT, reason="only root may make a PID namespace")
+]
 
 
 class Container(Here):
@@ -30,7 +34,8 @@ def test_second_container_is_told_why(stage, new_httpd, host):
     answers = [second.post("/pay", key=f"k{number}") for number in range(20)]
     assert any(answer.problem == (503, "store-unavailable") for answer in answers)
     said = [line for line in servers[1].startup + servers[1].log.faults() if "IDEM065" in line or "IDEM010" in line]
-    assert said and all("a process of the same number has it open in another PID namespace" in line for line in said), said
+    assert said and all("a process of the same number has it open in another PID namespace" in line
+                        for line in said), said
     for server in servers:
         server.stop()
         tolerate(server, "IDEM010", "IDEM022", "IDEM050", "IDEM062", "IDEM065")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No room for a request's body: nothing is claimed, nothing runs, and the client gets a problem that says so."""
 import contextlib
 import subprocess
@@ -83,7 +84,8 @@ def gone(folder):
 
 
 @as_root
-@pytest.mark.parametrize("spoil", [lambda folder: folder.chmod(0), read_only, gone], ids=["forbidden", "read-only", "gone"])
+@pytest.mark.parametrize("spoil", [lambda folder: folder.chmod(0), read_only, gone],
+                         ids=["forbidden", "read-only", "gone"])
 @pytest.mark.parametrize("served", [True, False], ids=["has-served", "never-served"])
 def test_folder_that_cannot_be_written(new_httpd, host, origin, spoil, served):
     """Another one is taken: TMPDIR is a wish."""

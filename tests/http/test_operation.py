@@ -1,4 +1,6 @@
-"""The fields by which a client says what is to be done, beside method and path: another word there is another request."""
+# SPDX-License-Identifier: Apache-2.0
+"""The fields by which a client says what is to be done, beside method and path: another word there is another request.
+"""
 import pytest
 
 from checks import assert_replayed, parts_named
@@ -13,7 +15,8 @@ CONFIG = """
     IdempotencyFingerprint operation credentials
 </Location>
 """
-FIELDS = """Content-Disposition Content-Encoding Content-Range Depth Destination Overwrite Slug SOAPAction Upload-Offset X-Amz-Target
+FIELDS = """Content-Disposition Content-Encoding Content-Range Depth Destination Overwrite Slug SOAPAction Upload-Offset
+X-Amz-Target
 X-HTTP-Method X-HTTP-Method-Override X-Method-Override""".split()
 
 
@@ -66,7 +69,8 @@ def test_part_can_be_left_out(api, origin):
 
 def test_stranger_is_told_of_credentials_only(api, origin):
     first = [("Depth", "0"), ("Authorization", "Bearer a")]
-    assert refused_for(api, origin, first, [("Depth", "1"), ("Authorization", "Bearer b")], "/credentials") == ["credentials"]
+    assert refused_for(api, origin, first, [("Depth", "1"), ("Authorization", "Bearer b")],
+                       "/credentials") == ["credentials"]
 
 
 def test_equal_operation_is_replayed(api, origin):

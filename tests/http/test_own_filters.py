@@ -1,8 +1,9 @@
-"""
-.htaccess may name any filter and handler that is registered, the module's own, too: none of them harms a request, or a child.
+# SPDX-License-Identifier: Apache-2.0
+""".htaccess may name any filter and handler that is registered, the module's own, too: none of them harms a request, or
+a child.
 
-A filter of the module's that it did not insert itself gets out of the way. What a folder says holds for its files, for subrequests and for error
-pages that lie in it.
+A filter of the module's that it did not insert itself gets out of the way. What a folder says holds for its files, for
+subrequests and for error pages that lie in it.
 """
 import itertools
 import shutil
@@ -44,8 +45,10 @@ NAMED = [
     DECLARED.replace("{type}", "PROTOCOL"),
     DECLARED.replace("{type}", "TRANSCODE"),
 ]
-INPUT = ["SetInputFilter IDEMPOTENCY_IN", "SetInputFilter IDEMPOTENCY_IN;IDEMPOTENCY_IN", "AddInputFilter IDEMPOTENCY_IN cgi txt shtml",
-         '<If "true">\nSetInputFilter IDEMPOTENCY_IN;DEFLATE\n</If>']
+INPUT = [
+    "SetInputFilter IDEMPOTENCY_IN", "SetInputFilter IDEMPOTENCY_IN;IDEMPOTENCY_IN",
+    "AddInputFilter IDEMPOTENCY_IN cgi txt shtml", '<If "true">\nSetInputFilter IDEMPOTENCY_IN;DEFLATE\n</If>'
+]
 ALL = [line.replace("{name}", name) for line in NAMED for name in OUTPUT] + INPUT
 
 
@@ -58,7 +61,9 @@ def no_child_dies(httpd):
 
 @pytest.fixture
 def folder(stage):
-    """Makes a folder with an .htaccess file ({here} is the folder's path), a script, a page and a page with parts; returns the path."""
+    """Makes a folder with an .htaccess file ({here} is the folder's path), a script, a page and a page with parts;
+    returns the path.
+    """
     made = []
 
     def make(htaccess):
@@ -93,7 +98,8 @@ def test_named_where_requests_are_guarded(api, folder, origin, htaccess):
     site = api.at(folder(ON + htaccess))
     first, _ = assert_replayed(site, origin, "/order.cgi/pay?header=Idempotency-Control:+ttl%3D9", body=b"1" * 100_000)
     assert first.status == 201 and first["Idempotency-Control"] is None
-    assert site.post("/order.cgi/pay?header=Idempotency-Control:+ttl%3D9", key="k1", body=b"2").problem == (422, "key-reused")
+    assert site.post("/order.cgi/pay?header=Idempotency-Control:+ttl%3D9", key="k1",
+                     body=b"2").problem == (422, "key-reused")
     assert site.get("/plain.txt").body == b"plain\n"
 
 
@@ -117,12 +123,14 @@ def test_control_header_where_the_engine_is_off(api, folder):
     assert site.post("/order.cgi/pay?header=Idempotency-Control:+no-store")["Idempotency-Control"] == "no-store"
 
 
-HANDLED = ["SetHandler idempotency-metrics", "AddHandler idempotency-metrics .txt", "ForceType idempotency-metrics",
-           "AddType idempotency-metrics .txt", "Action idempotency-metrics /named/none.cgi\nSetHandler idempotency-metrics",
-           "Action idempotency-metrics {here}/order.cgi virtual\nForceType idempotency-metrics",
-           "RewriteEngine On\nRewriteRule plain - [H=idempotency-metrics]",
-           "ErrorDocument 405 {here}/plain.txt\nSetHandler idempotency-metrics",
-           "SetOutputFilter IDEMPOTENCY_OUT\nSetInputFilter IDEMPOTENCY_IN\nSetHandler idempotency-metrics"]
+HANDLED = [
+    "SetHandler idempotency-metrics", "AddHandler idempotency-metrics .txt", "ForceType idempotency-metrics",
+    "AddType idempotency-metrics .txt", "Action idempotency-metrics /named/none.cgi\nSetHandler idempotency-metrics",
+    "Action idempotency-metrics {here}/order.cgi virtual\nForceType idempotency-metrics",
+    "RewriteEngine On\nRewriteRule plain - [H=idempotency-metrics]",
+    "ErrorDocument 405 {here}/plain.txt\nSetHandler idempotency-metrics",
+    "SetOutputFilter IDEMPOTENCY_OUT\nSetInputFilter IDEMPOTENCY_IN\nSetHandler idempotency-metrics"
+]
 
 
 @pytest.mark.parametrize("engine", ["", ON])
@@ -151,7 +159,10 @@ def test_loops_end(api, folder, htaccess):
 
 @pytest.mark.skipif(not MODULES, reason="mod_http2 does not work with prefork")
 @pytest.mark.parametrize("engine", ["", ON])
-@pytest.mark.parametrize("htaccess", ["SetOutputFilter IDEMPOTENCY_OUT;IDEMPOTENCY_EXPOSE", "SetInputFilter IDEMPOTENCY_IN", NAMED[5].format(name="IDEMPOTENCY_OUT")])
+@pytest.mark.parametrize("htaccess", [
+    "SetOutputFilter IDEMPOTENCY_OUT;IDEMPOTENCY_EXPOSE", "SetInputFilter IDEMPOTENCY_IN",
+    NAMED[5].format(name="IDEMPOTENCY_OUT")
+])
 def test_over_http2(httpd, api, folder, host, engine, htaccess):
     here = folder(engine + htaccess)
     with Http2(httpd.address, host) as client:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is not guarded costs nothing: the store hears nothing of it, and of a guarded request only what must be said."""
 import socket
 

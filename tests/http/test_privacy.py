@@ -1,4 +1,6 @@
-"""What the module keeps to itself: keys are in no log, metric, store, temporary file or answer; secrets are in no core dump.
+# SPDX-License-Identifier: Apache-2.0
+"""What the module keeps to itself: keys are in no log, metric, store, temporary file or answer; secrets are in no core
+dump.
 
 Logs are read at trace8 for the module alone: at trace4 httpd itself writes down the headers of each request.
 """
@@ -106,7 +108,8 @@ def test_metrics_are_about_nobody(server, api, origin):
     for kind in (metrics.TEXT, metrics.OPEN):
         page = reader.page(kind).body.decode()
         assert page.count(f'store="lmdb:{server.root}/store"') > 20
-        for secret in ("nobody", "alice", api.host, "127.0.0.1", "members", "/pay", "/cgi", SLOT.split(": ")[1].strip()):
+        for secret in ("nobody", "alice", api.host, "127.0.0.1", "members", "/pay", "/cgi",
+                       SLOT.split(": ")[1].strip()):
             assert secret not in page
         words = set(re.findall(r'(?<!store)="([^"]*)"', page))
         assert all(re.fullmatch(r"[a-z0-9.+ -]+|\+Inf", word) for word in words), words
@@ -142,7 +145,7 @@ def test_key_is_in_no_temporary_file(server, api, origin):
     env.until(lambda: not spools(server), "the file is gone")
 
 
-# ---- core dumps -------------------------------------------------------------------------------------------------------------
+# ---- core dumps ------------------------------------------------------------------------------------------------------
 
 
 def mappings(process):
@@ -158,7 +161,8 @@ def mappings(process):
 def memory(process, dumped):
     """What is, or is not, dumped of the process: the pages that are there."""
     pages = bytearray()
-    with open(f"/proc/{process}/mem", "rb", buffering=0) as mem, open(f"/proc/{process}/pagemap", "rb", buffering=0) as there:
+    with open(f"/proc/{process}/mem", "rb", buffering=0) as mem, open(f"/proc/{process}/pagemap", "rb",
+                                                                      buffering=0) as there:
         for start, end, flags in mappings(process):
             if ("dd" not in flags) == dumped and "io" not in flags:
                 there.seek(start // PAGE * 8)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The answers the module gives itself."""
 import pytest
 
@@ -52,8 +53,10 @@ def test_json_unless_html_is_wanted(api, accept):
     assert api.post("/pay", **accepting(accept))["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/html, */*;q=0.1", "application/json;q=0.5, text/html", "application/json, text/html",
-                                    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"])
+@pytest.mark.parametrize("accept", [
+    "text/html", "text/html, */*;q=0.1", "application/json;q=0.5, text/html", "application/json, text/html",
+    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+])
 def test_ordinary_error_page_for_browsers(api, accept):
     refused = api.post("/pay", **accepting(accept))
     assert refused.problem == (400, "key-invalid")

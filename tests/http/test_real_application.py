@@ -1,9 +1,10 @@
-"""
-An application as its distribution ships it: DokuWiki, which has never heard of keys. A browser that sends a form twice gets one
-execution and the same answer twice.
+# SPDX-License-Identifier: Apache-2.0
+"""An application as its distribution ships it: DokuWiki, which has never heard of keys. A browser that sends a form
+twice gets one execution and the same answer twice.
 
-Its own files are served where they are installed. A copy of nothing: only its configuration and data are this test's, by the constant
-DokuWiki has for that, which a prepended file sets. The same file enters each execution of any of its scripts in the ledger.
+Its own files are served where they are installed. A copy of nothing: only its configuration and data are this test's,
+by the constant DokuWiki has for that, which a prepended file sets. The same file enters each execution of any of its
+scripts in the ledger.
 """
 import html.parser
 import pathlib
@@ -206,7 +207,13 @@ def test_edited_form_with_the_same_key(browser, origin, wiki, page):
 
 def registration(browser, name):
     form = browser.form("/start?do=register", "login")
-    return {**form, "login": name, "fullname": "Anna", "email": f"{name}@wiki.test", "pass": "secret-1", "passchk": "secret-1"}
+    return {
+        **form, "login": name,
+        "fullname": "Anna",
+        "email": f"{name}@wiki.test",
+        "pass": "secret-1",
+        "passchk": "secret-1"
+    }
 
 
 def test_registration(browser, origin, wiki, page):
@@ -224,7 +231,10 @@ def test_registration_without_a_key(browser, origin, page):
 
 
 def multipart(fields, file, boundary):
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
     parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="upload"; filename="{file}"\r\n'
                  "Content-Type: application/x-tar\r\n\r\n")
     return "".join(parts).encode() + b"line\r\n" * 50000 + f"\r\n--{boundary}--\r\n".encode()
@@ -234,8 +244,13 @@ def test_upload_with_another_boundary(browser, origin, wiki, page):
     """A browser makes up a new boundary for each attempt."""
     path = "/lib/exe/mediamanager.php?ns="
     fields = {**browser.form(path, "mediaid"), "mediaid": f"{page}.tar"}
-    first, second = [browser.api.post(path, key="k1", body=multipart(fields, "notes.tar", boundary), headers=browser.fields(
-        ("Content-Type", f"multipart/form-data; boundary={boundary}"))) for boundary in ("----one", "----another")]
+    first, second = [
+        browser.api.post(path,
+                         key="k1",
+                         body=multipart(fields, "notes.tar", boundary),
+                         headers=browser.fields(("Content-Type", f"multipart/form-data; boundary={boundary}")))
+        for boundary in ("----one", "----another")
+    ]
     assert first.status == 200 and b"Upload successful" in first.body
     assert second.replayed and second.recorded == first.recorded
     assert (wiki / f"data/media/{page}.tar").stat().st_size == 300000

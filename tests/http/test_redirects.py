@@ -1,6 +1,6 @@
-"""
-However else a request finds its handler inside httpd, and whatever its answer is put together from: it is one request, with one
-decision, one execution and one record.
+# SPDX-License-Identifier: Apache-2.0
+"""However else a request finds its handler inside httpd, and whatever its answer is put together from: it is one
+request, with one decision, one execution and one record.
 """
 import contextlib
 import shutil
@@ -124,12 +124,15 @@ def assert_one_of_each(httpd, site, origin, path, runs=1, **request):
     other = site.post(path, key="k1", **{**request, "body": b"2"})
     assert other.problem == (422, "key-reused") and parts_named(other) == ["body"]
     assert origin.executions() == runs
-    assert sorted(row[2:4] for row in httpd.outcomes(site, 3)) == [["executed", "recorded"], ["key-reused", "-"], ["replayed", "-"]]
+    assert sorted(row[2:4] for row in httpd.outcomes(site, 3)) == [["executed", "recorded"], ["key-reused", "-"],
+                                                                   ["replayed", "-"]]
     return first
 
 
-@pytest.mark.parametrize("path", ["/found/index/", "/found/fallback/orders", "/found/fallback/", "/found/action/x",
-                                  "/found/map/order.var", "/aliased/order.cgi", "/shop/anna/order", "/two/bin/order.cgi/x"])
+@pytest.mark.parametrize("path", [
+    "/found/index/", "/found/fallback/orders", "/found/fallback/", "/found/action/x", "/found/map/order.var",
+    "/aliased/order.cgi", "/shop/anna/order", "/two/bin/order.cgi/x"
+])
 def test_ways_to_a_script(httpd, site, origin, path):
     first = assert_one_of_each(httpd, site, origin, f"{path}?status=207")
     assert first.status == 207
@@ -163,7 +166,8 @@ def test_settings_of_an_if_section(site):
 
 @pytest.mark.parametrize("target", ["/cgi/second", "/cgi/elsewhere"])
 def test_local_redirect_of_a_script(httpd, site, origin, target):
-    """The first location decides; where the script points to is not consulted, and its run belongs to the same request."""
+    """The first location decides; where the script points to is not consulted, and its run belongs to the same request.
+    """
     first = assert_one_of_each(httpd, site, origin, f"/cgi/pay?status=0&body=&header=Location:+{target}", runs=2)
     assert first.status == 201
     assert [run["path"] for run in origin.runs()] == ["/pay", target.replace("/cgi", "")]
@@ -209,7 +213,8 @@ class Scgi(socketserver.StreamRequestHandler):
         fields = self.rfile.read(length + 1)[:-1].split(b"\0")
         self.rfile.read(int(dict(zip(fields[::2], fields[1::2]))[b"CONTENT_LENGTH"]))
         self.server.requests += 1
-        self.wfile.write(b"Status: 200 Ready\r\nContent-Type: text/plain\r\nX-Sendfile: %s\r\n\r\n" % self.server.file.encode())
+        self.wfile.write(b"Status: 200 Ready\r\nContent-Type: text/plain\r\nX-Sendfile: %s\r\n\r\n" %
+                         self.server.file.encode())
 
 
 @contextlib.contextmanager
@@ -233,8 +238,9 @@ def test_file_sent_for_an_application(new_httpd, stage, store, host):
     assert application.requests == 1
 
 
-@pytest.mark.parametrize("page,status,text", [("text", 404, "no such order"), ("file", 404, "sorry"), ("script", 404, "explained"),
-                                              ("composed", 404, "included, sorry"), ("external", 302, None), ("missing", 404, None)])
+@pytest.mark.parametrize("page,status,text", [("text", 404, "no such order"), ("file", 404, "sorry"),
+                                              ("script", 404, "explained"), ("composed", 404, "included, sorry"),
+                                              ("external", 302, None), ("missing", 404, None)])
 def test_error_page_of_httpd(httpd, site, origin, page, status, text):
     runs = 1 if page in ("script", "composed") else 0
     first = assert_one_of_each(httpd, site, origin, f"/missing/{page}/order", runs=runs)

@@ -1,4 +1,6 @@
-"""A Redis that is not there, stops, or comes back: what guarded requests get, how soon, and that nothing else suffers."""
+# SPDX-License-Identifier: Apache-2.0
+"""A Redis that is not there, stops, or comes back: what guarded requests get, how soon, and that nothing else suffers.
+"""
 import sys
 
 import pytest

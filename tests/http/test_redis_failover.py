@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Redis fails over while two hosts are under load: with wait= no key is executed twice, without it some may be.
 
@@ -67,7 +68,8 @@ class Load:
             number = next(self.numbers)
             for turn in (number, number + 1):
                 if self.send(number, self.apis[turn % len(self.apis)]).status == 503:
-                    time.sleep(0.05)  # it is refused at once; nobody who comes back at once leaves a machine time to recover
+                    time.sleep(
+                        0.05)  # it is refused at once; nobody who comes back at once leaves a machine time to recover
 
     def done(self):
         return sum(any(status == 201 for status, _, _ in answers) for answers in list(self.answers.values()))
@@ -75,7 +77,8 @@ class Load:
     def repeat_all(self):
         """…, now that the store is there; each child of a host finds that out for itself."""
         for number in list(self.answers):
-            env.until(lambda: self.send(number, self.apis[number % len(self.apis)]).status != 503, f"key {number} is answered")
+            env.until(lambda: self.send(number, self.apis[number % len(self.apis)]).status != 503,
+                      f"key {number} is answered")
 
     def __enter__(self):
         for thread in self.threads:
@@ -95,7 +98,8 @@ def cut_off(replica):
 
 
 def await_promotion(replica, sentinel):
-    until(lambda: sentinel.primary_port() == replica.port and replica.info("role") == "master", "the replica is promoted")
+    until(lambda: sentinel.primary_port() == replica.port and replica.info("role") == "master",
+          "the replica is promoted")
 
 
 def killed(primary, replica, sentinel):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers that mean "not now" are not kept, if the application itself wrote them."""
 import pytest
 

@@ -1,4 +1,7 @@
-"""What would stop a start is said by configtest, which makes nothing; a reload that meets it goes on and answers 503 until it is mended."""
+# SPDX-License-Identifier: Apache-2.0
+"""What would stop a start is said by configtest, which makes nothing; a reload that meets it goes on and answers 503
+until it is mended.
+"""
 import os
 import shutil
 
@@ -43,8 +46,12 @@ def damaged(place):
     return folder
 
 
-PLACES = {missing_folder: "No such file or directory; make the directory", file_for_a_folder: "a part of the path is a file",
-          file_above: "a part of the path is a file", somebody_elses: "must belong to uid"}
+PLACES = {
+    missing_folder: "No such file or directory; make the directory",
+    file_for_a_folder: "a part of the path is a file",
+    file_above: "a part of the path is a file",
+    somebody_elses: "must belong to uid"
+}
 if not env.ROOT:
     PLACES.pop(somebody_elses)
 
@@ -108,7 +115,8 @@ def test_configtest_knows_the_secret_of_a_running_store(new_httpd, host):
     assert api.post("/pay", key="k1").recorded == first.recorded
 
 
-@pytest.mark.parametrize("slot, said", [(SLOT.replace("this", "another"), "was made with another slot: secret"), (None, "no IdempotencySecret")])
+@pytest.mark.parametrize("slot, said", [(SLOT.replace("this", "another"), "was made with another slot: secret"),
+                                        (None, "no IdempotencySecret")])
 def test_configtest_knows_another_secret(new_httpd, slot, said):
     server = new_httpd(SECRET)
     write_secret(server, "old")
@@ -130,7 +138,8 @@ def reload(server):
 def goes_on(server, api, number):
     """…, without its store, and says why."""
     reload(server)
-    assert any(number in line and "guarded requests get 503 until that is repaired" in line for line in server.log.faults())
+    assert any(number in line and "guarded requests get 503 until that is repaired" in line
+               for line in server.log.faults())
     assert api.post("/pay", key="k1").problem == HTTP_503
     assert api.post("/pay").problem == (201, None)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Leases on a store that hosts share: renewed while their owner lives, and what is said when that fails."""
 import os
 import signal

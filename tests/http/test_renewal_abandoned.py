@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A renewal that is inside the store when its request has given the key back: the key stays free."""
 import contextlib
 import sys
@@ -35,7 +36,9 @@ def server(redis, new_httpd):
 
 
 def test_claim_that_comes_after_the_release(server, redis, api, origin):
-    """The store lost the lease and is slow: its owner claims it again for as long as the request waits for that, and a little longer."""
+    """The store lost the lease and is slow: its owner claims it again for as long as the request waits for that, and a
+    little longer.
+    """
     with origin.hold("/pay") as held:
         conn = api.post_async("/pay?status=503", key="k1")
         held.wait_until_entered()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A retry is answered from the record, and the answer is the first one."""
 import json
 from email.utils import parsedate_to_datetime
@@ -150,7 +151,8 @@ def test_date_is_the_replays_own(api, origin):
 
 
 @pytest.mark.mpm_independent
-@pytest.mark.parametrize("field", ["WWW-Authenticate:+Basic", "Proxy-Authenticate:+Basic", "Authentication-Info:+n%3D1"])
+@pytest.mark.parametrize("field",
+                         ["WWW-Authenticate:+Basic", "Proxy-Authenticate:+Basic", "Authentication-Info:+n%3D1"])
 def test_authentication_fields_are_never_kept(api, origin, field):
     path = f"/pay?status=200&header={field}&header=X-Kept:+1"
     first, second = api.post(path, key="k1"), api.post(path, key="k1")

@@ -1,4 +1,7 @@
-"""A replay enters the chain of output filters behind the place where it was recorded: what made its bytes never sees them again."""
+# SPDX-License-Identifier: Apache-2.0
+"""A replay enters the chain of output filters behind the place where it was recorded: what made its bytes never sees
+them again.
+"""
 import gzip
 import sys
 import urllib.parse
@@ -14,7 +17,9 @@ from httpd import Httpd
 sys.path.append(str(env.REPO / "tests/store/servers"))
 from redis_server import Redis  # noqa: E402 (found by the line above)
 
-MODULES = ["sed", "substitute", "ext_filter", "xml2enc", "proxy_html", "lua", "unique_id", "security2", "data", "expires"]
+MODULES = [
+    "sed", "substitute", "ext_filter", "xml2enc", "proxy_html", "lua", "unique_id", "security2", "data", "expires"
+]
 STORES = ["lmdb"]
 MODULES += ["http2"] if env.MPM != "prefork" else []
 CONFIG = """
@@ -202,7 +207,10 @@ def test_body_that_becomes_a_data_uri_becomes_one_once(api, origin):
 
 def test_text_that_was_included_is_never_parsed(each_api, origin):
     """The response shows what its client sent, as text; a replay that parsed it would run it."""
-    first, _ = assert_replayed(each_api, origin, path_of("/includes", SHOWS, "Content-Type: text/html"), headers=[("X-Text", INERT)])
+    first, _ = assert_replayed(each_api,
+                               origin,
+                               path_of("/includes", SHOWS, "Content-Type: text/html"),
+                               headers=[("X-Text", INERT)])
     assert first.body == INERT.encode()
 
 
@@ -217,7 +225,9 @@ def test_output_of_mod_php_is_rewritten_once(api, origin):
 def test_compressed_for_the_client_that_asks_now(api, origin, first_gzip):
     bodies = []
     for asks in (first_gzip, not first_gzip, first_gzip):
-        answer = api.post(path_of("/both", "a/b " * 200), key="k1", headers=[("Accept-Encoding", "gzip")] if asks else [])
+        answer = api.post(path_of("/both", "a/b " * 200),
+                          key="k1",
+                          headers=[("Accept-Encoding", "gzip")] if asks else [])
         assert answer["Content-Encoding"] == ("gzip" if asks else None)
         bodies.append(gzip.decompress(answer.body) if asks else answer.body)
     assert bodies == [b"a/app/b " * 200] * 3
@@ -226,7 +236,8 @@ def test_compressed_for_the_client_that_asks_now(api, origin, first_gzip):
 
 @pytest.mark.mpm_independent
 def test_included_and_compressed(api, origin):
-    path, asks = path_of("/zipped-includes", SHOWS * 50, "Content-Type: text/html"), [("Accept-Encoding", "gzip"), ("X-Text", INERT)]
+    path, asks = path_of("/zipped-includes", SHOWS * 50, "Content-Type: text/html"), [("Accept-Encoding", "gzip"),
+                                                                                      ("X-Text", INERT)]
     first, _ = assert_replayed(api, origin, path, headers=asks)
     assert gzip.decompress(first.body) == INERT.encode() * 50
 
@@ -236,7 +247,8 @@ def test_included_and_compressed(api, origin):
 @pytest.mark.parametrize("first", ["substitute", "none", "includes", "late"])
 def test_chain_that_the_configuration_arranges_in_another_way(api, origin, first, then):
     """Whatever the chain of the retry is made of, the answer is the first one, with its entity-tag."""
-    path = path_of("/if", "a/b" + INERT, "Content-Type: text/html", 'ETag: "e"', "Last-Modified: Mon, 05 Oct 2015 07:28:00 GMT")
+    path = path_of("/if", "a/b" + INERT, "Content-Type: text/html", 'ETag: "e"',
+                   "Last-Modified: Mon, 05 Oct 2015 07:28:00 GMT")
     once = api.post(path, key="k1", headers=[("X-Chain", first)])
     again = api.post(path, key="k1", headers=[("X-Chain", then)])
     assert again.replayed and again.recorded == once.recorded
@@ -285,7 +297,9 @@ def test_over_http2(httpd, host, origin):
 
 
 def assert_owner_that_lost_gets_the_record(server, redis, host, origin, path, body):
-    """Its slot was forgotten while it ran, and the same request took it: what stood before its recorder has had its response."""
+    """Its slot was forgotten while it ran, and the same request took it: what stood before its recorder has had its
+    response.
+    """
     api = Api(server.address, host)
     with origin.hold(path.partition("?")[0]) as held:
         running = api.post_async(path, key=held.lock_path.name)
@@ -306,7 +320,8 @@ def test_owner_that_lost_its_slot(stage, new_httpd, host, origin, expect_log, tm
         file = server.root / "tmp" / "bill"
         file.write_text("a/bill")
         file.chmod(0o644)
-        for path, body in ((path_of("/substitute", "a/b"), b"a/app/b"), (path_of("/file", "a/b", f"X-Sendfile: {file}"), b"a/bill"),
+        for path, body in ((path_of("/substitute", "a/b"), b"a/app/b"), (path_of("/file", "a/b",
+                                                                                 f"X-Sendfile: {file}"), b"a/bill"),
                            (path_of("/rewritten-file", "a/b", f"X-Sendfile: {file}"), b"a/bill")):
             origin.clear()
             assert_owner_that_lost_gets_the_record(server, redis, host, origin, path, body)
@@ -314,7 +329,9 @@ def test_owner_that_lost_its_slot(stage, new_httpd, host, origin, expect_log, tm
 
 @pytest.mark.mpm_independent
 def test_error_document_that_is_parsed_is_parsed_once(api, origin, httpd):
-    """The page is a request of its own, with the filters of its own place; the replay has those of the place that failed."""
+    """The page is a request of its own, with the filters of its own place; the replay has those of the place that
+    failed.
+    """
     first = api.at("").post("/missing/script", key="k1", headers=[("X-Text", INERT)])
     again = api.at("").post("/missing/script", key="k1", headers=[("X-Text", INERT)])
     assert first.status == 404 and first.body == INERT.encode()

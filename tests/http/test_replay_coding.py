@@ -1,4 +1,7 @@
-"""A replay carries no content coding that its client refuses: gzip is undone, for what cannot be undone the client is told."""
+# SPDX-License-Identifier: Apache-2.0
+"""A replay carries no content coding that its client refuses: gzip is undone, for what cannot be undone the client is
+told.
+"""
 import gzip
 import urllib.parse
 
@@ -53,7 +56,10 @@ def raws(api):
 
 
 TAKES = [None, "gzip", "x-gzip", "gzip;q=0.1", "GZIP", "*", "identity;q=0, *;q=0.5", "br, gzip", "gzip;q=1.0;x=1"]
-REFUSES = ["gzip;q=0", "gzip; q=0.000", "", "identity", "br", "deflate, br", "*;q=0", "gzip;Q=0, *", "identity;q=0", "br, x-gzip;q=0, *;q=0.1"]
+REFUSES = [
+    "gzip;q=0", "gzip; q=0.000", "", "identity", "br", "deflate, br", "*;q=0", "gzip;Q=0, *", "identity;q=0",
+    "br, x-gzip;q=0, *;q=0.1"
+]
 
 
 @pytest.mark.parametrize("accept", TAKES)
@@ -109,8 +115,8 @@ def test_identity_is_no_coding(raws):
     assert ask(raws, path, "gzip, identity;q=0").recorded == first.recorded
 
 
-@pytest.mark.parametrize("coding, body", [("br", b"brotli"), ("zstd", b"zstd"), ("deflate", b"deflate"), ("gzip, br", b"both"),
-                                          ("gzip", b"this is none")])
+@pytest.mark.parametrize("coding, body", [("br", b"brotli"), ("zstd", b"zstd"), ("deflate", b"deflate"),
+                                          ("gzip, br", b"both"), ("gzip", b"this is none")])
 def test_what_cannot_be_undone_is_said(raws, coding, body):
     path = raw("", body, f"Content-Encoding: {coding}")
     first = ask(raws, path, None)
@@ -162,7 +168,11 @@ def test_answer_without_a_body(raws, status):
 @pytest.mark.parametrize("refused", ["gzip;q=0", "br;q=0", "gzip;q=0,br;q=0", "br;q=0.0, gzip; q=0"])
 def test_filters_of_httpd_respect_what_is_refused(api, origin, refused):
     """httpd's compressing filters do not look at q=0. The first answer is theirs; a replay is not."""
-    path = "/deflate?" + urllib.parse.urlencode({"status": 200, "body": "hello " * 100, "header": "Content-Type: text/html"})
+    path = "/deflate?" + urllib.parse.urlencode({
+        "status": 200,
+        "body": "hello " * 100,
+        "header": "Content-Type: text/html"
+    })
     ask(api, path, "identity")
     again = ask(api, path, refused)
     assert again.replayed and again["Content-Encoding"] is None and again.body == b"hello " * 100

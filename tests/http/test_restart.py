@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records outlive the server: a full restart, a graceful one, and a request that runs through it."""
 import pytest
 

@@ -1,4 +1,6 @@
-"""A key that comes back with another request gets 422, which names what is different and neither executes nor replays."""
+# SPDX-License-Identifier: Apache-2.0
+"""A key that comes back with another request gets 422, which names what is different and neither executes nor replays.
+"""
 import pytest
 
 from checks import assert_replayed, parts_named

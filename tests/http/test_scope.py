@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether two equal keys are the same key: by default host and authenticated user decide."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A CGI script exits, is killed, writes nonsense or hangs: at every point of its answer, under mod_cgid and mod_cgi."""
 import os
 import signal
@@ -81,7 +82,9 @@ def test_killed_after_its_last_byte(api, origin):
 
 
 def test_killed_in_an_answer_of_no_declared_length(api, origin):
-    """The end of its output is the end of a script's answer, whatever ended it. What the client was told is what is recorded."""
+    """The end of its output is the end of a script's answer, whatever ended it. What the client was told is what is
+    recorded.
+    """
     first = kill_at(api, origin, "/pay", ".2", PIECES)
     assert first.problem == (201, None) and first.body == b"0123"
     assert_recorded(api, origin, first, "/pay", PIECES)

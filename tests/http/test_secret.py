@@ -1,4 +1,7 @@
-"""IdempotencySecret: what the store holds is nobody's to read, alter or move; seals are exchanged while the server runs."""
+# SPDX-License-Identifier: Apache-2.0
+"""IdempotencySecret: what the store holds is nobody's to read, alter or move; seals are exchanged while the server
+runs.
+"""
 import pytest
 
 import env
@@ -40,7 +43,7 @@ def refusals(expect_log):
     expect_log(61)
 
 
-# ---- what is in the store -----------------------------------------------------------------------------------------------
+# ---- what is in the store --------------------------------------------------------------------------------------------
 
 
 def test_nothing_of_a_response_can_be_read_in_the_store(server, api, origin):
@@ -73,7 +76,7 @@ def test_slots_and_fingerprints_cannot_be_computed_without_the_secret(new_httpd,
     assert all(one != other for one, other in zip(*prints))
 
 
-# ---- what is altered ------------------------------------------------------------------------------------------------------
+# ---- what is altered -------------------------------------------------------------------------------------------------
 
 
 def alter(store, change):
@@ -139,7 +142,7 @@ def test_record_made_without_the_secret(new_httpd, server, api, origin, expect_l
     assert origin.executions("/pay") == 1
 
 
-# ---- exchanging a seal ------------------------------------------------------------------------------------------------------
+# ---- exchanging a seal -----------------------------------------------------------------------------------------------
 
 STEPS = [("old",), ("old", "new"), ("new", "old"), ("new",)]
 
@@ -193,7 +196,8 @@ class TestTwoGenerations:
         write_secret(server, *before)
         new_generation(server)
         with api.connect() as slow:
-            slow.send(api.head("POST", SECRET_PAY, ['Idempotency-Key: "k1"', "Content-Length: 1", "Expect: 100-continue"]))
+            slow.send(
+                api.head("POST", SECRET_PAY, ['Idempotency-Key: "k1"', "Content-Length: 1", "Expect: 100-continue"]))
             assert slow.sock.recv(100).startswith(b"HTTP/1.1 100")  # it is being read
             write_secret(server, *after)
             server.graceful()
@@ -205,7 +209,7 @@ class TestTwoGenerations:
         assert origin.executions("/pay") == 1
 
 
-# ---- a store of another secret ----------------------------------------------------------------------------------------------
+# ---- a store of another secret ---------------------------------------------------------------------------------------
 
 
 def refused_start(server):
@@ -221,7 +225,8 @@ def test_another_slot_secret_stops_the_start(server, api, origin):
     server.stop()
     write_secret(server, "old", slot=SLOT.replace("this", "another"))
     said = refused_start(server)
-    assert f"the store lmdb:{server.root}/store was made with another slot: secret" in said and "another test" not in said
+    assert f"the store lmdb:{server.root}/store was made with another slot: secret" in said
+    assert "another test" not in said
     write_secret(server, "old")
     server.start()
     assert api.post("/pay", key="k1").recorded == first.recorded

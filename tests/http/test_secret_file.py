@@ -1,4 +1,7 @@
-"""Where secrets come from: a file that others cannot read, or a command; what is wrong is said at configtest, without the secret."""
+# SPDX-License-Identifier: Apache-2.0
+"""Where secrets come from: a file that others cannot read, or a command; what is wrong is said at configtest, without
+the secret.
+"""
 import os
 import shutil
 import stat
@@ -101,7 +104,7 @@ def test_wrong_text(server, text, said):
     assert said in refused(server)
 
 
-# ---- a command --------------------------------------------------------------------------------------------------------------
+# ---- a command -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -119,7 +122,8 @@ PRINTS = f"printf '%s' '{SLOT}{SEALS['old']}'\n"
 
 
 def test_secrets_that_a_command_prints(command, host):
-    server = command('test "$1" = "two words" && test "$2" = x && echo ran >> {root}/runs && ' + PRINTS, "'two words' x").start()
+    server = command('test "$1" = "two words" && test "$2" = x && echo ran >> {root}/runs && ' + PRINTS,
+                     "'two words' x").start()
     api = Api(server.address, host)
     first = api.post("/pay?body=nobody-reads-this", key="k1")
     assert api.post("/pay?body=nobody-reads-this", key="k1").recorded == first.recorded
@@ -161,7 +165,7 @@ def start_refused(server):
     return " ".join(line for line in server.said().splitlines() if "IDEM060" in line)
 
 
-# ---- one store has one secret -------------------------------------------------------------------------------------------------
+# ---- one store has one secret ----------------------------------------------------------------------------------------
 
 
 def test_two_secrets_for_one_store(new_httpd):

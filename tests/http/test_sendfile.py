@@ -1,4 +1,6 @@
-"""A file that is sent in the place of a response that names it belongs to the response: it is recorded as it was sent."""
+# SPDX-License-Identifier: Apache-2.0
+"""A file that is sent in the place of a response that names it belongs to the response: it is recorded as it was sent.
+"""
 import gzip
 import socketserver
 import threading
@@ -160,7 +162,8 @@ class Scgi(socketserver.StreamRequestHandler):
         fields = self.rfile.read(int(length[:-1])).split(b"\0")
         asked = dict(zip(fields[::2], fields[1::2]))
         self.server.requests += 1
-        self.wfile.write(b"Status: 200 OK\r\nContent-Type: text/plain\r\nX-Sendfile: " + asked[b"QUERY_STRING"] + b"\r\n\r\nignored")
+        self.wfile.write(b"Status: 200 OK\r\nContent-Type: text/plain\r\nX-Sendfile: " + asked[b"QUERY_STRING"] +
+                         b"\r\n\r\nignored")
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Cookies: which of them say who a client is, in the jars of applications as they are, and what becomes of all others.
 """
@@ -28,26 +29,34 @@ CONFIG = """
 </Location>
 """
 HASH = "d41d8cd98f00b204e9800998ecf8427e"
-# What a browser sends with a form, what it sends with its retry after any other answer, and the cookie that says who it is.
+# What a browser sends with a form, what it sends with its retry after any other answer, and the cookie that says who it
+# is.
 JARS = {
-    "wordpress": (f"wordpress_logged_in_{HASH}=editor%7C1; wordpress_test_cookie=WP+Cookie+check; wp-settings-1=a; wp-settings-time-1=1700000000",
-                  f"wp-settings-time-1=1700000009; wp-settings-1=b; wordpress_logged_in_{HASH}=editor%7C1",
-                  f"wordpress_logged_in_{HASH}"),
+    "wordpress": (
+        f"wordpress_logged_in_{HASH}=editor%7C1; wordpress_test_cookie=WP+Cookie+check; wp-settings-1=a; "
+        f"wp-settings-time-1=1700000000",
+        f"wp-settings-time-1=1700000009; wp-settings-1=b; wordpress_logged_in_{HASH}=editor%7C1",
+        f"wordpress_logged_in_{HASH}"),
     "woocommerce": (f"wp_woocommerce_session_{HASH}=t_1; woocommerce_cart_hash=a; woocommerce_items_in_cart=1",
-                    f"wp_woocommerce_session_{HASH}=t_1; woocommerce_cart_hash=b; woocommerce_items_in_cart=2", f"wp_woocommerce_session_{HASH}"),
-    "mediawiki": ("wiki_session=s1; wikiUserName=Alice; UseDC=master; UseCDNCache=false", "wiki_session=s1; wikiUserName=Alice; cpPosIndex=3%401",
-                  "wiki_session"),
+                    f"wp_woocommerce_session_{HASH}=t_1; woocommerce_cart_hash=b; woocommerce_items_in_cart=2",
+                    f"wp_woocommerce_session_{HASH}"),
+    "mediawiki": ("wiki_session=s1; wikiUserName=Alice; UseDC=master; UseCDNCache=false",
+                  "wiki_session=s1; wikiUserName=Alice; cpPosIndex=3%401", "wiki_session"),
     "django": ("csrftoken=a; sessionid=s1; messages=x", "csrftoken=b; sessionid=s1", "sessionid"),
-    "phpmyadmin": ("phpMyAdmin=s1; pma_lang=en; pmaUser-1=u; pmaAuth-1=a", "phpMyAdmin=s1; pma_lang=en; pmaUser-1=u; pmaAuth-1=b", "phpMyAdmin"),
+    "phpmyadmin": ("phpMyAdmin=s1; pma_lang=en; pmaUser-1=u; pmaAuth-1=a",
+                   "phpMyAdmin=s1; pma_lang=en; pmaUser-1=u; pmaAuth-1=b", "phpMyAdmin"),
     "rt": ("RT_SID_example.com.80=s1; seen=1", "RT_SID_example.com.80=s1; seen=2", "RT_SID_example.com.80"),
-    "ikiwiki": ("ikiwiki_session_notes=s1; openid_provider=a", "ikiwiki_session_notes=s1; openid_provider=b", "ikiwiki_session_notes"),
+    "ikiwiki": ("ikiwiki_session_notes=s1; openid_provider=a", "ikiwiki_session_notes=s1; openid_provider=b",
+                "ikiwiki_session_notes"),
     "express": ("connect.sid=s%3As1.x; io=a", "connect.sid=s%3As1.x; io=b", "connect.sid"),
     "flask": ("session=s1; remember=a", "session=s1; remember=b", "session"),
     "laravel": ("XSRF-TOKEN=a; laravel_session=s1", "XSRF-TOKEN=b; laravel_session=s1", "laravel_session"),
     "rails": ("_shop_session=s1; a=1", "a=2; _shop_session=s1", "_shop_session"),
-    "roundcube": ("roundcube_sessid=s1; roundcube_sessauth=a", "roundcube_sessid=s1; roundcube_sessauth=b", "roundcube_sessid"),
+    "roundcube": ("roundcube_sessid=s1; roundcube_sessauth=a", "roundcube_sessid=s1; roundcube_sessauth=b",
+                  "roundcube_sessid"),
     "drupal": (f"SSESS{HASH}=s1; has_js=1", f"SSESS{HASH}=s1", f"SSESS{HASH}"),
-    "phpbb": ("phpbb3_1a_u=2; phpbb3_1a_k=; phpbb3_1a_sid=s1; phpbb3_1a_track=a", "phpbb3_1a_sid=s1; phpbb3_1a_track=b", "phpbb3_1a_sid"),
+    "phpbb": ("phpbb3_1a_u=2; phpbb3_1a_k=; phpbb3_1a_sid=s1; phpbb3_1a_track=a", "phpbb3_1a_sid=s1; phpbb3_1a_track=b",
+              "phpbb3_1a_sid"),
     "moodle": ("MoodleSession=s1; MOODLEID1_=a", "MoodleSession=s1; MOODLEID1_=b", "MoodleSession"),
     "tomcat": ("JSESSIONID=s1; seen=1", "JSESSIONID=s1; seen=2", "JSESSIONID"),
     "spring": ("SESSION=s1; seen=1", "SESSION=s1; seen=2", "SESSION"),
@@ -127,7 +136,7 @@ def test_cookies_beside_a_token(api, origin, first, other):
     assert origin.executions() == 1
 
 
-# ---- what the administrator is told --------------------------------------------------------------------------------------------
+# ---- what the administrator is told ----------------------------------------------------------------------------------
 
 
 def told(httpd):

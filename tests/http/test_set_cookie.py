@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Set-Cookie: replayed to those who proved to be the same client, not to anybody else."""
 import pytest
 
@@ -47,7 +48,8 @@ def test_left_out_for_an_anonymous_client(each_api, headers):
     assert twice(each_api, "/pay", headers) == []
 
 
-@pytest.mark.parametrize("path, kept", [("/members", ["a=1", "b=2"]), ("/members/untied", []), ("/untied", []), ("/user", [])])
+@pytest.mark.parametrize("path, kept", [("/members", ["a=1", "b=2"]), ("/members/untied", []), ("/untied", []),
+                                        ("/user", [])])
 def test_kept_only_where_the_record_is_tied_to_the_client(api, path, kept):
     """Who is known, and is in neither scope nor fingerprint, shares the record with others."""
     assert twice(api, path, [basic("alice")]) == kept

@@ -1,6 +1,6 @@
-"""
-A settlement that a shared store does not take, while the store answers otherwise: its owner lives and reaches the store, so nobody is told that
-the outcome is unknown.
+# SPDX-License-Identifier: Apache-2.0
+"""A settlement that a shared store does not take, while the store answers otherwise: its owner lives and reaches the
+store, so nobody is told that the outcome is unknown.
 """
 import os
 import signal
@@ -46,7 +46,8 @@ def test_lease_is_kept(server, host, origin, expect_log, how):
         assert api.post("/pay", key="k1").problem == (409, "in-progress")
         time.sleep(0.05)
     server.control.behave()
-    again = env.until(lambda: (answer := api.post("/pay", key="k1")).problem != (409, "in-progress") and answer, "the settlement")
+    again = env.until(lambda: (answer := api.post("/pay", key="k1")).problem != (409, "in-progress") and answer,
+                      "the settlement")
     if how == "full":
         assert again.problem == (409, "response-not-kept")
     else:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store fails, is slow, or says that it failed when it did not: nobody executes twice, nobody waits for ever."""
 import pytest
 
@@ -48,7 +49,9 @@ def test_settlement_that_fails_is_repeated(server, api, origin, expect_log, how)
 
 
 def test_settlement_that_fails_for_long(server, api, origin, expect_log):
-    """After five failures the store is only asked whether it is back. Its readers wait for nobody and are answered all the while."""
+    """After five failures the store is only asked whether it is back. Its readers wait for nobody and are answered all
+    the while.
+    """
     expect_log(10, 22)
     server.control.fail("settle", "down")
     first = api.post("/pay", key="k1")

@@ -1,4 +1,6 @@
-"""Trouble with the store's files: said at the start or in one line, with the cure; never a crash, never a false answer."""
+# SPDX-License-Identifier: Apache-2.0
+"""Trouble with the store's files: said at the start or in one line, with the cure; never a crash, never a false answer.
+"""
 import contextlib
 import os
 import subprocess
@@ -133,5 +135,9 @@ def test_full_file_system(new_httpd, host, origin, expect_log):
     server = new_httpd(store="lmdb:{root}/disk/store")
     with tmpfs(server.root / "disk", "size=2M"):
         server.start()
-        assert_full_but_working(server, Api(server.address, host), origin, "No space left on device", large_refused=None)
+        assert_full_but_working(server,
+                                Api(server.address, host),
+                                origin,
+                                "No space left on device",
+                                large_refused=None)
         server.stop()

@@ -1,4 +1,7 @@
-"""A store that hangs: it costs the requests that find out, and after that nobody any time; and it is used again by itself."""
+# SPDX-License-Identifier: Apache-2.0
+"""A store that hangs: it costs the requests that find out, and after that nobody any time; and it is used again by
+itself.
+"""
 import os
 import statistics
 import sys
@@ -24,14 +27,15 @@ IdempotencyStoreTimeout 300ms
 </Location>
 """
 # Each process finds out for itself: with one of them a test knows when that was.
-ONE_CHILD = ("ServerLimit 1\nStartServers 1\nMaxRequestWorkers 1\nMinSpareServers 1\nMaxSpareServers 1\n" if env.MPM == "prefork"
-             else "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 24\nMaxSpareThreads 24\n")
+ONE_CHILD = ("ServerLimit 1\nStartServers 1\nMaxRequestWorkers 1\nMinSpareServers 1\nMaxSpareServers 1\n"
+             if env.MPM == "prefork" else "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 24\nMaxSpareThreads 24\n")
 needs_threads = pytest.mark.skipif(env.MPM == "prefork", reason="the only child would be the one that hangs")
 
 
 @pytest.fixture
 def redis(tmp_path):
-    with Redis(tmp_path / "redis", "--maxmemory-policy", "noeviction", "--appendonly", "yes", "--appendfsync", "always") as redis:
+    with Redis(tmp_path / "redis", "--maxmemory-policy", "noeviction", "--appendonly", "yes", "--appendfsync",
+               "always") as redis:
         yield redis
         redis.resume()
 
@@ -46,7 +50,8 @@ def server(redis, new_httpd, host):
 @pytest.fixture
 def wrapped(redis, new_httpd):
     """A driver that holds its calls, or their results, for as long as the test says, whatever their deadline."""
-    return new_httpd(CONFIG + ONE_CHILD + f"IdempotencyLease {LEASE:.0f}s\n", "wrap:{root}/control," + redis.url()).start()
+    return new_httpd(CONFIG + ONE_CHILD + f"IdempotencyLease {LEASE:.0f}s\n",
+                     "wrap:{root}/control," + redis.url()).start()
 
 
 @pytest.fixture
@@ -80,7 +85,8 @@ def give_up(server, api):
 
 def used_again(api, key="back"):
     """Seconds until the store is used again."""
-    return timed(lambda: env.until(lambda: api.post("/pay", key=key).problem == (201, None), "the store is used again"))[1]
+    return timed(lambda: env.until(lambda: api.post("/pay", key=key).problem ==
+                                   (201, None), "the store is used again"))[1]
 
 
 def hold(server, api, what, *keys):
@@ -91,7 +97,7 @@ def hold(server, api, what, *keys):
     return held
 
 
-# ---- calls that end at their deadline --------------------------------------------------------------------------------------
+# ---- calls that end at their deadline --------------------------------------------------------------------------------
 
 
 def test_paused_store_costs_time_only_until_that_is_noticed(server, host, redis, origin, expect_log):
@@ -121,7 +127,8 @@ def test_each_outage_is_said_and_its_end(server, host, redis, expect_log):
     api = api_of(server, host)
     for outage in (1, 2):
         redis.pause()
-        env.until(lambda: api.post("/pay", key="lost") and server.log.count("IDEM022") == outage, "the store is given up")
+        env.until(lambda: api.post("/pay", key="lost") and server.log.count("IDEM022") == outage,
+                  "the store is given up")
         redis.resume()
         used_again(api, f"back{outage}")
         assert server.log.count("IDEM022") == server.log.count("IDEM023") == outage
@@ -190,7 +197,7 @@ def test_lease_outlives_an_outage_that_is_shorter(redis, new_httpd, host, origin
     assert origin.executions("/long") == 1
 
 
-# ---- calls that do not end at their deadline -------------------------------------------------------------------------------
+# ---- calls that do not end at their deadline -------------------------------------------------------------------------
 
 
 @needs_threads
@@ -273,14 +280,17 @@ def test_embedded_store_replays_while_a_writer_hangs(embedded, host, origin):
     embedded.control.behave()
     assert held[0].result().problem == (201, None)
     assert used_again(api) < 2 + env.SLACK
-    env.until(lambda: api.post("/hung", key="k2").replayed, "the settlement, which may have come too late and is repeated")
+    env.until(lambda: api.post("/hung", key="k2").replayed,
+              "the settlement, which may have come too late and is repeated")
     assert origin.executions("/pay") == 2 and origin.executions("/hung") == 1
     tolerate(embedded, "IDEM010", "IDEM022")
 
 
 @needs_threads
 def test_of_two_memcached_one_hangs(new_httpd, tmp_path, host, origin):
-    """Its calls cannot be ended. Its slots are refused, at once as soon as that was noticed; the other one's are served all the while."""
+    """Its calls cannot be ended. Its slots are refused, at once as soon as that was noticed; the other one's are served
+    all the while.
+    """
     with Memcached(tmp_path / "one") as one, Memcached(tmp_path / "two") as two:
         server = new_httpd(CONFIG + ONE_CHILD, memcached_url(one, two)).start()
         api, keys = api_of(server, host), [f"k{number}" for number in range(16)]

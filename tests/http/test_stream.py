@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IdempotencyResponse stream: the client sees the response as it is written, and its end when the record stands."""
 import pytest
 

@@ -1,8 +1,8 @@
-"""
-Tenants of one host who write .htaccess files: none reaches a file, or what another tenant's clients were answered.
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants of one host who write .htaccess files: none reaches a file, or what another tenant's clients were answered.
 
-Mallory may say whatever AllowOverride FileInfo allows, and knows all that a client of Alice's has sent. Alice has done nothing to
-prepare for that.
+Mallory may say whatever AllowOverride FileInfo allows, and knows all that a client of Alice's has sent. Alice has done
+nothing to prepare for that.
 """
 import itertools
 import shutil
@@ -54,7 +54,8 @@ MALLORY = [
     "IdempotencyScope none",
     "IdempotencyScope none\nIdempotencyFingerprint none",
     'IdempotencyFingerprint method "expr={alice}" query body header:Content-Type credentials',
-    "SetEnvIf Request_URI . PATH={alice}\nIdempotencyFingerprint method env:PATH query body header:Content-Type credentials",
+    "SetEnvIf Request_URI . PATH={alice}\nIdempotencyFingerprint method env:PATH query body header:Content-Type "
+    "credentials",
     "SetEnvIf Request_URI . REQUEST_URI={alice} REMOTE_USER=alice HTTP_HOST=other",
     "RewriteEngine On\nRewriteRule .* - [E=REQUEST_URI:{alice}]",
     "RequestHeader set Host other\nRequestHeader set Authorization x\nRequestHeader unset Content-Type",
@@ -99,7 +100,8 @@ def test_keys_of_tenants_who_are_told_apart(tenant, origin):
 
 
 @pytest.mark.parametrize("directive", ["IdempotencyKey", "IdempotencyScope", "IdempotencyFingerprint"])
-@pytest.mark.parametrize("expression", ["%{file:/etc/passwd}", "%{filesize:/etc/passwd}", "x%{file:%{DOCUMENT_ROOT}/../httpd.conf}"])
+@pytest.mark.parametrize("expression",
+                         ["%{file:/etc/passwd}", "%{filesize:/etc/passwd}", "x%{file:%{DOCUMENT_ROOT}/../httpd.conf}"])
 def test_expressions_read_no_files(tenant, origin, httpd, directive, expression):
     """Else a tenant could ask, key by key, what stands in a file that only the server may read."""
     assert tenant(f'{directive} "expr={expression}"').post("/pay", key="k1").status == 500
@@ -107,9 +109,11 @@ def test_expressions_read_no_files(tenant, origin, httpd, directive, expression)
     assert origin.executions() == 0
 
 
-@pytest.mark.parametrize("line", ["IdempotencySecret none", "IdempotencySecret file:/etc/passwd", "IdempotencyStore lmdb:mine",
-                                  "IdempotencyMaxKeys none", "IdempotencyMaxWaiters 0", "IdempotencyTTL 400d", "IdempotencySpool 10G",
-                                  "IdempotencyMaxResponse 1G", "IdempotencyConcurrent wait 5min"])
+@pytest.mark.parametrize("line", [
+    "IdempotencySecret none", "IdempotencySecret file:/etc/passwd", "IdempotencyStore lmdb:mine",
+    "IdempotencyMaxKeys none", "IdempotencyMaxWaiters 0", "IdempotencyTTL 400d", "IdempotencySpool 10G",
+    "IdempotencyMaxResponse 1G", "IdempotencyConcurrent wait 5min"
+])
 def test_what_costs_others_something_is_not_the_tenants_to_say(tenant, origin, line):
     assert tenant(line).post("/pay", key="k1").status == 500
     assert origin.executions() == 0

@@ -1,4 +1,7 @@
-"""A store that is a module of its own (tests/store/example) serves like one that is built in; its words reach the administrator."""
+# SPDX-License-Identifier: Apache-2.0
+"""A store that is a module of its own (tests/store/example) serves like one that is built in; its words reach the
+administrator.
+"""
 import os
 import signal
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two hosts and one store: races between them, and one host's answers given by the other."""
 import random
 import time
@@ -57,12 +58,15 @@ def replay(api, path, key):
 
 
 def test_races(apis, origin, record_property):
-    """Of all equal requests one is executed; the others get its answer, or are told to come back for it, or wait for it."""
+    """Of all equal requests one is executed; the others get its answer, or are told to come back for it, or wait for
+    it.
+    """
     began, wins, replays, told = time.monotonic(), [0, 0], 0, 0
     for number in range(RACES):
         path, key = ("/race", "/wait/race")[number % 2] + str(number), f"k{number}"
         answers = race(apis, path, key)
-        (winner, first), = [(api, answer) for api, answer in answers if answer.problem == (201, None) and not answer.replayed]
+        (winner, first), = [(api, answer) for api, answer in answers
+                            if answer.problem == (201, None) and not answer.replayed]
         wins[apis.index(winner)] += 1
         for api, answer in answers:
             if answer.problem == (409, "in-progress"):

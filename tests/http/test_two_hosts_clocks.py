@@ -1,4 +1,6 @@
-"""Hosts whose clocks differ by minutes, or are set while requests run: leases and entries end when the store says so."""
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts whose clocks differ by minutes, or are set while requests run: leases and entries end when the store says so.
+"""
 import email.utils
 import time
 

@@ -1,4 +1,6 @@
-"""A host that dies, or loses the store, while it executes: when the others learn of it, and what becomes of its answer."""
+# SPDX-License-Identifier: Apache-2.0
+"""A host that dies, or loses the store, while it executes: when the others learn of it, and what becomes of its answer.
+"""
 import time
 
 import pytest
@@ -101,7 +103,9 @@ def test_killed_host_is_succeeded_by_one(far_store, hosts, apis, origin, begin, 
 
 @pytest.mark.parametrize("path", [pytest.param("/wait", marks=pytest.mark.long), "/wait/retry"])
 def test_those_who_wait_for_a_host_that_is_killed(far_store, hosts, apis, origin, begin, path):
-    """They learn of it when its lease has ended; one of them is executed, where that is allowed, and answers the others."""
+    """They learn of it when its lease has ended; one of them is executed, where that is allowed, and answers the
+    others.
+    """
     with origin.hold(path) as held:
         conn, began = begin(path, held)
         held.let_others_pass()
@@ -181,7 +185,8 @@ def test_host_cut_off_for_a_while(far_store, hosts, apis, origin, begin, needs_c
             env.until(lambda: apis[1].post("/pay", key="k1").problem == (409, "in-progress"), "the owner renews again")
     first = conn.last_result()
     assert first.problem == (201, None) and not first.replayed
-    if not far_store.row.revives:  # so nobody has seen yet that the owner uses the store again: its record may be kept meanwhile
+    # Nobody has seen yet that the owner uses the store again: its record may be kept meanwhile.
+    if not far_store.row.revives:
         env.until(lambda: apis[1].post("/pay", key="k1").replayed, "the record is there")
     assert apis[1].post("/pay", key="k1").recorded == first.recorded
     assert origin.executions("/pay") == 1

@@ -1,4 +1,7 @@
-"""A store that two hosts share dies, stops, or is cut off: what requests get and how soon, and how soon it is used again."""
+# SPDX-License-Identifier: Apache-2.0
+"""A store that two hosts share dies, stops, or is cut off: what requests get and how soon, and how soon it is used
+again.
+"""
 import itertools
 import statistics
 import time
@@ -20,7 +23,8 @@ IdempotencyLease 5s
     IdempotencyStoreFailure bypass
 </Location>
 """
-# A call failed; the store is not called; a request was let through; a child could not attach; leases were not renewed, or lost.
+# A call failed; the store is not called; a request was let through; a child could not attach; leases were not renewed,
+# or lost.
 TROUBLE = (10, 22, 50, 65, 90, 91)
 REFUSED, EXECUTED = (503, "store-unavailable"), (201, None)
 ROUNDS, GUARDED = 15, 12  # of requests on each host while the store is away: more than it has workers
@@ -85,9 +89,8 @@ def guarded(crowd, apis, count):
 
 
 def under_load(apis, rounds, bounds):
-    """
-    Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded). A round is
-    over when it is answered, or should be.
+    """Guarded requests on both hosts and unguarded ones between them: (guarded crowd, seconds of the unguarded). A
+    round is over when it is answered, or should be.
     """
     crowd, free = Crowd(), []
     for _ in range(rounds):
@@ -99,7 +102,8 @@ def under_load(apis, rounds, bounds):
 
 
 def await_use(apis, since):
-    """When the last request was refused that came after the store was back; every child of every host has had its turn."""
+    """When the last request was refused that came after the store was back; every child of every host has had its turn.
+    """
     last, good = since, 0
     while good < 60:
         for api in apis:
@@ -111,7 +115,9 @@ def await_use(apis, since):
 
 
 def check_refused(crowd, store, inside):
-    """All in time; or, where a call inside a server that hangs cannot be ended, all but so many, which wait for its return."""
+    """All in time; or, where a call inside a server that hangs cannot be ended, all but so many, which wait for its
+    return.
+    """
     assert crowd.under_way() <= (0 if store.row.bounds else inside)
     assert crowd.problems("/pay") <= {REFUSED} and crowd.problems("/bypass") <= {EXECUTED}
     assert max(crowd.seconds(), default=0) < 2 * TIMEOUT + env.SLACK
@@ -125,7 +131,8 @@ def test_store_away_when_requests_come(far_store, hosts, apis, fault, record_pro
     noticing, during = under_load(apis, 1, far_store.row.bounds)
     check_refused(noticing, far_store, inside=len(hosts) * (GUARDED + 1))
     crowd, meanwhile = under_load(apis, ROUNDS, far_store.row.bounds)
-    check_refused(crowd, far_store, inside=len(hosts) * CHILDREN * len(far_store.servers))  # whom nobody had asked before
+    check_refused(crowd, far_store,
+                  inside=len(hosts) * CHILDREN * len(far_store.servers))  # whom nobody had asked before
     inside, refused, during = noticing.under_way() + crowd.under_way(), summary(crowd.seconds()), during + meanwhile
     # Most did not wait for the store at all, and nobody without a key did.
     assert statistics.median(crowd.seconds()) < TIMEOUT / 2 + GUARDED * statistics.median(during)
@@ -167,7 +174,8 @@ def test_store_away_when_a_request_is_done(far_store, hosts, apis, origin, fault
         assert [api.post("/pay", key=f"/pay{number}").recorded == first.recorded for api in apis] == [True, True]
     assert recorded < BACK + env.SLACK
     assert origin.executions("/pay") == 2
-    figures = f"answered {answered * 1000:.0f} ms after the handler's end, recorded {recorded * 1000:.0f} ms after the store's return"
+    figures = f"answered {answered * 1000:.0f} ms after the handler's end, " \
+              f"recorded {recorded * 1000:.0f} ms after the store's return"
     print(f"\n{far_store.row} {fault.how}: {figures}")
     record_property("figures", figures)
 
@@ -190,7 +198,8 @@ def test_one_host_is_cut_off(far_store, hosts, apis, origin, answers_only):
     hosts[0].mend()
     assert await_use(apis[:1], time.monotonic()) < BACK + env.SLACK
     crowd.await_all()
-    # What was perhaps claimed was not executed: it is given back. Only a call that had to wait may have gone on to execute.
+    # What was perhaps claimed was not executed: it is given back. Only a call that had to wait may have gone on to
+    # execute.
     for path in paths:
         env.until(lambda: apis[1].post(path, key=path).status == 201, "the claim is withdrawn")
         assert origin.executions(path) == 1

@@ -1,8 +1,8 @@
-"""
-The clock of a store's server is set while it is in use: what docs/stores.md says of it.
+# SPDX-License-Identifier: Apache-2.0
+"""The clock of a store's server is set while it is in use: what docs/stores.md says of it.
 
-Stores that measure by the time of day: set forwards, leases and entries end early, a running request's too; set back, they
-end late. Stores that measure by a clock that cannot be set: nothing changes.
+Stores that measure by the time of day: set forwards, leases and entries end early, a running request's too; set back,
+they end late. Stores that measure by a clock that cannot be set: nothing changes.
 """
 import time
 
@@ -56,7 +56,9 @@ def test_it_is_used_as_before(measures, far_store, hosts, apis, origin, jump):
 
 
 def test_running_request_when_it_is_set_forwards(measures, far_store, hosts, apis, origin, expect_log):
-    """Its lease has ended, though it is renewed in time: whoever comes before the next renewal takes its owner for dead."""
+    """Its lease has ended, though it is renewed in time: whoever comes before the next renewal takes its owner for
+    dead.
+    """
     with origin.hold("/retry") as held:
         first = apis[0].post_async("/retry", key="k1")
         held.wait_until_entered()

@@ -1,6 +1,6 @@
-"""
-Requests whose body is long, slow, cut, announced, half read or not wanted: either nothing ran, or it ran once and its record says over
-how much of the body a retry is compared. What lies in the spool leaves nothing behind.
+# SPDX-License-Identifier: Apache-2.0
+"""Requests whose body is long, slow, cut, announced, half read or not wanted: either nothing ran, or it ran once and
+its record says over how much of the body a retry is compared. What lies in the spool leaves nothing behind.
 """
 import hashlib
 import os
@@ -119,7 +119,8 @@ def test_nothing_is_left_by_a_killed_process(new_httpd, host, origin, sent):
     api = Api(server.address, host)
     with origin.hold("/small") as held, api.connect() as conn:
         conn.send(api.head("POST", "/small", fields_of(SPOOL)) + binary("u", sent))
-        child = env.until(lambda: next((child for child in server.children() if spools(child)), None), "a spool is opened")
+        child = env.until(lambda: next((child for child in server.children() if spools(child)), None),
+                          "a spool is opened")
         if sent == SPOOL:
             held.wait_until_entered()
         assert temporary(server) == []
@@ -134,7 +135,9 @@ def test_nothing_is_left_by_a_killed_process(new_httpd, host, origin, sent):
 
 @pytest.mark.parametrize("base", ["/cgi", "/proxy"])
 def test_body_beyond_the_spool_reaches_the_origin_as_it_comes(httpd, api, origin, base):
-    """mod_proxy would store a body of declared length if it saw a filter that may change it. PHP waits for its end by itself."""
+    """mod_proxy would store a body of declared length if it saw a filter that may change it. PHP waits for its end by
+    itself.
+    """
     body, api = binary("u", LONG), api.at(base)
     with api.connect() as conn:
         conn.send(api.head("POST", "/small?echo=1", fields_of(LONG)) + body[:LONG // 2])
@@ -155,7 +158,8 @@ def peak(pid):
 
 
 @pytest.mark.memory
-@pytest.mark.parametrize("base,framing", [("/cgi", "length"), ("/proxy", "length"), ("/rwrite", "length"), ("/rwrite", "chunked")])
+@pytest.mark.parametrize("base,framing", [("/cgi", "length"), ("/proxy", "length"), ("/rwrite", "length"),
+                                          ("/rwrite", "chunked")])
 def test_body_of_a_gibibyte(new_httpd, host, origin, base, framing):
     """Never stored, hashed at constant memory, for the first request as for the retry that is compared with it."""
     server = new_httpd(CONFIG + "KeepAliveTimeout 300\n").start()  # the client computes between two requests
@@ -193,7 +197,8 @@ def test_chunks_and_trailers_are_framing(each_api, origin, size):
     body = binary("u", size)
     trailer = b"0\r\nX-Checksum: 1\r\n\r\n"
     first = upload(each_api, "/small?echo=1", fields_of(None), chunked(body, 1000))
-    again = upload(each_api, "/small?echo=1", fields_of(None, "k1", ("Trailer", "X-Checksum")), chunked(body, 777, trailer))
+    again = upload(each_api, "/small?echo=1", fields_of(None, "k1", ("Trailer", "X-Checksum")),
+                   chunked(body, 777, trailer))
     assert first.json["sha256"] == hashlib.sha256(body).hexdigest()
     assert again.replayed and again.recorded == first.recorded
     assert origin.executions() == 1
@@ -221,7 +226,8 @@ BOUNDARIES = ["----one", "----another-and-a-longer-one", "x"]
 VALUES = [b"1", binary("m", 3000), b"--\r\n--" * 10, binary("n", 1)]
 
 
-@pytest.mark.parametrize("values", [VALUES, VALUES + [binary("o", 20 * SPOOL // 10)] * 2], ids=["small", "beyond the spool"])
+@pytest.mark.parametrize("values", [VALUES, VALUES + [binary("o", 20 * SPOOL // 10)] * 2],
+                         ids=["small", "beyond the spool"])
 def test_multipart_with_other_boundaries(each_api, origin, values):
     first = each_api.post("/small", key="k1", **multipart(BOUNDARIES[0], values))
     assert first.status == 201
@@ -461,7 +467,8 @@ def test_body_over_the_limit_beyond_the_spool(httpd, limited, origin):
     answer = upload(limited, "/overflow", fields_of(None), chunked(binary("u", 250000)))
     assert answer.status in (413, 500, 502) and not answer.replayed
     assert httpd.outcomes(limited, 1)[0][2:4] == ["executed", "unknown"]
-    assert upload(limited, "/overflow", fields_of(None), chunked(binary("u", 150000))).problem == (409, "outcome-unknown")
+    assert upload(limited, "/overflow", fields_of(None), chunked(binary("u",
+                                                                        150000))).problem == (409, "outcome-unknown")
     assert origin.executions() <= 1
 
 

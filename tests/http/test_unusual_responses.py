@@ -1,6 +1,6 @@
-"""
-Responses that are no plain 200 with a length: what can be kept is replayed to the byte, what cannot is never executed again, and the
-first client gets every byte of it either way.
+# SPDX-License-Identifier: Apache-2.0
+"""Responses that are no plain 200 with a length: what can be kept is replayed to the byte, what cannot is never
+executed again, and the first client gets every byte of it either way.
 """
 import http.client
 import os
@@ -37,8 +37,10 @@ sys.stdin.buffer.read()
 out = sys.stdout.buffer
 """
 SCRIPTS = {
-    "nph-whole.cgi": r'out.write(b"HTTP/1.1 201 Own Words\r\nX-Own: 1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwhole")',
-    "nph-half.cgi": r'out.write(b"HTTP/1.1 201 Own Words\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhalf"); out.flush(); os._exit(1)',
+    "nph-whole.cgi": r'out.write(b"HTTP/1.1 201 Own Words\r\nX-Own: 1\r\nContent-Length: 5\r\nConnection: close\r\n'
+                     r'\r\nwhole")',
+    "nph-half.cgi": r'out.write(b"HTTP/1.1 201 Own Words\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhalf"); '
+                    r'out.flush(); os._exit(1)',
     "to-nph.cgi": r'out.write(b"Location: /own/nph-whole.cgi\r\n\r\n")',
     "blocks.cgi": """out.write(b"Content-Type: text/plain\\r\\n\\r\\n")
 for number in range(int(os.environ["QUERY_STRING"])):
@@ -62,7 +64,8 @@ MIB = 1 << 20
 def scripts(stage):
     (stage.root / "own").mkdir()
     for name, text in SCRIPTS.items():
-        (stage.root / "own" / name).write_text(SCRIPT.replace("{stage}", str(stage.root)).replace("{{", "{").replace("}}", "}") + text)
+        (stage.root / "own" /
+         name).write_text(SCRIPT.replace("{stage}", str(stage.root)).replace("{{", "{").replace("}}", "}") + text)
         (stage.root / "own" / name).chmod(0o755)
     (stage.root / "origins" / "blocks.php").write_text(BLOCKS_PHP.replace("{stage}", str(stage.root)))
     with open(stage.root / "docs" / "sparse", "wb") as sparse:
@@ -195,8 +198,10 @@ def test_interim_responses_are_passed_on_and_not_replayed(httpd, peered, peer, b
 BODY = b"some text " * 500
 ENDS = {
     "a length": OK + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY,
-    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n" + BODY[:1000] + b"\r\nfa0;ext=1\r\n" + BODY[1000:] + b"\r\n0\r\n\r\n",
-    "trailers": OK + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1388\r\n" + BODY + b"\r\n0\r\nX-Sum: 17\r\n\r\n",
+    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n" + BODY[:1000] + b"\r\nfa0;ext=1\r\n" +
+    BODY[1000:] + b"\r\n0\r\n\r\n",
+    "trailers": OK + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1388\r\n" + BODY +
+    b"\r\n0\r\nX-Sum: 17\r\n\r\n",
     "its connection": OK + b"\r\n" + BODY,
     "its connection, as of old": OK.replace(b"1.1", b"1.0") + b"\r\n" + BODY,
 }
@@ -294,8 +299,14 @@ def peak(pid):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 
-LARGE = {"/own/blocks.cgi?": read_blocks, "/fpm-blocks?": read_blocks, "/php-blocks?": read_blocks, "/peer/": read_blocks,
-         "/peer/streamed?": read_blocks, "/own/to-file.cgi?": read_zeros}
+LARGE = {
+    "/own/blocks.cgi?": read_blocks,
+    "/fpm-blocks?": read_blocks,
+    "/php-blocks?": read_blocks,
+    "/peer/": read_blocks,
+    "/peer/streamed?": read_blocks,
+    "/own/to-file.cgi?": read_zeros
+}
 BLOCKS_CONFIG = """
 Alias /fpm-blocks "{stage}/origins/blocks.php"
 Alias /php-blocks "{stage}/origins/blocks.php"
@@ -309,7 +320,8 @@ Alias /php-blocks "{stage}/origins/blocks.php"
 
 
 @pytest.mark.parametrize("count", [3, 300])
-@pytest.mark.parametrize("path", [path for path in LARGE if os.environ.get("IDEM_MPM") == "prefork" or "php-" not in path])
+@pytest.mark.parametrize("path",
+                         [path for path in LARGE if os.environ.get("IDEM_MPM") == "prefork" or "php-" not in path])
 def test_large_response(new_httpd, stage, host, origin, peer, path, count):
     """MiB by MiB it goes through a server whose memory does not grow."""
     if "to-file" in path:

@@ -1,4 +1,6 @@
-"""Request bodies: complete before anything is claimed, up to the spool; beyond it hashed while the handler reads them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Request bodies: complete before anything is claimed, up to the spool; beyond it hashed while the handler reads them.
+"""
 import hashlib
 
 import pytest

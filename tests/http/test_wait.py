@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IdempotencyConcurrent wait: a duplicate waits for the first one's outcome and takes it from there."""
 import concurrent.futures
 import statistics
@@ -105,7 +106,9 @@ def test_released_key_goes_to_exactly_one_of_them(traced, host, origin):
 
 
 def test_death_of_the_owner_is_noticed(traced, host, origin):
-    """The backend outlives the child; its waiters in other processes learn of the death, and one takes over where it may."""
+    """The backend outlives the child; its waiters in other processes learn of the death, and one takes over where it
+    may.
+    """
     import os
     import signal
     if env.MPM != "prefork":
@@ -160,7 +163,8 @@ def test_waiters_never_take_all_workers(new_httpd, host, origin, store):
         held.wait_until_entered()
         conns = [api.post_async("/pay", key="k1") for _ in range(workers)]
         assert api.post("/other", key="k2").problem == (201, None)
-        env.until(lambda: sum("WAITERS_FULL" in line for line in server.log.lines()) >= workers * 2 // 3, "most are refused")
+        env.until(lambda: sum("WAITERS_FULL" in line for line in server.log.lines()) >= workers * 2 // 3,
+                  "most are refused")
     assert first.result().status == 201
     answers = [conn.result() for conn in conns]
     refused = sum(answer.problem == (409, "in-progress") for answer in answers)
@@ -184,7 +188,9 @@ def test_configured_number_of_waiters(new_httpd, host, origin):
 
 
 def latency(api, origin, path, key, gate_of):
-    """How long after the first answer its waiting duplicate has its own, and how long a retry takes that finds the record."""
+    """How long after the first answer its waiting duplicate has its own, and how long a retry takes that finds the
+    record.
+    """
     with origin.hold(path) as held:
         first = api.post_async(path, key=key)
         held.wait_until_entered()

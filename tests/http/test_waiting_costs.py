@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A duplicate that waits asks the store thousands of times: that costs its request no memory."""
 import re
 
@@ -41,4 +42,6 @@ def test_looks_at_the_store(httpd, host, origin):
 
 def looks_of(httpd):
     """The process of each look at the slot."""
-    return [line.split()[2] for line in httpd.control.lines() if line.startswith("fetch ok") and not line.endswith(MARK)]
+    return [
+        line.split()[2] for line in httpd.control.lines() if line.startswith("fetch ok") and not line.endswith(MARK)
+    ]

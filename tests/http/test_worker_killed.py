@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process that runs a handler dies, or stops: what the operating system says of it decides, at once."""
 import os
 import signal

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # make install, in folders of its own: test_install.sh MODULE
 # An apxs that names other folders stands in for other systems; a real httpd loads what was installed.
 set -euo pipefail
@@ -20,7 +21,10 @@ check() { # WHAT COMMAND…
     "$@" || fail "$what"
 }
 apxs_of() { # LIBEXECDIR SYSCONFDIR DATADIR: writes an apxs that answers these
-    printf '#!/bin/sh\ncase $2 in LIBEXECDIR) echo %s ;; SYSCONFDIR) echo %s ;; DATADIR) echo %s ;; *) exit 1 ;; esac\n' "$@" >"$scratch/apxs"
+    cat >"$scratch/apxs" <<EOF
+#!/bin/sh
+case \$2 in LIBEXECDIR) echo $1 ;; SYSCONFDIR) echo $2 ;; DATADIR) echo $3 ;; *) exit 1 ;; esac
+EOF
     chmod +x "$scratch/apxs"
 }
 install_to() { "$root/conf/install.sh" "$module" "$scratch/apxs" "${1:-}" >"$scratch/said"; }
@@ -45,9 +49,11 @@ if [ -e /etc/debian_version ]; then
     available=$debian/etc/apache2/mods-available
     check "the module is in LIBEXECDIR" cmp -s "$module" "$debian/usr/lib/apache2/modules/mod_idempotency.so"
     check "modules are not executable" test "$(mode "$debian/usr/lib/apache2/modules/mod_idempotency.so")" = 644
-    check ".load names the final path" grep -qx 'LoadModule idempotency_module /usr/lib/apache2/modules/mod_idempotency.so' "$available/idempotency.load"
+    check ".load names the final path" grep -qx \
+        'LoadModule idempotency_module /usr/lib/apache2/modules/mod_idempotency.so' "$available/idempotency.load"
     check ".conf is ours" cmp -s "$root/conf/idempotency.conf" "$available/idempotency.conf"
-    check "schemas are where other files of httpd's are" cmp -s "$root/conf/schema/postgresql.sql" "$debian/usr/share/apache2/idempotency/schema/postgresql.sql"
+    check "schemas are where other files of httpd's are" \
+        cmp -s "$root/conf/schema/postgresql.sql" "$debian/usr/share/apache2/idempotency/schema/postgresql.sql"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi
@@ -57,7 +63,8 @@ live=$scratch/live
 mkdir -p "$live/etc/mods-available" "$live/etc/mods-enabled"
 apxs_of "$live/lib" "$live/etc" "$live/share"
 install_to
-check ".load names this place" grep -qx "LoadModule idempotency_module $live/lib/mod_idempotency.so" "$live/etc/mods-available/idempotency.load"
+check ".load names this place" \
+    grep -qx "LoadModule idempotency_module $live/lib/mod_idempotency.so" "$live/etc/mods-available/idempotency.load"
 ln -s ../mods-available/idempotency.load ../mods-available/idempotency.conf "$live/etc/mods-enabled"
 check "httpd accepts the enabled module" loads "$live/etc/mods-enabled"
 
@@ -87,7 +94,8 @@ apxs_of "$other/modules" "$other/conf" "$other/share"
 install_to
 check "SYSCONFDIR/extra is used elsewhere" test -e "$other/conf/extra/idempotency.conf"
 for engine in mysql postgresql sqlite3; do
-    check "and DATADIR for the schema of $engine" cmp -s "$root/conf/schema/$engine.sql" "$other/share/idempotency/schema/$engine.sql"
+    check "and DATADIR for the schema of $engine" \
+        cmp -s "$root/conf/schema/$engine.sql" "$other/share/idempotency/schema/$engine.sql"
 done
 check "Include lines are the next step" says "Include $other/conf/extra/idempotency.load"
 check "httpd accepts them" loads "$other/conf/extra"

@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """No two source files call each other: not directly, and not in a round of several.
 
-Objects say who calls whom: what one leaves undefined, another one defines. Functions that are handed over as pointers count as
-calls, too. A round of files can be understood only as a whole, so it is one file too many or one callback too few.
+Objects say who calls whom: what one leaves undefined, another one defines. Functions that are handed over as pointers
+count as calls, too. A round of files can be understood only as a whole, so it is one file too many or one callback too
+few.
 """
 import os
 import subprocess

@@ -1,4 +1,7 @@
-"""coverage.py BUILD FOLDER FLOOR: what share of the lines of FOLDER's sources the programs built in BUILD have run, by gcov."""
+# SPDX-License-Identifier: Apache-2.0
+"""coverage.py BUILD FOLDER FLOOR: what share of the lines of FOLDER's sources the programs built in BUILD have run, by
+gcov.
+"""
 import glob
 import re
 import subprocess

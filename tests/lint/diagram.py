@@ -1,7 +1,9 @@
-"""Are the diagram and the list of pairs in docs/internals/lease.md those that the lease table gives, and do the tests named there exist?
+# SPDX-License-Identifier: Apache-2.0
+"""Are the diagram and the list of pairs in docs/internals/lease.md those that the lease table gives, and do the tests
+named there exist?
 
-diagram.py PROGRAM TESTS [--write]: PROGRAM prints both from the table; TESTS names for each pair, "PHASE EVENT file::test",
-the test that reaches it. With --write the document is brought up to date.
+diagram.py PROGRAM TESTS [--write]: PROGRAM prints both from the table; TESTS names for each pair, "PHASE EVENT
+file::test", the test that reaches it. With --write the document is brought up to date.
 """
 import os
 import re

@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Are the tables in docs/stores.md what the drivers say and what tests show, and do those tests exist?
 
-guarantees.py PROGRAM [--write]: PROGRAM (guarantees.c) prints the flags that drivers have. tests/lint/guarantees.txt says, setup
-by setup, what becomes of its entries and which test shows it. What follows from a flag begins with the flag's word: nobody can
-write "kept" where a driver says volatile. With --write the document is brought up to date.
+guarantees.py PROGRAM [--write]: PROGRAM (guarantees.c) prints the flags that drivers have. tests/lint/guarantees.txt
+says, setup by setup, what becomes of its entries and which test shows it. What follows from a flag begins with the
+flag's word: nobody can write "kept" where a driver says volatile. With --write the document is brought up to date.
 """
 import os
 import re
@@ -28,7 +29,9 @@ class Setup:
 
 
 def setups(findings):
-    """[NAME], then lines "COLUMN WORDS | TEST [TEST…]" and one of flags, whose test is left out where the program knows them."""
+    """[NAME], then lines "COLUMN WORDS | TEST [TEST…]" and one of flags, whose test is left out where the program knows
+    them.
+    """
     found = []
     for number, line in enumerate(source.text_of(CELLS).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -77,7 +80,8 @@ def check(setup, known, findings):
     if setup.name not in known or setup.flags[1]:
         check_tests(setup, "its flags", setup.flags, findings)
     if setup.name in known and flags != known[setup.name]:
-        findings.append(f"{CELLS}:{setup.flags[2]}: {setup.name}: its driver says {','.join(sorted(known[setup.name]))}")
+        findings.append(
+            f"{CELLS}:{setup.flags[2]}: {setup.name}: its driver says {','.join(sorted(known[setup.name]))}")
     for column in COLUMNS:
         if column not in setup.cells:
             findings.append(f"{CELLS}:{setup.line}: {setup.name}: nothing is said about {column}")
@@ -86,7 +90,8 @@ def check(setup, known, findings):
         choice = WORDS.get(column, {})
         begins = next((word for flag, word in choice.items() if flag in flags), choice.get(None, ""))
         if not setup.cells[column][0].replace("*", "").startswith(begins):
-            findings.append(f"{CELLS}:{setup.cells[column][2]}: {setup.name}: by its flags {column} begins with \"{begins}\"")
+            findings.append(
+                f"{CELLS}:{setup.cells[column][2]}: {setup.name}: by its flags {column} begins with \"{begins}\"")
 
 
 def flags_known(program, findings):

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lease_diagram.c - prints the lease's table for docs/internals/lease.md: a state diagram (Mermaid) and the list of every pair.
+ * lease_diagram.c - prints the lease's table for docs/internals/lease.md: a state diagram (Mermaid) and the list of
+ * every pair.
  *
- * Run by tests/lint/diagram.py. With arguments (files with lines "PHASE EVENT test-name") a column says which test reaches a
- * pair; a pair without a test, or a line about a pair that is not in the table, makes it fail.
+ * Run by tests/lint/diagram.py. With arguments (files with lines "PHASE EVENT test-name") a column says which test
+ * reaches a pair; a pair without a test, or a line about a pair that is not in the table, makes it fail.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,9 @@
-"""Every message has a number of its own; each warning or error appears in a test and, with its meaning, in docs/operations.md.
+# SPDX-License-Identifier: Apache-2.0
+"""Every message has a number of its own; each warning or error appears in a test and, with its meaning, in
+docs/operations.md.
 
-The table between the markers in docs/operations.md is made here: number, level and text come from the source, the fourth
-column is written by hand and kept. `tests/lint/lognos.py --write` brings the table up to date.
+The table between the markers in docs/operations.md is made here: number, level and text come from the source, the
+fourth column is written by hand and kept. `tests/lint/lognos.py --write` brings the table up to date.
 """
 import re
 import sys
@@ -14,8 +16,8 @@ MACROS = "src/http/log.h"
 BY_HAND = re.compile(r'"IDEM(%|\d)')
 CALL = re.compile(r"\bIDEM_S?LOG[ \t]*\(")
 ROW = re.compile(r"^\| IDEM(\d{3}) \|[^|]*\|.*\| ([^|]*) \|$", re.MULTILINE)
-# No test can reach these: only a bug of ours does (2), a hundred thousand settlements that wait (70), or a process that the
-# kernel refuses a thread (73, 92) or shared memory (80).
+# No test can reach these: only a bug of ours does (2), a hundred thousand settlements that wait (70), or a process that
+# the kernel refuses a thread (73, 92) or shared memory (80).
 UNREACHABLE = {2, 70, 73, 80, 92}
 LOUD = {"WARNING", "ERR", "CRIT", "ALERT", "EMERG"}
 
@@ -110,8 +112,9 @@ def check_document(messages, findings, write):
 
 def expected_by_tests():
     """The numbers that tests name: IDEM031 in a text, or expect_log(31)."""
-    text = "".join(source.text_of(path) for path in source.files("tests/http", "tests/unit", "tests/store", "tests/install")
-                   if path.endswith((".py", ".c", ".h", ".sh")))
+    text = "".join(
+        source.text_of(path) for path in source.files("tests/http", "tests/unit", "tests/store", "tests/install")
+        if path.endswith((".py", ".c", ".h", ".sh")))
     named = set(re.findall(r"IDEM(\d{3})", text))
     for given in re.findall(r"\bexpect_log\(([^()]*)\)", text):
         named |= {f"{int(number):03d}" for number in re.findall(r"\b\d+\b", given)}

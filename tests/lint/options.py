@@ -1,7 +1,10 @@
-"""A directive is a row of the option table, a member of the settings, a paragraph in conf/ and one in the manual: no more, no less.
+# SPDX-License-Identifier: Apache-2.0
+"""A directive is a row of the option table, a member of the settings, a paragraph in conf/ and one in the manual: no
+more, no less.
 
-The table is src/http/config/config_options.def; httpd's command table is made of the same rows. Name, default, bounds and the places where
-a directive may stand have to be the same everywhere, and no page may speak of a directive that does not exist.
+The table is src/http/config/config_options.def; httpd's command table is made of the same rows. Name, default, bounds
+and the places where a directive may stand have to be the same everywhere, and no page may speak of a directive that
+does not exist.
 """
 import re
 
@@ -26,7 +29,8 @@ MANUAL_PLACE = {"GLOBAL": ("server config", None),
 
 class Option:
     def __init__(self, match, line):
-        (self.block, self.first, self.last, self.name, self.where, self.type, self.preset, self.help, more) = match.groups()
+        (self.block, self.first, self.last, self.name, self.where, self.type, self.preset, self.help,
+         more) = match.groups()
         self.preset = "".join(re.findall(STRING, self.preset))
         self.line = line
         self.bounds = [value for _, value in re.findall(r'\.(min|max) = "([^"]*)"', more)]
@@ -80,8 +84,10 @@ def check_members(block, struct, rows):
 def check_commands():
     """The commands are made of the rows, and there are no others."""
     text = source.text_of(COMMANDS)
-    made = re.search(r"command_rec idem_commands\[\] = \{\n#define OPTION\([^)]*\)[\s\\\\]*(AP_INIT_).*?#include \"config_options.def\"\n#undef OPTION\n\s*"
-                     r"\{\.name = NULL\}\s*\};", text, re.DOTALL)
+    made = re.search(
+        r"command_rec idem_commands\[\] = \{\n#define OPTION\([^)]*\)[\s\\\\]*(AP_INIT_).*?#include "
+        r"\"config_options.def\"\n#undef OPTION\n\s*"
+        r"\{\.name = NULL\}\s*\};", text, re.DOTALL)
     if not made:
         yield f"{COMMANDS}:1: idem_commands is no longer made of the option table alone"
     for path in source.files("src", "mod_idempotency.c", ends=(".c", ".h", ".def")):

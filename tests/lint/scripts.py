@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every Python file compiles, and every shell script parses, without leaving anything behind."""
 import ast
 import os
@@ -29,7 +30,11 @@ def main():
                 findings.append(f"{path}:{error.lineno}: {error.msg}")
         elif kind in INTERPRETERS:
             looked_at += 1
-            run = subprocess.run([*INTERPRETERS[kind], path], cwd=source.ROOT, capture_output=True, text=True, check=False)
+            run = subprocess.run([*INTERPRETERS[kind], path],
+                                 cwd=source.ROOT,
+                                 capture_output=True,
+                                 text=True,
+                                 check=False)
             if run.returncode:
                 findings.append(f"{path}:1: {run.stderr.strip()}")
     source.finish("scripts", findings, looked_at, "scripts")

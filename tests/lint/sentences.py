@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long are the sentences of the documents and of the comments that people read as documents?
 
 Prints for each document the number of its sentences, and the median and the 90th percentile of their words. A median

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hard limits of size: 80 lines a function, 500 a file, 6 parameters. The aim is far below: CONTRIBUTING.md."""
 import ast
 import json
@@ -25,7 +26,10 @@ def parameters_of(signature):
 
 
 def c_functions(paths):
-    command = ["ctags", "--output-format=json", "--fields=+neS", "--languages=C", "--langmap=C:.c.h", "--kinds-C=f", "-f", "-", *paths]
+    command = [
+        "ctags", "--output-format=json", "--fields=+neS", "--languages=C", "--langmap=C:.c.h", "--kinds-C=f", "-f", "-",
+        *paths
+    ]
     listing = subprocess.run(command, cwd=source.ROOT, check=True, capture_output=True, text=True).stdout
     for tag in map(json.loads, listing.splitlines()):
         yield tag["path"], tag["name"], tag["line"], tag["end"] - tag["line"] + 1, parameters_of(tag["signature"])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the lint scripts share: which files there are, and how a finding is reported.
 
 Every check prints one line per finding as path:line: text, one closing line, and exits with 1 if there was a finding.

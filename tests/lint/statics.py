@@ -1,7 +1,9 @@
-"""A static function's name says what it is about, and stands in one file only: whoever searches for it finds the one that is meant.
+# SPDX-License-Identifier: Apache-2.0
+"""A static function's name says what it is about, and stands in one file only: whoever searches for it finds the one
+that is meant.
 
-The names that more than one file has are counted. The tree began with more of them than one change can rename, so there is a
-ceiling, which may only fall: a new twin is a finding, and who renames some lowers it.
+The names that more than one file has are counted. The tree began with more of them than one change can rename, so there
+is a ceiling, which may only fall: a new twin is a finding, and who renames some lowers it.
 """
 import re
 import subprocess
@@ -15,8 +17,11 @@ CEILING = 23
 def homes():
     """{name of a static function: the places that define it, one a file}"""
     sources = [path for path in source.files("mod_idempotency.c", "src", ends=(".c",))]
-    listing = subprocess.run(["ctags", "-f", "-", "--c-kinds=f", "--fields=fn"] + sources, check=True, capture_output=True,
-                             text=True, cwd=source.ROOT).stdout
+    listing = subprocess.run(["ctags", "-f", "-", "--c-kinds=f", "--fields=fn"] + sources,
+                             check=True,
+                             capture_output=True,
+                             text=True,
+                             cwd=source.ROOT).stdout
     found = {}
     for line in listing.splitlines():
         name, path, *rest = line.split("\t")

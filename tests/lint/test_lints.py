@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each lint finds a fault that is planted for it, passes without it, and fails where it has lost its subject.
 
 A lint's root is the folder above the folder that it stands in. So a copy in a small tree looks at that tree.
@@ -119,9 +120,7 @@ def test_document_without_a_sentence_is_found(documents):
 @pytest.fixture
 def lines(tree):
     """A tree in which no line is allowed to be too long."""
-    place = tree.copy("columns")
-    allowed = next(line for line in place.read_text().splitlines() if line.startswith("ALLOWED = "))
-    place.write_text(place.read_text().replace(allowed, "ALLOWED = 0"))
+    tree.copy("columns")
     tree.write("src/one.c", "int one;\n")
     tree.write("README.md", "One.\n")
     return tree
@@ -158,13 +157,15 @@ def test_tree_without_documents_is_found(lines):
     expect(lines, "columns", "has no .md")
 
 
-def test_allowed_lines_are_counted(lines):
-    place = lines.root / "tests/lint/columns.py"
-    place.write_text(place.read_text().replace("ALLOWED = 0", "ALLOWED = 1"))
-    lines.write("src/one.c", f"{LONG}\n")
-    assert lines.lint("columns")[0]
-    lines.write("src/two.c", f"{LONG}\n")
-    expect(lines, "columns", "src/two.c:1:")
+# ---- licence -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("path", ["src/one.c", "src/one.h", "one.py", "one.sh", "mk/one.mk", "Makefile"])
+def test_file_without_licence_is_found(tree, path):
+    tree.copy("licence")
+    tree.write("src/two.c", "/* SPDX-License-Identifier: Apache-2.0 */\nint two;\n")
+    assert tree.lint("licence")[0]
+    tree.write(path, "one\n\n# SPDX-License-Identifier: Apache-2.0\n")
+    expect(tree, "licence", f"{path}:1:")
 
 
 # ---- rooms ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""Words that must not be in the project: promises to finish something later, and traces of the machine it was written on.
+# SPDX-License-Identifier: Apache-2.0
+"""Words that must not be in the project: promises to finish something later, and traces of the machine it was written
+on.
 
 The patterns are put together from pieces, so that this file passes its own check.
 """

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Explores every variant and prints one line for each; `make check` runs it. Exits 1 unless all come out as expected.
 
   check.py            everything

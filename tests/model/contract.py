@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a store does with one entry: the operations of include/idem_store.h as one pure function.
 
 Every store of stores.py is this function behind its own way of keeping things. Each rule can be left out by name; the

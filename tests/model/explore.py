@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Breadth-first exploration of a state space, to the last state.
 
 Used by every variant (check.py). A model gives its initial state and, for a state, the list of its moves; a move is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The keeper actor: renews leases on shared stores, repeats settlements, withdraws ambiguous claims.
 
 Part of Protocol (protocol.py). One keeper a process, one process a racer; it lives, stops and dies with its racer. A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lease table, read out of src/core/lease.c: the model explores the very table that is compiled.
 
 A pair that is not in the table raises: in the module it would be a bug, here it stops the run.

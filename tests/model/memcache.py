@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """memcached: two ways to keep a slot where only single keys are atomic (add and replace, no cas).
 
 WriteOnceStore is the driver's protocol: keys made by `add`, so each decision has one winner.

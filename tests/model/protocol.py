@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The protocol: requests and keepers on a store, the administrator, and everything that can fail around them.
 
 Every move contains at most one step of a store operation, and actors share nothing but the store. Consequences that

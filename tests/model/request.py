@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The request actor: fires events into the module's own lease table (lease.py) and carries out the actions it gets.
 
 Part of Protocol (protocol.py), which has the store, the habits and the moves both actors share. Each do_… is one action

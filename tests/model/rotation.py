@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a slot secret cannot be rotated while servers run: two names for one key, and nodes that know one or both.
 
 During a rotation the key's slot is called "old" by nodes that put the old secret first, "new" by the others. Two nodes

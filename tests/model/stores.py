@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stores that keep one entry and change it in one atomic step, or in a read and a conditional write.
 
 A store class knows how its entry is kept (`content`), and offers:

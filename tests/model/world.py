@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One state of the whole: the store, the racers (a request, its process, that process's keeper), and what went before.
 
 All values are immutable, so that a state can be compared, kept and branched from. Fields that take part in no decision

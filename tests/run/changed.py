@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """
 make test-changed: which suites look at what was changed since BASE, and why; runs them. What is not committed counts.
 

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""
-Runs the parts of make test, which are make targets: the first ones alone, then lanes beside each other. So a part that waits
-leaves the machine to one that computes. Called by mk/suite.mk.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the parts of make test, which are make targets: the first ones alone, then lanes beside each other. So a part
+that waits leaves the machine to one that computes. Called by mk/suite.mk.
 
     parts.py check -- integration-short -- analyze asan
 
-Words before the first "--" are run one after the other. Each "--" begins a lane; its parts are run one after the other, too.
-A part that fails stops nothing. In a lane a part's output is shown when it has ended. The last line names those that failed.
+Words before the first "--" are run one after the other. Each "--" begins a lane; its parts are run one after the other,
+too. A part that fails stops nothing. In a lane a part's output is shown when it has ended. The last line names those
+that failed.
 """
 import os
 import subprocess

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance.c - runs the specification of a store's driver against drivers that work without httpd.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_full.c - a store without room refuses new keys, keeps every live record, and lets those finish who have
  * begun.
@@ -39,8 +40,8 @@ static apr_status_t settle(worker *w, unsigned long number, idem_state state)
 }
 
 /*
- * Claims and settles until a claim is refused; returns how many records there are. A store may have room for a claim and
- * none for its record: that one is settled by a tombstone, and the rest is filled with claims.
+ * Claims and settles until a claim is refused; returns how many records there are. A store may have room for a claim
+ * and none for its record: that one is settled by a tombstone, and the rest is filled with claims.
  */
 static unsigned long fill(worker *w)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_kit.c - processes, names, values and calls for the cases; see conformance_kit.h.
  *

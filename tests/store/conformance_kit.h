@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_kit.h - what the cases of a store's tests are written with.
  *

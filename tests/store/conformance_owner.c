@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_owner.c - processes that are killed, stopped and started again.
  *

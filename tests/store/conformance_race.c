@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_race.c - many claimers, one winner; many heirs, one heir; many writers, nobody lost.
  *

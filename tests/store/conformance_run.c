@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_run.c - runs cases one after another, each in a process, and says how they went.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_slot.c - what each operation does to one slot, in one process.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_time.c - entries expire when their time is over, not before, and never while a live owner holds them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance_value.c - a store keeps bytes as they are: any size up to its limit, any content, each listed once.
  */

@@ -1,4 +1,6 @@
-"""Fixtures of the stores that are servers of their own: the programs that drive a driver, and a folder for each test."""
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the stores that are servers of their own: the programs that drive a driver, and a folder for each test.
+"""
 import os
 import pathlib
 import subprocess
@@ -30,9 +32,8 @@ def conformance():
 
 @pytest.fixture
 def drive():
-    """
-    Starts a process that uses a store as it is told: drive(url, "wait=1,100", timeout_ms=300). A test that is not about time gives a busy
-    machine more than the driver's own half second.
+    """Starts a process that uses a store as it is told: drive(url, "wait=1,100", timeout_ms=300). A test that is not
+    about time gives a busy machine more than the driver's own half second.
     """
     driven = []
 
@@ -48,7 +49,10 @@ def drive():
 def refusal():
     """Why an address or an option is refused when a configuration is read."""
     def configure(url, *options):
-        done = subprocess.run([BUILD / "probe", url, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run([BUILD / "probe", url, *options],
+                              capture_output=True,
+                              text=True,
+                              stdin=subprocess.DEVNULL)
         assert done.returncode == 1, done.stdout
         return done.stdout.strip()
     return configure

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that has a store's driver in it and does what it is told, an operation at a time (probe.c)."""
 import contextlib
 import os

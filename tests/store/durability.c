@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability.c - the embedded store against its disk: what is acknowledged has been flushed, what fails is mended,
  * what is damaged is noticed. Beyond what any driver must do, which is conformance.c's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability.h - what the preloaded interposer tells a test about a store's data file, and lets it break.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_damage.c - files that were cut, overwritten, or written by somebody else: the parent says so and lives.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_fault.c - writes that fail, hang, or stop with their process: an honest answer by the deadline, and a
  * store that works again as soon as the disk does.

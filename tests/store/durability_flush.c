@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_flush.c - an acknowledgement comes after its flush, and what was flushed alone is a store with the record.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_interposer.c - a preloaded library that knows what of a data.mdb would survive a loss of power.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_kit.c - directories and openings for the cases; see durability_kit.h.
  */

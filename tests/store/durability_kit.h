@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_kit.h - what the cases of the embedded store's own tests share, beyond conformance_kit.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * durability_place.c - directories that are missing, closed or unsuitable, options, generations with different sizes,
  * and the mark of sync=off. What the administrator reads is part of what is checked.

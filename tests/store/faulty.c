@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faulty.c - the driver that answers as planned, and the bench of the front's tests; see faulty.h.
  */

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faulty.h - what the tests of the store's front share: a front over a real lmdb store in a temporary directory.
  *
- * Between the two stands a driver, "faulty", that passes every call on unless the test has planned an answer for it. What a
- * test sees of it: how often it was called, and with which deadline.
+ * Between the two stands a driver, "faulty", that passes every call on unless the test has planned an answer for it.
+ * What a test sees of it: how often it was called, and with which deadline.
  */
 #ifndef IDEM_FAULTY_H
 #define IDEM_FAULTY_H

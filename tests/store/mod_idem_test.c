@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mod_idem_test.c - httpd module for tests: a store that counts, fails and waits on command, and two handlers that
  * misbehave.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probe.c - a store's driver on a leash: reads operations from its input, a line each, and says what came of them.
  *
@@ -63,7 +64,7 @@ static void describe(probe *p, const idem_found *found)
                                   found->owner_dead);
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t do_within(probe *p)
 {
@@ -213,7 +214,7 @@ static const struct {
     {"forget", do_forget},
 };
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t run_line(probe *p, char *line)
 {

@@ -1,9 +1,10 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs the store conformance suite inside a private httpd: run_in_httpd.sh MODULE [URL [MUTEX [ROUNDS [SELECT]]]]
 #
-# MODULE is mod_conformance.so. Without a URL: shmcb, a shmcb with little memory, dbm, and the example of a store that is a
-# module of its own, mod_idem_files.so beside MODULE. MUTEX is the mechanism of the mutex "idempotency" (default, pthread,
-# sysvsem, fcntl, flock). Everything is in a temporary directory; no port is used.
+# MODULE is mod_conformance.so. Without a URL: shmcb, a shmcb with little memory, dbm, and the example of a store that
+# is a module of its own, mod_idem_files.so beside MODULE. MUTEX is the mechanism of the mutex "idempotency" (default,
+# pthread, sysvsem, fcntl, flock). Everything is in a temporary directory; no port is used.
 set -eu
 
 apxs=${APXS:-apxs}

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_breaker.c - the breaker before a store's driver: when it opens, who is let through meanwhile, and when it closes.
+ * test_breaker.c - the breaker before a store's driver: when it opens, who is let through meanwhile, and when it
+ * closes.
  */
 #include "watched.h"
 
@@ -17,7 +19,8 @@ static apr_status_t claim_at_last(bench *b)
     return rv;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void test_failures_in_a_row_open_it(void **state)
 {
@@ -86,7 +89,8 @@ static void test_what_the_store_was_not_asked_says_nothing(void **state)
     assert_state(b, OPEN);
 }
 
-/* ---- looking whether it is back -------------------------------------------------------------------------------------- */
+/* ---- looking whether it is back
+ * -------------------------------------------------------------------------------------- */
 
 static void test_after_a_pause_one_call_is_let_through(void **state)
 {
@@ -142,7 +146,7 @@ static void test_a_probe_reads_the_slot_in_trouble_and_settles(void **state)
     assert_int_equal(claim(b), APR_SUCCESS); /* nothing stands there that was not there before */
 }
 
-/* ---- readers that wait for nobody --------------------------------------------------------------------------------- */
+/* ---- readers that wait for nobody -------------------------------------------------------------------------------- */
 
 static void test_free_readers_are_answered_while_it_is_open(void **state)
 {
@@ -179,7 +183,7 @@ static int set_up_free_readers(void **state)
     return rv;
 }
 
-/* ---- parts that fail one by one ------------------------------------------------------------------------------------- */
+/* ---- parts that fail one by one ---------------------------------------------------------------------------------- */
 
 static idem_breaker_state state_of_part(bench *b, int part)
 {
@@ -238,7 +242,8 @@ static void test_one_part_that_answers_is_enough_to_begin(void **state)
     assert_int_equal(claim(b), APR_SUCCESS);
 }
 
-/* ---- the driver's own life ------------------------------------------------------------------------------------------- */
+/* ---- the driver's own life
+ * ------------------------------------------------------------------------------------------- */
 
 static void test_a_store_that_is_not_attached_is_as_one_that_does_not_answer(void **state)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_breaker_hangs.c - the breaker before a driver whose calls do not come back, and with many threads.
  */
@@ -167,7 +168,8 @@ static void test_an_answer_to_another_closes_nothing_while_a_call_is_stuck(void 
     assert_state(b, CLOSED);
 }
 
-/* ---- all at once ----------------------------------------------------------------------------------------------------- */
+/* ---- all at once
+ * ----------------------------------------------------------------------------------------------------- */
 
 #define THREADS 8
 
@@ -192,7 +194,8 @@ static void await_told(atomic_int *what, int times)
     }
 }
 
-/* The plan is only changed while nobody reads it: when the breaker is open, and nothing but the watcher's word is awaited. */
+/* The plan is only changed while nobody reads it: when the breaker is open, and nothing but the watcher's word is
+ * awaited. */
 static void test_threads_agree(void **state)
 {
     bench *b = *state;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_clock.c - the store's clock: however the wall clock is set, it never jumps, never runs backwards, and never
  * makes a time to live shorter than IDEM_CLOCK_LEAN says.

@@ -1,4 +1,7 @@
-"""What the address and the options of a store in a database may be, and what a wrong one is answered with. No server runs here."""
+# SPDX-License-Identifier: Apache-2.0
+"""What the address and the options of a store in a database may be, and what a wrong one is answered with. No server
+runs here.
+"""
 import pytest
 
 ADDRESS = "the address of a store in a database is dbd:pgsql:PARAMETERS"
@@ -44,10 +47,13 @@ WRONG_OPTIONS = {
     "password=file:secret": "needs an absolute path",
     "password=file:/nowhere/at/all": "cannot be read: No such file",
 }
-RIGHT = ["dbd:pgsql:host=a dbname=b user=c password=d", "dbd:pgsql:host = a  port=1 password='it s'", "dbd:pgsql:",
-         r"dbd:pgsql:password='a \' b' host=/run/postgresql", "dbd:pgsql:host=a,b target_session_attrs=read-write connect_timeout=5",
-         "dbd:mysql:host=a,port=1,user=b,pass=c,dbname=d", "dbd:mysql:sock=/run/mysqld/mysqld.sock user=b dbname=c", "dbd:mysql:group=httpd",
-         "dbd:sqlite3:/var/lib/apache2/idempotency.db", "dbd:sqlite3:idempotency.db"]
+RIGHT = [
+    "dbd:pgsql:host=a dbname=b user=c password=d", "dbd:pgsql:host = a  port=1 password='it s'", "dbd:pgsql:",
+    r"dbd:pgsql:password='a \' b' host=/run/postgresql",
+    "dbd:pgsql:host=a,b target_session_attrs=read-write connect_timeout=5",
+    "dbd:mysql:host=a,port=1,user=b,pass=c,dbname=d", "dbd:mysql:sock=/run/mysqld/mysqld.sock user=b dbname=c",
+    "dbd:mysql:group=httpd", "dbd:sqlite3:/var/lib/apache2/idempotency.db", "dbd:sqlite3:idempotency.db"
+]
 
 
 @pytest.mark.parametrize("url", WRONG)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suite every driver passes, on each kind of database, with no more rights than the schema files grant."""
 import pytest
 
@@ -37,7 +38,8 @@ def test_fewer_connections_than_threads(conformance):
     """Two processes with eight threads each, and a server that has seven connections for them."""
     with Postgres("max_connections=10") as server:
         conformance("-s", "many threads", server.url(), "connections=2")
-    with Postgres("max_connections=10") as server, pytest.raises(AssertionError, match="too many clients|remaining connection slots"):
+    with Postgres("max_connections=10") as server, pytest.raises(AssertionError,
+                                                                 match="too many clients|remaining connection slots"):
         conformance("-s", "many threads", server.url())
 
 
@@ -48,8 +50,8 @@ def test_password_in_a_file_and_another_table(kind, tmp_path, conformance):
     secret.write_text(PASSWORD + "\nnot this\n")
     with kind() as server:
         if kind is Postgres:
-            server.sql("CREATE SCHEMA shop", "ALTER TABLE idempotency SET SCHEMA shop", "ALTER TABLE shop.idempotency RENAME TO spent",
-                       "GRANT USAGE ON SCHEMA shop TO idem")
+            server.sql("CREATE SCHEMA shop", "ALTER TABLE idempotency SET SCHEMA shop",
+                       "ALTER TABLE shop.idempotency RENAME TO spent", "GRANT USAGE ON SCHEMA shop TO idem")
         else:
             server.sql("CREATE DATABASE shop", "RENAME TABLE idempotency TO shop.spent",
                        "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.spent TO idem@'%'")

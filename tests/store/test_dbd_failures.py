@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A database that stops, hangs, restarts, ends connections or is locked by others; and what time does to leases."""
 import contextlib
 import os
@@ -14,8 +15,8 @@ from sqlite_file import Sqlite
 
 LEASE, RECORD, UNKNOWN = 1, 2, 4
 SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
-CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1), ("fetch", 50),
-         ("forget", 50), ("status",), ("each",)]
+CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1),
+         ("fetch", 50), ("forget", 50), ("status", ), ("each", )]
 ANSWERS = ("SUCCESS", "EEXIST", "NOTFOUND", "ELOST", "EALIVE")
 
 
@@ -114,7 +115,8 @@ def test_nothing_is_done_after_its_deadline(server, drive):
     assert driven.status("settle", 4, 1, UNKNOWN) == "SUCCESS"
     driven.ask("life", 3600000, 60000)
     assert driven.status("claim", 5, 1) == driven.status("claim", 6, 1) == "SUCCESS"
-    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD), ("release", 6, 1)]
+    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD),
+            ("release", 6, 1)]
     others = [drive(server.url()).attached() for _ in sent]
     for other, words in zip(others, sent):  # the statement is known to the server
         other.ask(words[0], 90, *words[2:])
@@ -143,7 +145,8 @@ def test_commit_that_hangs(drive):
         assert driven.status("fetch", 1) == "NOTFOUND"
         for _ in range(2):
             assert driven.status("release", 1, 1) == "TIMEUP"
-        server.sql("SET synchronous_commit = local", "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        server.sql("SET synchronous_commit = local", "ALTER SYSTEM RESET synchronous_standby_names",
+                   "SELECT pg_reload_conf()")
         driven.ask("within", 5000)
         assert driven.status("release", 1, 1) in ("SUCCESS", "NOTFOUND")
         until(lambda: server.connections() == 1, "what hung has come to its end")
@@ -203,8 +206,10 @@ def test_claim_that_waits_beyond_its_deadline(server, drive):
 def giving_back(server):
     """Is that statement under way? In PostgreSQL as the second that waits."""
     if isinstance(server, Postgres):
-        return server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "2"
-    return server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND info LIKE 'DELETE%'") == "1"
+        return server.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "2"
+    return server.sql(
+        "SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND info LIKE 'DELETE%'") == "1"
 
 
 def test_many_that_wait_are_left_and_forgotten(server, drive):
@@ -231,7 +236,8 @@ def test_process_that_ends_while_connections_come_to_life(server, drive, monkeyp
         with paused(server):
             for number in range(10):
                 assert driven.status("claim", number, 1) == "TIMEUP"
-        time.sleep(turn / 500)  # seconds: connecting takes a few milliseconds, and the end comes at another of them each turn
+        time.sleep(turn /
+                   500)  # seconds: connecting takes a few milliseconds, and the end comes at another of them each turn
         driven.process.stdin.close()
         assert driven.process.wait(60) == 0
 
@@ -297,8 +303,11 @@ def test_connection_that_ends_in_a_call(server, drive):
 def waiting(server):
     """Does a statement of the store's wait for a lock?"""
     if isinstance(server, Postgres):
-        return server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "1"
-    return server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND state LIKE 'Waiting for%lock'") == "1"
+        return server.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "1"
+    return server.sql(
+        "SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND state LIKE 'Waiting for%lock'"
+    ) == "1"
 
 
 def test_connections_are_used_again_and_not_inherited(server, drive):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a database's setup means is said at start; one that cannot be used is refused with a reason and a remedy."""
 import os
 import pathlib
@@ -87,7 +88,8 @@ def test_mariadb_that_may_lose_commits(drive, option, said):
 
 
 def test_mariadb_that_replicates_statements(drive):
-    with MariaDB(*DURABLE[MariaDB], "--server-id=1", "--log-bin", "--sync-binlog=1", "--binlog-format=STATEMENT") as server:
+    with MariaDB(*DURABLE[MariaDB], "--server-id=1", "--log-bin", "--sync-binlog=1",
+                 "--binlog-format=STATEMENT") as server:
         assert "binlog_format is STATEMENT" in warning_of(drive, server.url())[1]
 
 
@@ -133,7 +135,8 @@ def test_table_that_is_missing(kind, drive):
         schema = "postgresql.sql" if kind is Postgres else "mysql.sql"
         assert f"load conf/schema/{schema}" in refused(drive, server.url(), "table=other")
         server.sql("DROP TABLE idempotency")
-        assert f"the database has no table idempotency that can be seen: load conf/schema/{schema}" in refused(drive, server.url())
+        assert f"the database has no table idempotency that can be seen: load conf/schema/{schema}" in refused(
+            drive, server.url())
         server.load((SCHEMAS / schema).read_text())
         server.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO idem" + ("" if kind is Postgres else "@'%'"))
         driven = drive(server.url()).attached()
@@ -144,7 +147,8 @@ def test_table_of_a_file_that_is_missing(tmp_path, drive):
     said = refused(drive, f"dbd:sqlite3:{tmp_path}/none.db")
     assert said.startswith("there is no database") and f"sqlite3 {tmp_path}/none.db < conf/schema/sqlite3.sql" in said
     assert not (tmp_path / "none.db").exists()
-    assert "has no table idempotency: sqlite3" in refused(drive, Sqlite(tmp_path, schema="CREATE TABLE other (a)").url())
+    assert "has no table idempotency: sqlite3" in refused(drive,
+                                                          Sqlite(tmp_path, schema="CREATE TABLE other (a)").url())
     (tmp_path / "text").write_text("no database, " * 1000)
     assert "not a database" in refused(drive, f"dbd:sqlite3:{tmp_path}/text", status="EDAMAGED")
 
@@ -179,14 +183,17 @@ def test_database_that_is_read_only(drive):
         assert "read-only there: name the primary" in refused(drive, server.url())
 
 
-@pytest.mark.parametrize("url", ["dbd:pgsql:host=127.0.0.1 port={port} user=idem password=hunter2", "dbd:pgsql:host={folder} user=idem",
-                                 "dbd:mysql:host=127.0.0.1,port={port},user=idem,pass=hunter2", "dbd:mysql:sock={folder}/none,user=idem",
-                                 "dbd:pgsql:host=no.such.host.invalid user=idem password=hunter2"])
+@pytest.mark.parametrize("url", [
+    "dbd:pgsql:host=127.0.0.1 port={port} user=idem password=hunter2", "dbd:pgsql:host={folder} user=idem",
+    "dbd:mysql:host=127.0.0.1,port={port},user=idem,pass=hunter2", "dbd:mysql:sock={folder}/none,user=idem",
+    "dbd:pgsql:host=no.such.host.invalid user=idem password=hunter2"
+])
 def test_nobody_there(url, tmp_path, drive):
     assert "cannot be reached" in refused(drive, url.format(port=free_port(), folder=tmp_path))
 
 
-@pytest.mark.parametrize("url", ["dbd:pgsql:host=127.0.0.1 port={port} user=idem", "dbd:mysql:host=127.0.0.1,port={port},user=idem"])
+@pytest.mark.parametrize(
+    "url", ["dbd:pgsql:host=127.0.0.1 port={port} user=idem", "dbd:mysql:host=127.0.0.1,port={port},user=idem"])
 def test_host_that_does_not_even_refuse(url, drive):
     """Its queue of connections is full: the kernel drops what comes, as a host does that is gone."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
@@ -211,7 +218,8 @@ def test_driver_that_is_not_installed(engine, tmp_path, drive):
     folder = next(pathlib.Path("/usr/lib").glob("*/apr-util-1"))
     probe = pathlib.Path(drive("dbd:pgsql:").process.args[0])
     starter = tmp_path / "probe"
-    starter.write_text(f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {tmp_path} {folder}; exec {probe} \"$@\"' sh \"$@\"\n")
+    starter.write_text(
+        f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {tmp_path} {folder}; exec {probe} \"$@\"' sh \"$@\"\n")
     starter.chmod(0o755)
     path = Sqlite(tmp_path).path
     driven = Driven(starter, f"dbd:{engine}:{path if engine == 'sqlite3' else ''}", [], None)
@@ -228,7 +236,8 @@ def test_driver_that_is_not_installed(engine, tmp_path, drive):
 def small_disk(tmp_path):
     """A folder with room for 16 megabytes."""
     disk = pathlib.Path(tempfile.mkdtemp(prefix="idem-disk-", dir="/tmp"))
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=777", "none", disk], capture_output=True).returncode:
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=777", "none", disk],
+                                      capture_output=True).returncode:
         disk.rmdir()
         pytest.skip("a small disk cannot be mounted here")
     yield disk

@@ -1,4 +1,7 @@
-"""The setups that docs/stores.md calls right are started as they stand there; a store with one has nothing to complain of."""
+# SPDX-License-Identifier: Apache-2.0
+"""The setups that docs/stores.md calls right are started as they stand there; a store with one has nothing to complain
+of.
+"""
 import contextlib
 import pathlib
 import re
@@ -52,7 +55,8 @@ def test_redis_user(tmp_path, drive, conformance):
 
 
 def test_memcached(tmp_path, drive):
-    with Memcached(tmp_path / "memcached", *[word for line in block("memcached") for word in line.split()]) as memcached:
+    with Memcached(tmp_path / "memcached",
+                   *[word for line in block("memcached") for word in line.split()]) as memcached:
         answer = drive(memcached.url()).attached().ask("open")
         assert answer.details.startswith("flags=volatile,offline warning=memcached keeps everything in memory")
 
@@ -71,7 +75,8 @@ def test_mariadb(drive):
 
 
 def test_mariadb_waits_for_its_replica(drive):
-    """What the replica has not heard of is not acknowledged; what is acknowledged is there when the replica takes over."""
+    """What the replica has not heard of is not acknowledged; what is acknowledged is there when the replica takes over.
+    """
     primary, replica = start_mariadb_pair(*[f"--{line}" for line in settings("mariadb semi-synchronous")])
     with primary, replica:
         without_warning(drive, primary.url())
@@ -92,5 +97,7 @@ def test_address(line, drive, tmp_path):
     (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("secret\n")
     words = re.findall(r'"([^"]*)"|(\S+)', line.removeprefix("IdempotencyStore "))
-    words = [re.sub(r"password=file:\S+", f"password=file:{tmp_path}/password", quoted or bare) for quoted, bare in words]
+    words = [
+        re.sub(r"password=file:\S+", f"password=file:{tmp_path}/password", quoted or bare) for quoted, bare in words
+    ]
     drive(*words)

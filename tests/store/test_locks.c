@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_locks.c - liveness and the lock between processes: what the kernel says when owners die, stop, fork and come
  * back.

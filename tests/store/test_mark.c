@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_mark.c - a store is used with the slot secret that it was made with, or not at all.
  */

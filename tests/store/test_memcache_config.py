@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the address of a memcached store may be, and what a wrong one is answered with. No server runs here."""
 import pytest
 

@@ -1,11 +1,13 @@
-"""The suite every driver passes, on one memcached and on two; and races between processes that share nothing but them."""
+# SPDX-License-Identifier: Apache-2.0
+"""The suite every driver passes, on one memcached and on two; and races between processes that share nothing but them.
+"""
 import pytest
 
 from memcached_server import Memcached, url
 
 ROUNDS = ("-n", "1000", "-k", "15")
-UNPROMISED = ("its owners live by renewing", "its orphans take their time", "it needs no sweep", "it cannot list its entries",
-              "this store does not promise it", "it is too large to be filled")
+UNPROMISED = ("its owners live by renewing", "its orphans take their time", "it needs no sweep",
+              "it cannot list its entries", "this store does not promise it", "it is too large to be filled")
 PROCESSES, RACES = 4, 150
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server that ends, restarts, stops, fills up or closes connections; and what time does to leases and their keys."""
 import contextlib
 import os
@@ -50,7 +51,8 @@ def ends_of(server, kind):
 def unread(server):
     """Bytes that clients have sent and the server has not read."""
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
-    return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] == "01")
+    return sum(
+        int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] == "01")
 
 
 def is_answer(answer):
@@ -77,8 +79,10 @@ def test_slots_stay_with_their_server(pair, drive):
     assert slots_of(two) == before[1]
     assert drive(url(one, two)).attached().status("status") == "SUCCESS"
     one.start()
-    answers = [until(lambda: (answer := driven.ask("claim", slot, 3)).status in ("SUCCESS", "EEXIST") and answer, "it is back")
-               for slot in range(40)]
+    answers = [
+        until(lambda: (answer := driven.ask("claim", slot, 3)).status in ("SUCCESS", "EEXIST") and answer, "it is back")
+        for slot in range(40)
+    ]
     assert sum(answer.status == "SUCCESS" for answer in answers) == len(before[0])  # it has forgotten them
     assert slots_of(one) == before[0]
 
@@ -88,7 +92,8 @@ def test_nothing_is_asked_of_a_server_that_is_away(server, drive):
     server.kill()
     first = driven.ask("claim", 1, 1)
     assert "cannot be reached" in first.why
-    for operation in (("takeover", 1, 1, 2), ("renew", 1, 1), ("settle", 1, 1, RECORD), ("release", 1, 1), ("fetch", 1), ("forget", 1)):
+    for operation in (("takeover", 1, 1, 2), ("renew", 1, 1), ("settle", 1, 1, RECORD), ("release", 1, 1), ("fetch", 1),
+                      ("forget", 1)):
         answer = driven.ask(*operation)
         assert not is_answer(answer) and answer.why == first.why and answer.milliseconds < QUICK, answer
 
@@ -106,9 +111,10 @@ def test_restarted_server_is_used_at_once(server, drive):
     assert "state=2 token=2" in driven.ask("fetch", 1).details
 
 
-@pytest.mark.parametrize("words, status", [
-    (("claim", 1, 2), "SUCCESS"), (("takeover", 1, 1, 2), "NOTFOUND"), (("renew", 1, 1), "NOTFOUND"), (("release", 1, 1), "NOTFOUND"),
-    (("settle", 1, 1, RECORD), "SUCCESS"), (("fetch", 1), "NOTFOUND"), (("forget", 1), "NOTFOUND")])
+@pytest.mark.parametrize("words, status", [(("claim", 1, 2), "SUCCESS"), (("takeover", 1, 1, 2), "NOTFOUND"),
+                                           (("renew", 1, 1), "NOTFOUND"), (("release", 1, 1), "NOTFOUND"),
+                                           (("settle", 1, 1, RECORD), "SUCCESS"), (("fetch", 1), "NOTFOUND"),
+                                           (("forget", 1), "NOTFOUND")])
 def test_each_operation_survives_a_stale_connection(server, drive, words, status):
     driven = drive(server.url()).attached()
     assert driven.status("claim", 1, 1) == "SUCCESS"
@@ -156,7 +162,8 @@ def test_stopped_server_is_not_attached_to(server, drive):
 
 @pytest.mark.parametrize("words", [("claim", 2, 1), ("takeover", 1, 1, 2), ("renew", 1, 1)])
 def test_lease_that_comes_too_late_is_none(server, drive, words):
-    """A call inside a server that has stopped ends when it goes on. What was sent is done, and is told to be in doubt."""
+    """A call inside a server that has stopped ends when it goes on. What was sent is done, and is told to be in doubt.
+    """
     driven = drive(server.url()).attached()
     driven.ask("life", 3600000, 60000)
     if words[0] == "takeover":
@@ -222,8 +229,8 @@ def test_server_that_has_gone_silent_is_left_alone_for_a_while(drive):
 
 
 @pytest.mark.parametrize("done", [True, False])
-@pytest.mark.parametrize("words, kind", [(("claim", 1, 1), "H"), (("claim", 1, 1), "C"), (("settle", 1, 1, RECORD), "R"),
-                                         (("settle", 1, 1, RECORD), "C")])
+@pytest.mark.parametrize("words, kind", [(("claim", 1, 1), "H"), (("claim", 1, 1), "C"),
+                                         (("settle", 1, 1, RECORD), "R"), (("settle", 1, 1, RECORD), "C")])
 def test_connection_that_breaks_before_an_answer(drive, words, kind, done):
     """Whether what was sent had been done or not is looked at; it is done once."""
     with FakeMemcached() as fake:
@@ -238,8 +245,10 @@ def test_connection_that_breaks_before_an_answer(drive, words, kind, done):
         fake.answers["add"] = break_off
         driven = drive(fake.url()).attached()
         assert driven.status(*words) == "SUCCESS"
-        assert sorted(map(kind_of, [("", name) for name in fake.kept])) == (["C", "H"] if words[0] == "claim" else ["C", "R"])
-        assert driven.ask("fetch", 1).details.startswith("state=1 token=1 " if words[0] == "claim" else "state=2 token=1 ")
+        assert sorted(map(kind_of,
+                          [("", name) for name in fake.kept])) == (["C", "H"] if words[0] == "claim" else ["C", "R"])
+        assert driven.ask("fetch",
+                          1).details.startswith("state=1 token=1 " if words[0] == "claim" else "state=2 token=1 ")
 
 
 # ---- room
@@ -283,12 +292,14 @@ def test_full_server_refuses_new_keys_and_keeps_the_old(tmp_path, drive):
         assert len(ends_of(server, "C")) == slot
 
 
-@pytest.mark.parametrize("refusal", [b"SERVER_ERROR out of memory storing object\r\n", b"ERROR\r\n", b"SERVER_ERROR\r\n"])
+@pytest.mark.parametrize("refusal",
+                         [b"SERVER_ERROR out of memory storing object\r\n", b"ERROR\r\n", b"SERVER_ERROR\r\n"])
 def test_refused_is_not_stored(drive, refusal):
     with FakeMemcached({"add": refusal}) as fake:
         driven = drive(fake.url()).attached()
         assert driven.status("claim", 1, 1) == "EFULL"
-        assert {kind_of(words) for words in fake.asked if words[0] == "add"} == {"H"}  # without a heart there is no claim
+        assert {kind_of(words)
+                for words in fake.asked if words[0] == "add"} == {"H"}  # without a heart there is no claim
 
 
 def test_nonsense_is_no_answer(drive):
@@ -331,7 +342,8 @@ def test_heart_that_has_stopped_stays_stopped(server, drive):
     assert driven.status("takeover", 1, 1, 2) == "ELOST"
     driven.ask("life", 3600000, 60000)
     assert driven.status("takeover", 2, 1, 2) == "SUCCESS"
-    assert driven.status("settle", 2, 1, RECORD) == driven.status("release", 2, 1) == driven.status("renew", 2, 1) == "ELOST"
+    assert driven.status("settle", 2, 1, RECORD) == driven.status("release", 2, 1) == driven.status("renew", 2,
+                                                                                                    1) == "ELOST"
     assert driven.status("claim", 2, 2) == "SUCCESS"
     assert "state=1 token=2" in driven.ask("fetch", 2).details
 
@@ -420,7 +432,8 @@ def test_damaged_keys_are_never_believed(server, drive, content):
         key = next(key for key in server.items() if key.split(":")[3] == kind)
         assert server.say("set", key, "0", "0", f"{len(content)}\r\n{content}") == ["STORED"]
         assert driven.ask("fetch", 1).details == driven.ask("claim", 1, 2).details == "damaged"
-        assert driven.status("takeover", 1, 1, 2) == driven.status("settle", 1, 2, RECORD) == driven.status("release", 1, 2) == "ELOST"
+        assert driven.status("takeover", 1, 1, 2) == driven.status("settle", 1, 2, RECORD) == driven.status(
+            "release", 1, 2) == "ELOST"
     assert driven.status("forget", 1) == "SUCCESS"
     assert driven.status("fetch", 1) == "NOTFOUND"
     assert driven.status("claim", 1, 3) == "SUCCESS"

@@ -1,4 +1,7 @@
-"""What a server's setup means is said at start; one that cannot be used is refused with a reason, and nothing waits for it."""
+# SPDX-License-Identifier: Apache-2.0
+"""What a server's setup means is said at start; one that cannot be used is refused with a reason, and nothing waits for
+it.
+"""
 import socket
 
 import pytest
@@ -26,8 +29,9 @@ def test_server_that_evicts(tmp_path, drive):
     with Memcached(tmp_path / "a", "-M") as strict, Memcached(tmp_path / "b") as lax:
         flags, warning = warning_of(drive, url(strict, lax))
         assert flags == "evicts,volatile,offline"
-        assert warning == (f"{FORGETS}; {lax.place()} drops live entries when it is full, and their operations can run again: "
-                           "run it with -M")
+        assert warning == (
+            f"{FORGETS}; {lax.place()} drops live entries when it is full, and their operations can run again: "
+            "run it with -M")
 
 
 @pytest.mark.parametrize("refusal", [b"ERROR\r\n", b"CLIENT_ERROR no such thing\r\n", b"END\r\n"])
@@ -35,11 +39,13 @@ def test_what_is_refused_is_said_to_be_unknown(drive, refusal):
     with FakeMemcached({"stats settings": refusal}) as fake:
         flags, warning = warning_of(drive, fake.url())
         assert flags == "evicts,volatile,offline"
-        assert f"127.0.0.1:{fake.port} does not tell its settings, so whether it drops live entries cannot be known" in warning
+        assert f"127.0.0.1:{fake.port} does not tell its settings, so whether it drops live entries " \
+               "cannot be known" in warning
         driven = drive(fake.url()).attached()
         assert "evictions unknown" in driven.ask("status").details
         assert driven.status("claim", 1, 1) == "SUCCESS"
-        assert driven.status("settle-large", 1, 1, 2) != "ETOOBIG"  # a megabyte is what memcached takes unless it is told otherwise
+        assert driven.status("settle-large", 1, 1,
+                             2) != "ETOOBIG"  # a megabyte is what memcached takes unless it is told otherwise
 
 
 def test_one_of_two_is_away(tmp_path, drive):
@@ -47,8 +53,10 @@ def test_one_of_two_is_away(tmp_path, drive):
         away = f"127.0.0.1:{free_port()}"
         flags, warning = warning_of(drive, f"{server.url()},{away}")
         assert flags == "evicts,volatile,offline"  # the other one may
-        assert f"memcached at {away} cannot be reached" in warning and "its keys are refused until it is there" in warning
-        assert f"memcached at {away} cannot be reached" in drive(f"{server.url()},{away}").attached().ask("status").details
+        assert f"memcached at {away} cannot be reached" in warning
+        assert "its keys are refused until it is there" in warning
+        assert f"memcached at {away} cannot be reached" in drive(f"{server.url()},{away}").attached().ask(
+            "status").details
 
 
 def test_state_is_told(tmp_path, drive):

@@ -1,4 +1,6 @@
-"""What the address and the options of a Redis store may be, and what a wrong one is answered with. No server runs here."""
+# SPDX-License-Identifier: Apache-2.0
+"""What the address and the options of a Redis store may be, and what a wrong one is answered with. No server runs here.
+"""
 import os
 
 import pytest
@@ -35,8 +37,11 @@ WRONG_OPTIONS = {
     "password=file:secret": "needs an absolute path",
     "password=file:/nowhere/at/all": "cannot be read: No such file",
 }
-RIGHT = ["redis://host", "redis://:secret@host", "redis://user:secret@host:1/15", "redis://[::1]:6379/1", "redis://127.0.0.1/",
-         "redis+unix:/run/redis.sock", "redis-sentinel://a,b:1,[::1]:2/main", "redis-sentinel://u:p@a/main/3"]
+RIGHT = [
+    "redis://host", "redis://:secret@host", "redis://user:secret@host:1/15", "redis://[::1]:6379/1",
+    "redis://127.0.0.1/", "redis+unix:/run/redis.sock", "redis-sentinel://a,b:1,[::1]:2/main",
+    "redis-sentinel://u:p@a/main/3"
+]
 
 
 @pytest.mark.parametrize("url", WRONG)
@@ -92,7 +97,8 @@ def test_password_file_that_others_can_read(refusal, tmp_path, url, mode):
     secret.write_text("hunter2")
     secret.chmod(mode)
     said = refusal(url, f"password=file:{secret}")
-    assert "must not be readable for others, nor writable for its group: chmod 640, or 600" in said and "hunter2" not in said
+    assert "must not be readable for others, nor writable for its group: chmod 640, or 600" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

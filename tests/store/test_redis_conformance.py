@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suite every driver passes, on Redis in each way it may be set up and reached."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server that stops, restarts, forgets its scripts, or has too few replicas; and what time does to leases."""
 import contextlib
 import os
@@ -11,8 +12,8 @@ from redis_server import Redis, end_group, start_group, until
 
 LEASE, RECORD, UNKNOWN = 1, 2, 4
 SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
-CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1), ("fetch", 50),
-         ("forget", 50), ("status",), ("each",)]
+CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1),
+         ("fetch", 50), ("forget", 50), ("status", ), ("each", )]
 
 
 @pytest.fixture
@@ -164,7 +165,8 @@ def test_foreign_keys_are_left_alone(redis, drive):
         answer = driven.ask("fetch", 1)
         assert answer.status == expected and (not content or answer.details == "damaged")
     assert driven.ask("claim", 1, 2).details == "damaged"
-    assert driven.status("takeover", 1, 1, 2) == driven.status("settle", 1, 2, RECORD) == driven.status("release", 1, 2) == "ELOST"
+    assert driven.status("takeover", 1, 1, 2) == driven.status("settle", 1, 2, RECORD) == driven.status(
+        "release", 1, 2) == "ELOST"
     assert redis.cli("GET", key) == "y" * 200
     redis.cli("DEL", key)
     redis.cli("HSET", key, "a", "b")
@@ -184,7 +186,8 @@ def test_full_store_takes_what_needs_no_room(redis, drive):
     assert driven.status("settle", 1, 1, RECORD) == "EFULL"
     assert "state=1 token=1" in driven.ask("fetch", 1).details
     assert driven.status("settle", 1, 1, UNKNOWN) == driven.status("settle", 2, 1, 3) == "SUCCESS"
-    assert driven.status("takeover", 1, 1, 2) == driven.status("release", 3, 1) == driven.status("forget", 4) == "SUCCESS"
+    assert driven.status("takeover", 1, 1, 2) == driven.status("release", 3, 1) == driven.status("forget",
+                                                                                                 4) == "SUCCESS"
 
 
 # ---- replicas
@@ -197,8 +200,9 @@ def pair(tmp_path):
     end_group(servers)
 
 
-WAITING = [("claim", 1, 2), ("claim", 9, 1), ("takeover", 1, 1, 2), ("renew", 2, 1), ("renew", 8, 1), ("settle", 2, 1, RECORD),
-           ("settle", 3, 1, RECORD), ("release", 2, 1), ("release", 8, 1), ("takeover", 8, 1, 2), ("forget", 8)]
+WAITING = [("claim", 1, 2), ("claim", 9, 1), ("takeover", 1, 1, 2), ("renew", 2, 1), ("renew", 8, 1),
+           ("settle", 2, 1, RECORD), ("settle", 3, 1, RECORD), ("release", 2, 1), ("release", 8, 1),
+           ("takeover", 8, 1, 2), ("forget", 8)]
 
 
 def test_too_few_replicas_are_no_answer(pair, drive):
@@ -237,9 +241,10 @@ def test_every_answer_is_a_write_and_leaves_nothing(pair, drive):
     key = primary.cli("KEYS", "*")
     before, left = primary.cli("GET", key), int(primary.cli("PTTL", key))
     assert driven.status("claim", 2, 1) == "SUCCESS"
-    for words, status in ((("claim", 1, 2), "EEXIST"), (("settle", 1, 1, UNKNOWN), "SUCCESS"), (("renew", 1, 1), "ELOST"),
-                          (("release", 7, 1), "NOTFOUND"), (("renew", 7, 1), "NOTFOUND"), (("forget", 7), "NOTFOUND"),
-                          (("takeover", 7, 1, 2), "NOTFOUND"), (("takeover", 2, 1, 2), "EALIVE"), (("claim", 2, 1), "SUCCESS")):
+    for words, status in ((("claim", 1, 2), "EEXIST"), (("settle", 1, 1, UNKNOWN), "SUCCESS"),
+                          (("renew", 1, 1), "ELOST"), (("release", 7, 1), "NOTFOUND"), (("renew", 7, 1), "NOTFOUND"),
+                          (("forget", 7), "NOTFOUND"), (("takeover", 7, 1, 2), "NOTFOUND"),
+                          (("takeover", 2, 1, 2), "EALIVE"), (("claim", 2, 1), "SUCCESS")):
         changes = int(primary.info("rdb_changes_since_last_save"))
         assert driven.status(*words) == status, words
         assert int(primary.info("rdb_changes_since_last_save")) > changes, words

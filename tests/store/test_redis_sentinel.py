@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentinels say who the primary is, and the driver goes where they say."""
 import contextlib
 
@@ -25,11 +26,14 @@ def used(driven, *words):
 
 
 def test_failover_is_followed(group, drive):
-    """With wait=1 what was acknowledged is there afterwards, and nothing is acknowledged until there is a replica again."""
+    """With wait=1 what was acknowledged is there afterwards, and nothing is acknowledged until there is a replica
+    again.
+    """
     (primary, replica), (first, *others) = group
     driven = drive(first.url(*others, db=3), "wait=1,1000").attached()
     driven.ask("within", 2000)
-    assert driven.status("claim", 1, 1) == driven.status("settle", 1, 1, RECORD) == driven.status("claim", 2, 1) == "SUCCESS"
+    assert driven.status("claim", 1, 1) == driven.status("settle", 1, 1, RECORD) == driven.status("claim", 2,
+                                                                                                  1) == "SUCCESS"
     primary.kill()
     answer = driven.ask("claim", 3, 1)
     assert answer.status not in ("SUCCESS", "EEXIST")
@@ -64,7 +68,8 @@ def test_sentinels_that_are_gone_or_hang_are_passed_over(group, drive):
     assert answer.status == "SUCCESS" and answer.milliseconds < 3000
     primary.cli("CLIENT", "KILL", "TYPE", "normal")
     answer = driven.ask("claim", 1, 1)
-    assert answer.status == "SUCCESS" and answer.milliseconds < 1000  # who answered last is asked first, and none that hangs
+    # The one that answered last is asked first, and none that hangs.
+    assert answer.status == "SUCCESS" and answer.milliseconds < 1000
     third.pause()
     with contextlib.ExitStack() as until_here:
         until_here.callback(second.resume)
@@ -78,7 +83,8 @@ def test_name_that_no_sentinel_knows(tmp_path, drive):
     servers, sentinels = start_group(tmp_path, replicas=0, sentinels=1)
     try:
         answer = drive(sentinels[0].url().replace("/main", "/other")).ask("attach")
-        assert "the sentinel knows no primary named other" in answer.why and answer.status not in ("SUCCESS", "NOTFOUND")
+        assert "the sentinel knows no primary named other" in answer.why and answer.status not in ("SUCCESS",
+                                                                                                   "NOTFOUND")
         answer = drive(servers[0].url().replace("redis:", "redis-sentinel:") + "/main").ask("attach")
         assert "Redis refused: ERR unknown command" in answer.why
         answer = drive(f"redis-sentinel://127.0.0.1:{free_port()}/main").ask("open")

@@ -1,4 +1,7 @@
-"""What a server's setup means is said at start; one that cannot be used is refused with a reason, and nothing waits for it."""
+# SPDX-License-Identifier: Apache-2.0
+"""What a server's setup means is said at start; one that cannot be used is refused with a reason, and nothing waits for
+it.
+"""
 import socket
 
 import pytest
@@ -18,13 +21,15 @@ def warning_of(drive, url, *options):
 
 @pytest.mark.parametrize("options, flags, said", [
     (ALWAYS, "offline", ["none"]),
-    (("--appendonly", "yes", "--appendfsync", "everysec"), "offline", ["appendfsync everysec can lose the last second"]),
+    (("--appendonly", "yes", "--appendfsync", "everysec"), "offline", ["appendfsync everysec can lose the last second"
+                                                                       ]),
     (("--appendonly", "yes", "--appendfsync", "no"), "offline", ["appendfsync no can lose half a minute"]),
     (("--save", "3600 1"), "offline", ["without appendonly it loses what came after its last snapshot"]),
     ((), "volatile,offline", ["it keeps nothing on disk", "after its restart every operation can run again"]),
     ((*ALWAYS, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"), "evicts,offline",
      ["maxmemory-policy allkeys-lru drops live entries", "set noeviction"]),
-    ((*ALWAYS, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"), "evicts,offline", ["volatile-ttl drops live entries"]),
+    ((*ALWAYS, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"), "evicts,offline",
+     ["volatile-ttl drops live entries"]),
     ((*ALWAYS, "--maxmemory", "100mb", "--maxmemory-policy", "noeviction"), "offline", ["none"]),
     ((*ALWAYS, "--maxmemory", "0", "--maxmemory-policy", "allkeys-lru"), "offline", ["none"]),
 ])
@@ -42,7 +47,8 @@ def test_replicas_and_who_waits_for_them(tmp_path, drive):
         assert "without wait=N,MS a failover can lose the latest claims" in warning_of(drive, servers[0].url())[1]
         assert "without wait=N,MS" in warning_of(drive, sentinels[0].url())[1]
         assert warning_of(drive, servers[0].url(), "wait=2,100")[1] == "none"
-        assert "wait=1,100, and 2 replicas: a failover to one that has not" in warning_of(drive, servers[0].url(), "wait=1,100")[1]
+        assert "wait=1,100, and 2 replicas: a failover to one that has not" in warning_of(
+            drive, servers[0].url(), "wait=1,100")[1]
         assert "wait=3,100, and 2 replicas are connected" in warning_of(drive, servers[0].url(), "wait=3,100")[1]
         refused = drive(servers[1].url()).ask("open")
         assert refused.status != "SUCCESS" and "Redis is a replica at that address" in refused.why

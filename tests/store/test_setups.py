@@ -1,4 +1,7 @@
-"""The flags of each store's setup, asked of its driver and its servers, are those from which docs/stores.md derives what it promises."""
+# SPDX-License-Identifier: Apache-2.0
+"""The flags of each store's setup, asked of its driver and its servers, are those from which docs/stores.md derives
+what it promises.
+"""
 import pathlib
 import re
 

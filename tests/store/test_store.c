@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_store.c - calls through the front of a store: addresses, values, and answers that do not come.
  */
@@ -75,7 +76,7 @@ static void test_drivers_are_found_by_name(void **state)
     assert_null(idem_registry_find("faulty", NULL, b->pool));
 }
 
-/* ---- what goes in and comes out ------------------------------------------------------------------------------------ */
+/* ---- what goes in and comes out ---------------------------------------------------------------------------------- */
 
 static void test_a_lease_is_seen_by_the_next_claim(void **state)
 {
@@ -193,7 +194,7 @@ static void test_a_response_beyond_the_largest_value_is_refused_before_it_is_enc
     assert_int_equal(idem_front_encode(b->front, &b->head, &response, b->pool, &value), IDEM_ETOOBIG);
 }
 
-/* ---- answers that do not come -------------------------------------------------------------------------------------- */
+/* ---- answers that do not come ------------------------------------------------------------------------------------ */
 
 static void test_a_claim_without_an_answer_is_sent_once_more(void **state)
 {

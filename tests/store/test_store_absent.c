@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_store_absent.c - a store that is not there, not yet, or damaged: when the front tries to attach it, and when it does not.
+ * test_store_absent.c - a store that is not there, not yet, or damaged: when the front tries to attach it, and when it
+ * does not.
  */
 #include "faulty.h"
 

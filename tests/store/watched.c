@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * watched.c - the breaker's fixture; see watched.h.
  */

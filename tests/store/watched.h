@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * watched.h - what the tests of the breaker share: a watcher that counts, and how to open and mend the breaker.
  */

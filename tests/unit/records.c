@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * records.c - the records of records.h. test_record_damage.c knows their bytes by offset.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * records.h - the records that the tests of record.c encode, damage and compare. Linked to every unit test.
  */
@@ -8,7 +9,8 @@
 
 #include "record.h"
 
-/* No two members of a head or a response have the same value, nothing is left out; the bare one has its status alone. */
+/* No two members of a head or a response have the same value, nothing is left out; the bare one has its status
+ * alone. */
 idem_head unit_head(idem_state state);
 idem_response unit_response(apr_pool_t *pool);
 idem_response unit_response_with_places(apr_pool_t *pool);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rings.h - secrets for tests, and rings made of them. Linked to every unit test.
  */

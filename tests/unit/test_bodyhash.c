@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_bodyhash.c - the streaming hash against a whole-buffer one that is too simple to be wrong, for every way to cut
  * a body into pieces; and the boundary of all manner of Content-Types.
@@ -223,7 +224,8 @@ static void another_boundary_is_the_same_body(void **state)
     assert_memory_not_equal(one, three, sizeof one);
 }
 
-/* Not in one of these pairs is the text of a field another's delimiter, a boundary a longer one's beginning, or a mark its like. */
+/* Not in one of these pairs is the text of a field another's delimiter, a boundary a longer one's beginning, or a mark
+ * its like. */
 static void bodies_that_differ_in_more_than_the_boundary_have_other_digests(void **state)
 {
     static const struct {

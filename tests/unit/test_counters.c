@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_counters.c - counts are exact among processes, and the table never grows.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_digest.c - SHA-256 and HMAC against published vectors, peeking, parts that cannot run together, and a libcrypto
  * that fails at each of its calls in turn.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_fingerprint.c - two prints are the same exactly when the requests are, and say which part differs when they are
  * not.

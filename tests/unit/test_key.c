@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_key.c - every way to write an idempotency key, every way to get it wrong, and slots that only equal keys share.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_keyring.c - which texts are secrets, what keys are made of them, and where these lie.
  *
@@ -11,7 +12,7 @@
 
 #include <apr_strings.h>
 
-/* ---- what is wiped: this program's munmap() looks before it gives memory back ------------------------------------- */
+/* ---- what is wiped: this program's munmap() looks before it gives memory back ------------------------------------ */
 
 static const unsigned char *watched; /* a mapping, or part of one */
 static int given_back, still_filled;
@@ -72,7 +73,7 @@ static void the_ring_is_in_no_core_dump(void **state)
     assert_false(is_kept_out_of_dumps(&id));
 }
 
-/* ---- what keys are made ------------------------------------------------------------------------------------------- */
+/* ---- what keys are made ------------------------------------------------------------------------------------------ */
 
 static void keys_are_hkdf_with_a_label_each(void **state)
 {
@@ -114,7 +115,7 @@ static void without_a_ring_there_are_no_keys(void **state)
     assert_null(idem_keyring_print_key(NULL));
 }
 
-/* ---- which texts ---------------------------------------------------------------------------------------------------- */
+/* ---- which texts ------------------------------------------------------------------------------------------------- */
 
 static void blanks_and_comments_do_not_matter(void **state)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_lease.c - every pair of phase and event, against the list of those that may happen.
  *

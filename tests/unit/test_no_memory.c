@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_no_memory.c - what records, digests and pools do when libcrypto, or a pool, gets no memory.
  *
- * libcrypto asks the functions below, which refuse its n-th request; each case is repeated for n = 1, 2, 3… until it ends without a
- * refusal. What must hold: an answer about the value is the right one, and where nobody could look no answer is given.
+ * libcrypto asks the functions below, which refuse its n-th request; each case is repeated for n = 1, 2, 3… until it
+ * ends without a refusal. What must hold: an answer about the value is the right one, and where nobody could look no
+ * answer is given.
  */
 #include "records.h"
 #include "rings.h"
@@ -133,7 +135,7 @@ static void a_record_that_cannot_be_made_is_not_called_malformed(void **state)
     assert_true(failed > 0);
 }
 
-/* ---- pools --------------------------------------------------------------------------------------------------------- */
+/* ---- pools ------------------------------------------------------------------------------------------------------- */
 
 static void a_pool_of_nobody_ends_the_process_that_it_cannot_serve(void **state)
 {

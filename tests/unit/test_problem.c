@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_problem.c - the table says what the manual promises, and every document is JSON whatever was put into it.
  */

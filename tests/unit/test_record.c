@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_record.c - what is encoded comes back, and what the decoder would refuse is not encoded.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_record_damage.c - whatever else stands in a slot than what was encoded for it is refused, with a sentence.
  *

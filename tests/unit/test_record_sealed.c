@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_record_sealed.c - records under a key ring: nobody without the secret can read one, alter one, move one or make one.
+ * test_record_sealed.c - records under a key ring: nobody without the secret can read one, alter one, move one or make
+ * one.
  *
  * Whoever can write to a store can also make checksums right, so every damage here has a right one.
  */
@@ -116,7 +118,8 @@ static void a_record_moved_to_another_slot_is_refused(void **state)
     assert_refused(*state, ring, unit_guarded(*state, bytes, value.len), "seal is broken");
 }
 
-/* The sealed part of one record under the head of another, as with a fingerprint or a token that suits somebody better. */
+/* The sealed part of one record under the head of another, as with a fingerprint or a token that suits somebody
+ * better. */
 static void a_response_under_another_head_is_refused(void **state)
 {
     const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);

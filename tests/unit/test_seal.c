@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_seal.c - what is sealed opens under the same head, and nothing else does.
  *
@@ -145,7 +146,7 @@ static void a_seal_is_exchanged_without_loss(void **state)
     assert_closed(*state, ring[3], head, made[0], "not among the seal: lines");
 }
 
-/* ---- no key is derived for a request: this program's EVP_KDF_derive() counts --------------------------------------- */
+/* ---- no key is derived for a request: this program's EVP_KDF_derive() counts ------------------------------------- */
 
 static int derived;
 

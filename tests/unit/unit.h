@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * unit.h - what the unit tests share: a pool per test, and inputs that end where memory cannot be read.
  *

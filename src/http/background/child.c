@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * child.c - begins and ends what runs in a child beside its requests.
  *
- * Called by the hooks of a child's life. A dying child stops its threads; a thread that is inside a store at that moment is waited for a
- * little, otherwise it never touches anything again. Nothing is joined: prefork ends its child inside a signal handler, where a
- * lock that the interrupted code holds would never be had. A process that is forked from a child inherits all that and ends none of it.
+ * Called by the hooks of a child's life. A dying child stops its threads; a thread that is inside a store at that
+ * moment is waited for a little, otherwise it never touches anything again. Nothing is joined: prefork ends its child
+ * inside a signal handler, where a lock that the interrupted code holds would never be had. A process that is forked
+ * from a child inherits all that and ends none of it.
  */
 #include "child.h"
 
@@ -71,7 +73,8 @@ void idem_child_start(apr_pool_t *pchild, server_rec *s)
     idem_outage_start(s);
 }
 
-/* Prefork calls every end ungraceful. Told to die at once it comes here from its handler of that signal, which is blocked then. */
+/* Prefork calls every end ungraceful. Told to die at once it comes here from its handler of that signal, which is
+ * blocked then. */
 static int is_at_once(void)
 {
     sigset_t blocked;
@@ -96,7 +99,7 @@ int idem_child_is_stopping(void)
     return atomic_load(&stopping);
 }
 
-/* ---- copies --------------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
 
 apr_status_t idem_child_open(apr_pool_t *pconf)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * child.h - the beginning and the end of what runs in a child beside its requests.
  */
@@ -12,15 +13,17 @@ void idem_child_start(apr_pool_t *pchild, server_rec *s);
 /* post_config: what the children share. */
 apr_status_t idem_child_open(apr_pool_t *pconf);
 
-/* child_stopping: after an ungraceful one no cleanup does store I/O any more (docs/internals/children-and-threads.md). */
+/* child_stopping: after an ungraceful one no cleanup does store I/O any more
+ * (docs/internals/children-and-threads.md). */
 void idem_child_stopping(apr_pool_t *pchild, int graceful);
 
 /* An ungraceful end is under way. Any thread. */
 int idem_child_is_stopping(void);
 
 /*
- * This process was forked from a child that httpd started, and runs httpd's code: another module's way to serve a connection, or a handler's
- * fork() that came back. It has the child's memory and none of its threads, locks and leases: it touches nothing of the store's.
+ * This process was forked from a child that httpd started, and runs httpd's code: another module's way to serve a
+ * connection, or a handler's fork() that came back. It has the child's memory and none of its threads, locks and
+ * leases: it touches nothing of the store's.
  */
 int idem_child_is_copy(void);
 

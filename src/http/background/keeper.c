@@ -1,16 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keeper.c - the child's own thread.
  *
- * Called by the transaction to hand over what the store did not take. The thread wakes when there is a job, repeats each with growing
- * pauses until the store acknowledges or refuses it, and sweeps every store in small steps. Its request renews a lease no more: the keeper
- * does, on stores where a clock ends it.
+ * Called by the transaction to hand over what the store did not take. The thread wakes when there is a job, repeats
+ * each with growing pauses until the store acknowledges or refuses it, and sweeps every store in small steps. Its
+ * request renews a lease no more: the keeper does, on stores where a clock ends it.
  *
- * Under an MPM without threads it is started by the first job only, and until then requests sweep at their end: prefork frees its
- * child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with several threads, and
- * whatever an interpreter forks at that moment hangs with it, holding the listening sockets.
+ * Under an MPM without threads it is started by the first job only, and until then requests sweep at their end: prefork
+ * frees its child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with
+ * several threads, and whatever an interpreter forks at that moment hangs with it, holding the listening sockets.
  *
- * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop` (child.c): from
- * then on the thread touches nothing more once it has left the store.
+ * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop`
+ * (child.c): from then on the thread touches nothing more once it has left the store.
  */
 #include "keeper.h"
 
@@ -36,7 +37,8 @@
 #define LONGEST_PAUSE apr_time_from_sec(2)
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define SWEEP_STEP 200
-#define LAST_TRIES apr_time_from_sec(30) /* what a graceful end waits for the store; as patient as for a long request */
+/* What a graceful end waits for the store; as patient as for a long request. */
+#define LAST_TRIES apr_time_from_sec(30)
 
 typedef struct kept_job {
     APR_RING_ENTRY(kept_job) link;
@@ -70,7 +72,7 @@ static atomic_int wanted; /* there is no thread, and there should be */
 
 static void start_thread(void);
 
-/* ---- jobs ----------------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 static void note_size(const kept_job *job, int sign)
 {
@@ -172,7 +174,7 @@ void idem_keeper_hurry(const idem_front *front)
     pthread_mutex_unlock(&keeper.lock);
 }
 
-/* ---- the thread ----------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 /* Known answers end a job; anything else is repeated. A full store may have room later. */
 static int is_final(apr_status_t rv)
@@ -363,7 +365,7 @@ static void *keep(void *unused)
     return NULL;
 }
 
-/* ---- beginning and end ---------------------------------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------------------------------------- */
 
 void idem_keeper_stop(void)
 {

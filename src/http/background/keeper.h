@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keeper.h - what must outlive a request: settlements the store did not take, claims to withdraw, sweeps.
  *
  * One thread per child does it; where the MPM has no threads, from the first job on.
  *
- * Jobs own their memory. Their number of bytes is bounded: beyond it a record is shortened to a tombstone. The thread touches
- * nothing that a dying child frees.
+ * Jobs own their memory. Their number of bytes is bounded: beyond it a record is shortened to a tombstone. The thread
+ * touches nothing that a dying child frees.
  */
 #ifndef IDEM_KEEPER_H
 #define IDEM_KEEPER_H
@@ -25,14 +26,14 @@ void idem_keeper_stop(void);
 int idem_keeper_busy(void);
 
 /*
- * A graceful end has time: what still waits is repeated in the calling thread, while a store that is in trouble may recover. *hurry
- * ends it before half a minute is over. Called after idem_keeper_stop().
+ * A graceful end has time: what still waits is repeated in the calling thread, while a store that is in trouble may
+ * recover. *hurry ends it before half a minute is over. Called after idem_keeper_stop().
  */
 void idem_keeper_last_tries(const atomic_int *hurry);
 
 /*
- * Repeats the settlement until the store acknowledges or refuses it, and keeps the lease until then. head is the lease's; value is copied,
- * fallback (a tombstone) too.
+ * Repeats the settlement until the store acknowledges or refuses it, and keeps the lease until then. head is the
+ * lease's; value is copied, fallback (a tombstone) too.
  */
 void idem_keeper_settle(idem_front *front, const idem_head *head, idem_blob value, idem_blob fallback);
 
@@ -43,8 +44,8 @@ void idem_keeper_settle_head(idem_front *front, const idem_head *head);
 void idem_keeper_hurry(const idem_front *front);
 
 /*
- * A guarded request was answered: in a process without threads, this is when the store is swept; a thread that was not to be had is
- * asked for again.
+ * A guarded request was answered: in a process without threads, this is when the store is swept; a thread that was not
+ * to be had is asked for again.
  */
 void idem_keeper_request_ended(void);
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mpm.c - asks the MPM.
  *
- * Called at the beginning of a child by what would like a thread of its own, and when the configuration is checked. Limits: the answers are
- * not known before the configuration is read.
+ * Called at the beginning of a child by what would like a thread of its own, and when the configuration is checked.
+ * Limits: the answers are not known before the configuration is read.
  */
 #include "mpm.h"
 
@@ -12,16 +13,16 @@
 #include <http_config.h>
 
 /*
- * It forks each child once more for each connection, serves that in the fork, and lets every site's user be the fork's. A key would belong to
- * the child, which lives on when its fork is killed; a settlement that fails would end with the connection; and what the child
- * has open for the store would lie in every site's process.
+ * It forks each child once more for each connection, serves that in the fork, and lets every site's user be the fork's.
+ * A key would belong to the child, which lives on when its fork is killed; a settlement that fails would end with the
+ * connection; and what the child has open for the store would lie in every site's process.
  */
 const char *idem_mpm_unfit(void)
 {
-    return ap_find_linked_module("mpm_itk.c")
-               ? "mpm_itk serves each request in a process that ends with it: no key can be kept for a process that is gone. "
-                 "Unload mpm_itk, or mod_idempotency"
-               : NULL;
+    return ap_find_linked_module("mpm_itk.c") ? "mpm_itk serves each request in a process that ends with it: no key "
+                                                "can be kept for a process that is gone. "
+                                                "Unload mpm_itk, or mod_idempotency"
+                                              : NULL;
 }
 
 int idem_threads_usual(void)

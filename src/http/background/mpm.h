@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mpm.h - what the module must know of the MPM it runs under.
  */

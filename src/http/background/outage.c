@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * outage.c - says once that a store is not called any more and once that it is, and looks meanwhile whether it is back.
  *
- * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it is open a thread
- * of its own looks after that part: no request ever waits for that, and a server that hangs holds this thread only. The thread
- * ends with the outage.
- * Under an MPM without threads there is none: there the child's next request after a pause is the one that looks (mpm.h
- * says what a thread costs). Threads are detached and never joined, as the keeper's is not.
+ * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it
+ * is open a thread of its own looks after that part: no request ever waits for that, and a server that hangs holds this
+ * thread only. The thread ends with the outage. Under an MPM without threads there is none: there the child's next
+ * request after a pause is the one that looks (mpm.h says what a thread costs). Threads are detached and never joined,
+ * as the keeper's is not.
  */
 #include "outage.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * outage.h - what a child does when a store stops answering, and when it answers again.
  */

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * renewer.c - one thread per child and shared store.
  *
- * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners, the request and the thread while
- * it renews: whoever lets go last frees it. A slot that the store lost is claimed again with the owner's own token.
- * Threads are detached and never joined, as the keeper's is not. Under an MPM without threads a child has none before it holds a
- * lease (threads.h).
+ * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners, the request
+ * and the thread while it renews: whoever lets go last frees it. A slot that the store lost is claimed again with the
+ * owner's own token. Threads are detached and never joined, as the keeper's is not. Under an MPM without threads a
+ * child has none before it holds a lease (threads.h).
  */
 #include "renewer.h"
 
@@ -93,7 +94,8 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
     if (idem_pool_alone(&pool) != APR_SUCCESS)
         return APR_ENOMEM;
     rv = idem_front_renew(renewer->front, &held->lease, pool, &why);
-    /* The store lost it: nobody else has it yet, or claim says who. Where the request is over that is as it should be. */
+    /* The store lost it: nobody else has it yet, or claim says who. Where the request is over that is as it should
+     * be. */
     if (rv == APR_NOTFOUND && !is_abandoned(renewer, held))
         rv = idem_front_claim(renewer->front, &held->lease, pool, &seen, &why);
     if (rv == APR_EEXIST)
@@ -127,7 +129,8 @@ static idem_held *next_due(renewer_thread *renewer, apr_interval_time_t now, apr
     return NULL;
 }
 
-/* A claim that was under way when the request released its lease may have come after that: nobody would ever settle it. */
+/* A claim that was under way when the request released its lease may have come after that: nobody would ever settle
+ * it. */
 static void end_abandoned(renewer_thread *renewer, idem_held *held)
 {
     if (held->given_back)

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * renewer.h - leases on stores that several hosts share: renewed while their owner lives.
  *
- * On such a store an owner that is not heard of for IdempotencyLease counts as dead. One thread per child and shared store renews every
- * lease that is held at a third of that time, so that a store that hangs delays the leases of no other.
+ * On such a store an owner that is not heard of for IdempotencyLease counts as dead. One thread per child and shared
+ * store renews every lease that is held at a third of that time, so that a store that hangs delays the leases of no
+ * other.
  */
 #ifndef IDEM_RENEWER_H
 #define IDEM_RENEWER_H
@@ -17,15 +19,16 @@ typedef struct idem_held idem_held;
 void idem_renewer_start(apr_pool_t *pchild, server_rec *s);
 
 /*
- * Renews lease from now on; *held is NULL where the store needs no renewal. Fails where nobody could renew it: an owner that is not
- * heard of would be taken for dead, so nothing may run then. Any thread.
+ * Renews lease from now on; *held is NULL where the store needs no renewal. Fails where nobody could renew it: an owner
+ * that is not heard of would be taken for dead, so nothing may run then. Any thread.
  */
 apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_held **held);
 
 /*
- * No more renewals, held may be NULL. Waits for one under way, as long as a store call may take; one that comes later still finds
- * a settled entry, which it does not change (renew's contract). given_back: the lease is about to be released, so there will be no entry, and
- * a lease that was claimed again meanwhile, for a store that lost it, goes too.
+ * No more renewals, held may be NULL. Waits for one under way, as long as a store call may take; one that comes later
+ * still finds a settled entry, which it does not change (renew's contract). given_back: the lease is about to be
+ * released, so there will be no entry, and a lease that was claimed again meanwhile, for a store that lost it, goes
+ * too.
  */
 void idem_renewer_drop(idem_held *held, int given_back);
 

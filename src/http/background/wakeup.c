@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wakeup.c - who waits in this server, and how a waiter of this process is woken.
  *
- * Called by duplicates that wait (waiting.c), and by transactions and keeper when a slot is settled. It knows slots and places, no
- * transaction.
+ * Called by duplicates that wait (waiting.c), and by transactions and keeper when a slot is settled. It knows slots and
+ * places, no transaction.
  *
- * The server-wide bound is a table of process numbers in shared memory, one entry a waiter. A child that dies leaves its entries
- * behind; they are taken back by whoever finds the table full and the process gone. Waiters of one child sleep on one of a
- * few condition variables, chosen by slot: a wrong wake-up costs one look at the store.
+ * The server-wide bound is a table of process numbers in shared memory, one entry a waiter. A child that dies leaves
+ * its entries behind; they are taken back by whoever finds the table full and the process gone. Waiters of one child
+ * sleep on one of a few condition variables, chosen by slot: a wrong wake-up costs one look at the store.
  */
 #include "wakeup.h"
 
@@ -33,7 +34,7 @@ static apr_uint32_t place_count;
 static apr_uint32_t child_limit;
 static volatile apr_uint32_t waiting_here;
 
-/* ---- bounds --------------------------------------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 static apr_uint32_t mpm_number(int query)
 {
@@ -103,7 +104,7 @@ void idem_place_leave(volatile apr_uint32_t *place)
     idem_metrics_change(IDEM_GAUGE_WAITERS, -1);
 }
 
-/* ---- waking --------------------------------------------------------------------------------------------------------- */
+/* ---- waking ------------------------------------------------------------------------------------------------------ */
 
 static wake_bell *bell_of(const unsigned char *slot)
 {

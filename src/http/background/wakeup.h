@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wakeup.h - places of requests that wait for another one, and the bells that wake them.
  *
- * A waiter holds a worker, so the number of places is bounded twice: over the whole server, and per child in proportion to its
- * threads, so that a child always has threads for other requests. All functions but the first two may be called by any thread.
+ * A waiter holds a worker, so the number of places is bounded twice: over the whole server, and per child in proportion
+ * to its threads, so that a child always has threads for other requests. All functions but the first two may be called
+ * by any thread.
  */
 #ifndef IDEM_WAKEUP_H
 #define IDEM_WAKEUP_H
@@ -20,8 +22,8 @@ volatile apr_uint32_t *idem_place_take(void);
 void idem_place_leave(volatile apr_uint32_t *place);
 
 /*
- * A waiter notes the rings for its slot, looks at the store, and sleeps: a ring that came between the two ends the sleep at once. pause
- * is the longest sleep, in microseconds.
+ * A waiter notes the rings for its slot, looks at the store, and sleeps: a ring that came between the two ends the
+ * sleep at once. pause is the longest sleep, in microseconds.
  */
 apr_uint32_t idem_wakeup_rings(const unsigned char slot[IDEM_SLOT_LEN]);
 void idem_wakeup_sleep(const unsigned char slot[IDEM_SLOT_LEN], apr_uint32_t rings, apr_interval_time_t pause);

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config.c - the option table at work: its commands, its layers, their merging.
  *
- * Called by httpd while it reads the configuration, and per request where sections or .htaccess files are merged, which is
- * why merging copies one struct and touches only what is given. What always holds: a directive is read into an empty layer of its
- * own and then taken over exactly as an inner section is, so merging cannot differ from setting; whether an option is given
- * is a bit, never a value. httpd starts every request from a server's layer (path NULL below), which holds the presets:
- * so what a request sees is complete, and there is nothing left to resolve.
- * Limits: 64 options, fewer than WORDS_MAX words to a directive.
+ * Called by httpd while it reads the configuration, and per request where sections or .htaccess files are merged, which
+ * is why merging copies one struct and touches only what is given. What always holds: a directive is read into an empty
+ * layer of its own and then taken over exactly as an inner section is, so merging cannot differ from setting; whether
+ * an option is given is a bit, never a value. httpd starts every request from a server's layer (path NULL below), which
+ * holds the presets: so what a request sees is complete, and there is nothing left to resolve. Limits: 64 options,
+ * fewer than WORDS_MAX words to a directive.
  */
 #include "config_options.h"
 
@@ -18,7 +19,8 @@
 
 APLOG_USE_MODULE(idempotency);
 
-/* httpd hands on so many words of a directive (AP_MAX_ARGC, which it keeps to itself) and drops the others without a word. */
+/* httpd hands on so many words of a directive (AP_MAX_ARGC, which it keeps to itself) and drops the others without a
+ * word. */
 #define WORDS_MAX 64
 
 static const idem_choice engines[] = {
@@ -60,7 +62,7 @@ static const idem_option options[IDEM_OPTIONS] = {
 #undef OPTION
 };
 
-/* ---- layers -------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* Lets what from gives for option i win over what stands in to. */
 static void take(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
@@ -183,7 +185,7 @@ int idem_engine_named(void)
     return engine_named;
 }
 
-/* ---- commands ------------------------------------------------------------------------------------------------------ */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config.h - the directives: one row per option, one setter per type; create, merge and preset are loops over the rows.
  *
@@ -78,7 +79,8 @@ int idem_engine_of(request_rec *r);
 void idem_config_begin(void);
 int idem_engine_named(void);
 
-/* Final once the configuration has been read; the same struct every time, and one for all virtual hosts that say nothing. */
+/* Final once the configuration has been read; the same struct every time, and one for all virtual hosts that say
+ * nothing. */
 idem_server_settings *idem_server_settings_of(server_rec *s);
 
 /* For the module record. */

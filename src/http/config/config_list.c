@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config_list.c - lists: read whole or as changes, checked word by word, changed when layers are merged.
  *
- * Called by config.c as config_set.c is, and for each merge of a layer that changes a list, which may be per request. What always
- * holds: a list that was handed out is never altered, a changed one is a new one; no element stands in a list twice.
- * Limits: IDEM_PARTS_MAX parts to a list; names are compared as they are kept, so each checker keeps one spelling of a name.
+ * Called by config.c as config_set.c is, and for each merge of a layer that changes a list, which may be per request.
+ * What always holds: a list that was handed out is never altered, a changed one is a new one; no element stands in a
+ * list twice. Limits: IDEM_PARTS_MAX parts to a list; names are compared as they are kept, so each checker keeps one
+ * spelling of a name.
  */
 #include "config_options.h"
 
@@ -15,7 +17,7 @@
 
 #include "fingerprint.h"
 
-/* ---- elements ------------------------------------------------------------------------------------------------------ */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
 static apr_size_t element_size(const idem_option *option)
 {
@@ -53,8 +55,8 @@ static void drop(const idem_option *option, apr_array_header_t *list, const void
 }
 
 /*
- * Nobody can be told while sections are merged, and no part may be left out in silence: what has become too long is replaced by one
- * part that cannot be evaluated, so that the requests it concerns fail with a line in the log.
+ * Nobody can be told while sections are merged, and no part may be left out in silence: what has become too long is
+ * replaced by one part that cannot be evaluated, so that the requests it concerns fail with a line in the log.
  */
 static void limit_parts(apr_array_header_t *parts)
 {
@@ -78,7 +80,7 @@ apr_array_header_t *idem_list_changed(const idem_option *option, const apr_array
     return changed;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int is_sign(char c)
 {
@@ -160,7 +162,7 @@ const char *idem_set_list(cmd_parms *cmd, const idem_option *option, const idem_
     return read_changes(cmd, option, words, &one->changes[option->index]);
 }
 
-/* ---- checks of one word -------------------------------------------------------------------------------------------- */
+/* ---- checks of one word ------------------------------------------------------------------------------------------ */
 
 static int is_token(const char *word)
 {

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_options.h - what the files of the configuration share: a row of the option table, and one layer of configuration.
+ * config_options.h - what the files of the configuration share: a row of the option table, and one layer of
+ * configuration.
  *
  * Private to config*.c. The rows themselves stand in config_options.def.
  */
@@ -18,8 +20,8 @@ typedef struct idem_words {
 } idem_words;
 
 /*
- * One per type of value: reads words into the option's members of an empty layer. Returns NULL, or a sentence without its
- * subject, which is the directive's name: "must be between 1s and 400d, not \"0\"".
+ * One per type of value: reads words into the option's members of an empty layer. Returns NULL, or a sentence without
+ * its subject, which is the directive's name: "must be between 1s and 400d, not \"0\"".
  */
 typedef const char *idem_setter(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one);
 
@@ -60,8 +62,8 @@ typedef struct idem_change {
 } idem_change;
 
 /*
- * What one section of the configuration says, or several merged. A layer made for a whole server holds the presets where
- * nothing is given, and so does every layer merged on top of it; in the others what is not given is zero.
+ * What one section of the configuration says, or several merged. A layer made for a whole server holds the presets
+ * where nothing is given, and so does every layer merged on top of it; in the others what is not given is zero.
  */
 struct idem_layer {
     apr_uint64_t given; /* bit i: option i was given here */
@@ -78,7 +80,7 @@ static inline void *idem_member(idem_layer *layer, const idem_option *option)
     return (char *)layer + option->at;
 }
 
-/* ---- types of values (config_set.c, config_list.c) ------------------------------------------------------------------ */
+/* ---- types of values (config_set.c, config_list.c) --------------------------------------------------------------- */
 
 idem_setter idem_set_choice;     /* int, one of .choices */
 idem_setter idem_set_size;       /* apr_int64_t, bytes */

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config_set.c - one setter per type of value: choice, number, size, duration, range, text, key format, store.
  *
- * Called by config.c for each directive that was written, in the single-threaded parent or by a request's thread that reads an
- * .htaccess file; also for each preset. Words that are wrong become a sentence that says what would be right.
+ * Called by config.c for each directive that was written, in the single-threaded parent or by a request's thread that
+ * reads an .htaccess file; also for each preset. Words that are wrong become a sentence that says what would be right.
  * Lists are in config_list.c.
  */
 #include "config_options.h"
@@ -73,7 +74,7 @@ const char *idem_one_word(cmd_parms *cmd, const idem_words *words)
     return words->count == 1 ? NULL : apr_psprintf(cmd->pool, "takes one value, not %d", words->count);
 }
 
-/* ---- quantities ---------------------------------------------------------------------------------------------------- */
+/* ---- quantities -------------------------------------------------------------------------------------------------- */
 
 static const char *set_quantity(cmd_parms *cmd, const idem_option *option, const char *word, const unit *units,
                                 apr_int64_t *out)
@@ -129,7 +130,7 @@ const char *idem_set_range(cmd_parms *cmd, const idem_option *option, const idem
     return NULL;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* "On, Off or DetectionOnly" */
 static const char *choices_text(apr_pool_t *pool, const idem_choice *choice)
@@ -201,8 +202,8 @@ static int is_http_url(apr_pool_t *pool, const char *word)
 }
 
 /*
- * A URL that goes into Link: <…> and, with #NAME behind it, into a problem's type: nothing that would end either, or start a
- * second fragment.
+ * A URL that goes into Link: <…> and, with #NAME behind it, into a problem's type: nothing that would end either, or
+ * start a second fragment.
  */
 const char *idem_check_help(apr_pool_t *pool, const char *word, const char **kept)
 {
@@ -228,7 +229,7 @@ const char *idem_check_secret(apr_pool_t *pool, const char *word, const char **k
     return apr_psprintf(pool, "must be file:PATH, \"exec:/PATH ARGUMENTS\" or none, not \"%s\"", word);
 }
 
-/* ---- key format ---------------------------------------------------------------------------------------------------- */
+/* ---- key format -------------------------------------------------------------------------------------------------- */
 
 static const char *regex_of(const char *spelled)
 {
@@ -259,7 +260,7 @@ const char *idem_set_key_format(cmd_parms *cmd, const idem_option *option, const
     return apr_psprintf(cmd->pool, "must be any, uuid or a regular expression, not \"%s\"", format->spelled);
 }
 
-/* ---- store --------------------------------------------------------------------------------------------------------- */
+/* ---- store ------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the words; what they mean is the driver's, and is checked when all servers' are known. */
 const char *idem_set_store(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)

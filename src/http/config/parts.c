@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * parts.c - reads the mini-language of IdempotencyKey, IdempotencyScope and IdempotencyFingerprint.
  *
- * Called for each word of these directives while the configuration or an .htaccess file is read. One table says which words there
- * are, which of them take a name, and which directive takes which. What a part is worth in a request is values.c's.
+ * Called for each word of these directives while the configuration or an .htaccess file is read. One table says which
+ * words there are, which of them take a name, and which directive takes which. What a part is worth in a request is
+ * values.c's.
  */
 #include "parts.h"
 
@@ -84,7 +86,8 @@ static const char *read_name(cmd_parms *cmd, const struct word *w, const char *n
     return NULL;
 }
 
-/* An expression of an .htaccess file may not run what reads files or other servers: its author need not be the administrator. */
+/* An expression of an .htaccess file may not run what reads files or other servers: its author need not be the
+ * administrator. */
 static const char *read_expr(cmd_parms *cmd, const char *text, idem_part *part)
 {
     unsigned flags = AP_EXPR_FLAG_STRING_RESULT | AP_EXPR_FLAG_DONT_VARY;

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * parts.h - the one mini-language of IdempotencyKey, IdempotencyScope and IdempotencyFingerprint, and its evaluation.
  *
- * A part is parsed once, when the configuration is read, and evaluated per request. What it names may be absent in a request:
- * then its value has data == NULL, which is not the same as being empty.
+ * A part is parsed once, when the configuration is read, and evaluated per request. What it names may be absent in a
+ * request: then its value has data == NULL, which is not the same as being empty.
  */
 #ifndef IDEM_PARTS_H
 #define IDEM_PARTS_H
@@ -42,8 +43,8 @@ typedef struct idem_part {
 } idem_part;
 
 /*
- * Parses one word. Returns NULL, or a sentence without its subject, which is the directive's name, that says which parts it
- * takes. Lives in cmd->pool.
+ * Parses one word. Returns NULL, or a sentence without its subject, which is the directive's name, that says which
+ * parts it takes. Lives in cmd->pool.
  */
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part);
 
@@ -51,8 +52,8 @@ int idem_parts_have(const apr_array_header_t *parts, idem_part_kind kind);
 
 /*
  * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
- * redirects (r->prev), whose method, path and query are the client's. Who wants a header field asks sent: r->headers_in is what
- * modules have made of it.
+ * redirects (r->prev), whose method, path and query are the client's. Who wants a header field asks sent: r->headers_in
+ * is what modules have made of it.
  */
 typedef struct idem_asked {
     request_rec *r;
@@ -75,12 +76,13 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
 const char *idem_header_joined(const idem_asked *asked, const char *name, const char *separator);
 
 /*
- * The Authorization field where it is the application's to check, NULL if there is none. Where httpd has authenticated a user by this
- * very field, it is httpd's, and the user stands for it.
+ * The Authorization field where it is the application's to check, NULL if there is none. Where httpd has authenticated
+ * a user by this very field, it is httpd's, and the user stands for it.
  */
 const char *idem_application_auth(const idem_asked *asked);
 
-/* Is it said who the client is: by Authorization, as a user of httpd's, or by a cookie that is known to be a session's? */
+/* Is it said who the client is: by Authorization, as a user of httpd's, or by a cookie that is known to be a
+ * session's? */
 int idem_is_identified(const idem_asked *asked);
 
 #endif

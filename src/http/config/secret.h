@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * secret.h - IdempotencySecret: where the key ring comes from.
  */
@@ -9,14 +10,14 @@
 #include <httpd.h>
 
 /*
- * check_config: NULL, or a sentence about what is wrong with a file. A command is not run: configtest should do nothing, and what is
- * said while a starting server reads its configuration a second time is seen by nobody.
+ * check_config: NULL, or a sentence about what is wrong with a file. A command is not run: configtest should do
+ * nothing, and what is said while a starting server reads its configuration a second time is seen by nobody.
  */
 const char *idem_secret_check(const char *source, apr_pool_t *ptemp);
 
 /*
- * post_config: reads "file:PATH", or runs "exec:COMMAND" and reads what it prints. The ring lives in pool. *why is a sentence
- * without a secret in it.
+ * post_config: reads "file:PATH", or runs "exec:COMMAND" and reads what it prints. The ring lives in pool. *why is a
+ * sentence without a secret in it.
  */
 apr_status_t idem_secret_read(const char *source, apr_pool_t *pool, apr_pool_t *ptemp, idem_keyring **ring,
                               const char **why);

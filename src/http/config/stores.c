@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stores.c - from IdempotencyStore to open fronts.
  *
- * Called by the module's hooks. One front per URL and configuration: virtual hosts that name the same store share it. A local store
- * that an administrator named and that cannot be opened stops the start; the default one warns, and guarded requests get 503
- * until it is there.
+ * Called by the module's hooks. One front per URL and configuration: virtual hosts that name the same store share it. A
+ * local store that an administrator named and that cannot be opened stops the start; the default one warns, and guarded
+ * requests get 503 until it is there.
  */
 #include "stores.h"
 
@@ -54,8 +55,8 @@ void idem_stores_register(apr_pool_t *pconf)
 }
 
 /*
- * httpd ends where a hook fails while it reads its configuration again, and by then the old generation has been told to end. So what a start is
- * stopped for is said at a reload, loudly, and that store's requests get 503.
+ * httpd ends where a hook fails while it reads its configuration again, and by then the old generation has been told to
+ * end. So what a start is stopped for is said at a reload, loudly, and that store's requests get 503.
  */
 #define SERVED "mod_idempotency: a generation has been configured"
 
@@ -190,7 +191,7 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? look_at_all(pconf, ptemp) : OK;
 }
 
-/* ---- another secret's store ----------------------------------------------------------------------------------------- */
+/* ---- another secret's store -------------------------------------------------------------------------------------- */
 
 #define LOOK_SECONDS 10
 #define GUARDED_GET_503 "guarded requests get 503 until that is repaired and the server is reloaded"
@@ -215,8 +216,8 @@ static void look_in_child(const opened *store, apr_pool_t *pool)
 }
 
 /*
- * Was the store made with another secret? It can be read only by a process that attaches, and the parent of the children must not.
- * A store that does not answer is looked at again by each child.
+ * Was the store made with another secret? It can be read only by a process that attaches, and the parent of the
+ * children must not. A store that does not answer is looked at again by each child.
  */
 static int is_of_another_secret(const opened *store, apr_pool_t *pool)
 {
@@ -230,7 +231,7 @@ static int is_of_another_secret(const opened *store, apr_pool_t *pool)
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* NULL, or what is wrong with the secrets. */
 static const char *give_ring(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
@@ -304,7 +305,8 @@ int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp)
     return OK;
 }
 
-/* ---- configtest ------------------------------------------------------------------------------------------------------ */
+/* ---- configtest
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* What would stop a start, as far as who runs it can see. A command's secret is not asked for. */
 static int look_at(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)

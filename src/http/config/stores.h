@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stores.h - which server uses which store: one front per URL, configured, opened, attached and swept with the server.
  */
@@ -9,8 +10,8 @@
 #include <httpd.h>
 
 /*
- * check_config: every URL parses, every secret in a file can be read, one store is not named with two sets of options. OK or
- * HTTP_INTERNAL_SERVER_ERROR, logged.
+ * check_config: every URL parses, every secret in a file can be read, one store is not named with two sets of options.
+ * OK or HTTP_INTERNAL_SERVER_ERROR, logged.
  */
 int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
 

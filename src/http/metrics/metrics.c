@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics.c - counting.
  *
- * Called by transactions, waiters and keeper when something happens, by the stores' fronts after each call, from any thread of any child;
- * by the parent at start and when a child has ended.
+ * Called by transactions, waiters and keeper when something happens, by the stores' fronts after each call, from any
+ * thread of any child; by the parent at start and when a child has ended.
  *
- * The memory is made once in the parent's life and found again after each restart, so counters only ever grow; children of two generations
- * share it. Its layout is part of the name under which it is found: a module of another layout begins with memory of its own. Limits:
- * IDEM_METRICS_STORES stores; a child that finds no entry for its gauges (several old generations, each at the limit of its processes)
- * counts and has no gauges.
+ * The memory is made once in the parent's life and found again after each restart, so counters only ever grow; children
+ * of two generations share it. Its layout is part of the name under which it is found: a module of another layout
+ * begins with memory of its own. Limits: IDEM_METRICS_STORES stores; a child that finds no entry for its gauges
+ * (several old generations, each at the limit of its processes) counts and has no gauges.
  */
 #include "metrics_private.h"
 
@@ -42,7 +43,7 @@ static void add(atomic_ulong *counter, unsigned long by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-/* ---- the memory ----------------------------------------------------------------------------------------------------- */
+/* ---- the memory -------------------------------------------------------------------------------------------------- */
 
 /* Twice the children there can be at once: a graceful restart has two generations. */
 static unsigned most_processes(void)
@@ -89,7 +90,7 @@ static apr_status_t find_or_make(server_rec *s)
     return APR_SUCCESS;
 }
 
-/* ---- stores --------------------------------------------------------------------------------------------------------- */
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
 
 /* Only the parent names entries, and no entry is ever given to another store. */
 static idem_store_counts *counts_of(const char *url)
@@ -134,7 +135,8 @@ static int bound_of(apr_interval_time_t took)
     return i;
 }
 
-/* After each call through a front. One that was not sent took no time, and would only make a store that is down look fast. */
+/* After each call through a front. One that was not sent took no time, and would only make a store that is down look
+ * fast. */
 static void observe(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took)
 {
     idem_store_counts *counts = baton;
@@ -165,7 +167,7 @@ apr_status_t idem_metrics_open(server_rec *s)
     return APR_SUCCESS;
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------------------ */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 /* What its owner before had is still there. */
 static int take(idem_process_gauges *entry, unsigned from)
@@ -213,7 +215,7 @@ void idem_metrics_child_status(server_rec *s, pid_t pid, ap_generation_t generat
     }
 }
 
-/* ---- what is counted ------------------------------------------------------------------------------------------------ */
+/* ---- what is counted --------------------------------------------------------------------------------------------- */
 
 void idem_metrics_change(idem_gauge gauge, long by)
 {
@@ -278,7 +280,7 @@ void idem_metrics_request(int detecting, const char *outcome, const char *settle
             add(&metrics->settlements[i], 1);
 }
 
-/* ---- for the reader ------------------------------------------------------------------------------------------------- */
+/* ---- for the reader ---------------------------------------------------------------------------------------------- */
 
 idem_metrics *idem_metrics_shared(void)
 {

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics.h - what the module counts, for SetHandler idempotency-metrics.
  *
- * Counters and gauges lie in memory that all children share and that outlives restarts, graceful or not, as long as the server's parent
- * lives. Counting takes no lock and never fails. Nothing of a request but its outcome is counted: no key, scope, user or path comes
- * here. What a process has at the moment (gauges) is kept under its process number and goes with it, however it ends.
+ * Counters and gauges lie in memory that all children share and that outlives restarts, graceful or not, as long as the
+ * server's parent lives. Counting takes no lock and never fails. Nothing of a request but its outcome is counted: no
+ * key, scope, user or path comes here. What a process has at the moment (gauges) is kept under its process number and
+ * goes with it, however it ends.
  */
 #ifndef IDEM_METRICS_H
 #define IDEM_METRICS_H
@@ -45,7 +47,8 @@ void idem_metrics_job(idem_job_end end);
 /* This process sends the store nothing until it answers again, or sends it calls again. */
 void idem_metrics_breaker(const idem_front *front, int is_open);
 
-/* A guarded request has ended: the words of docs/manual.md, NULL where there is none; detecting: it was only watched. */
+/* A guarded request has ended: the words of docs/manual.md, NULL where there is none; detecting: it was only
+ * watched. */
 void idem_metrics_request(int detecting, const char *outcome, const char *settlement);
 
 /* The handler idempotency-metrics. */

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics_text.c - the handler idempotency-metrics: what was counted, as text for Prometheus.
  *
- * Called by httpd where an administrator set it; who may read it is for the administrator to say. Two formats: the text format 0.0.4, and
- * OpenMetrics 1.0 for a client that asks for it, whose counters leave the ending _total to their samples. Every series is there from the
- * start, zero or not: a rate over the first event is right only then. Their number is bounded by the number of stores.
+ * Called by httpd where an administrator set it; who may read it is for the administrator to say. Two formats: the text
+ * format 0.0.4, and OpenMetrics 1.0 for a client that asks for it, whose counters leave the ending _total to their
+ * samples. Every series is there from the start, zero or not: a rate over the first event is right only then. Their
+ * number is bounded by the number of stores.
  */
 #include "metrics_private.h"
 
@@ -65,7 +67,7 @@ static const char *label(const char *value, apr_pool_t *pool)
     return start;
 }
 
-/* ---- families of metrics -------------------------------------------------------------------------------------------- */
+/* ---- families of metrics ----------------------------------------------------------------------------------------- */
 
 static void family(page *p, const char *name, const char *type, const char *help)
 {
@@ -89,7 +91,7 @@ static void gauge(page *p, const char *name, const char *help, unsigned long val
     apr_brigade_printf(p->bb, NULL, NULL, "%s %lu\n", name, value);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void put_build(page *p)
 {
@@ -140,7 +142,7 @@ static void put_gauges(page *p, const idem_metrics *metrics, const idem_metrics_
         counter(p, "idempotency_keeper_jobs_ended", "result", job_ends[i], &metrics->jobs[i]);
 }
 
-/* ---- stores --------------------------------------------------------------------------------------------------------- */
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
 
 /* The next named store from *i on, NULL behind the last. */
 static const idem_store_counts *next_store(const idem_metrics *metrics, int *i)
@@ -269,7 +271,7 @@ static void put_breakers(page *p, const idem_metrics *metrics, const idem_metric
         counter(p, "idempotency_store_breaker_openings", "store", label(store->url, p->pool), &store->openings);
 }
 
-/* ---- the handler ---------------------------------------------------------------------------------------------------- */
+/* ---- the handler ------------------------------------------------------------------------------------------------- */
 
 static void write_page(page *p, const idem_metrics *metrics)
 {

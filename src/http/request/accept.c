@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * accept.c - reads the headers Accept and Accept-Encoding (RFC 9110 12.5), as far as our answers need it.
  *
- * Called for the module's own answers, which come in two forms each, and for replays, which may be coded. A member that is malformed
- * names nothing, or counts as liked fully.
+ * Called for the module's own answers, which come in two forms each, and for replays, which may be coded. A member that
+ * is malformed names nothing, or counts as liked fully.
  */
 #include "accept.h"
 

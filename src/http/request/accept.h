@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * accept.h - which of the media types and content codings we can answer with a client likes.
  */
@@ -7,14 +8,14 @@
 #include <httpd.h>
 
 /*
- * The best quality with which r's Accept names range ("text/html", or a wildcard as it is written), in thousandths; 0 where it does
- * not. Wildcards of the client stand for nothing else here, parameters but q are not looked at.
+ * The best quality with which r's Accept names range ("text/html", or a wildcard as it is written), in thousandths; 0
+ * where it does not. Wildcards of the client stand for nothing else here, parameters but q are not looked at.
  */
 int idem_accept_quality(request_rec *r, const char *range);
 
 /*
- * May r be answered in this content coding? Without Accept-Encoding in any, with an empty one in none (RFC 9110 12.5.3). Not to be
- * asked about identity, which is what there is where nothing is accepted.
+ * May r be answered in this content coding? Without Accept-Encoding in any, with an empty one in none (RFC
+ * 9110 12.5.3). Not to be asked about identity, which is what there is where nothing is accepted.
  */
 int idem_accepts_coding(request_rec *r, const char *coding);
 

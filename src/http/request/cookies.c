@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cookies.c - reads the Cookie field, and picks the cookies that identify a client.
  *
- * Called for guarded requests by values.c and credentials.c. What always holds: values are the client's octets; the order
- * in which it sends cookies of different names does not matter. config_list.c sees to the form of patterns.
+ * Called for guarded requests by values.c and credentials.c. What always holds: values are the client's octets; the
+ * order in which it sends cookies of different names does not matter. config_list.c sees to the form of patterns.
  * Limits: those httpd sets on headers; each cookie is looked at once for each pattern.
  */
 #include "cookies.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the field ----------------------------------------------------------------------------------------------------- */
+/* ---- the field --------------------------------------------------------------------------------------------------- */
 
 static idem_blob trimmed(const char *at, const char *end)
 {
@@ -54,7 +55,7 @@ idem_blob idem_cookie_value(const idem_asked *asked, const char *name)
     return idem_blob_of(NULL, 0);
 }
 
-/* ---- patterns ------------------------------------------------------------------------------------------------------ */
+/* ---- patterns ---------------------------------------------------------------------------------------------------- */
 
 /* pattern: a name, with '*' at either end, or both, for anything. */
 static int fits(const char *pattern, idem_blob name)
@@ -82,7 +83,7 @@ static int is_named(const apr_array_header_t *patterns, idem_blob name)
     return 0;
 }
 
-/* ---- those that count ---------------------------------------------------------------------------------------------- */
+/* ---- those that count -------------------------------------------------------------------------------------------- */
 
 /* By name; equal names in the order they were sent, which is that of their addresses: qsort() is not stable. */
 static int by_cookie_name(const void *a, const void *b)

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * credentials.c - the part "credentials": by what a client is known, to httpd or to the application.
  *
- * Called for guarded requests by values.c, by the recorder through idem_is_identified(), and by volatile_auth.c. What always
- * holds: values are taken as sent; each piece goes into the part with its kind and its length, so no two sets of credentials give the
- * same octets. httpd's user is a piece like the others: who is left out of the scope is not left out here.
- * Limits: a header field counts as present when it is not empty.
+ * Called for guarded requests by values.c, by the recorder through idem_is_identified(), and by volatile_auth.c. What
+ * always holds: values are taken as sent; each piece goes into the part with its kind and its length, so no two sets of
+ * credentials give the same octets. httpd's user is a piece like the others: who is left out of the scope is not left
+ * out here. Limits: a header field counts as present when it is not empty.
  */
 #include "cookies.h"
 #include "parts_private.h"
@@ -15,7 +16,7 @@
 
 #include <apr_cstr.h>
 
-/* ---- who checks Authorization -------------------------------------------------------------------------------------- */
+/* ---- who checks Authorization ------------------------------------------------------------------------------------ */
 
 static const char *sent_auth(const idem_asked *asked)
 {
@@ -30,9 +31,9 @@ static int is_scheme(const char *field, const char *scheme)
 }
 
 /*
- * ap_auth_type names the scheme by which httpd authenticated the user (mod_auth_openidc names it otherwise). A user whom httpd knows
- * by another way, a client certificate or a field of its own making for example, says nothing about what the client sent here: that
- * is the application's.
+ * ap_auth_type names the scheme by which httpd authenticated the user (mod_auth_openidc names it otherwise). A user
+ * whom httpd knows by another way, a client certificate or a field of its own making for example, says nothing about
+ * what the client sent here: that is the application's.
  */
 static int is_checked_by_httpd(const request_rec *r, const char *field)
 {
@@ -57,7 +58,7 @@ int idem_is_identified(const idem_asked *asked)
     return named || sent_auth(asked) || (asked->r->user && *asked->r->user);
 }
 
-/* ---- the part ------------------------------------------------------------------------------------------------------ */
+/* ---- the part ---------------------------------------------------------------------------------------------------- */
 
 /* A piece's kind stands before its length: httpd's 'U'ser, 'A'uthorization, a cookie's 'N'ame and 'V'alue. */
 #define PIECE_HEAD 9

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * identity.c - what a client is known by, as a note in its record; and which of that is another one's.
  *
- * Called by the recorder, and by compare.c for a request that is refused for its credentials. What always holds: no value gets into the
- * note or the log, and a cookie's name only if it is a token of reasonable length; equality is never decided here. The note is a list of
- * " NAME=DIGEST" in the order of the part "credentials"; a name that is no cookie's begins with '@', which no token has.
- * Limits: the first MOST things that a client is known by.
+ * Called by the recorder, and by compare.c for a request that is refused for its credentials. What always holds: no
+ * value gets into the note or the log, and a cookie's name only if it is a token of reasonable length; equality is
+ * never decided here. The note is a list of " NAME=DIGEST" in the order of the part "credentials"; a name that is no
+ * cookie's begins with '@', which no token has. Limits: the first MOST things that a client is known by.
  */
 #include "identity.h"
 
@@ -34,7 +35,7 @@ static const char *shown(apr_pool_t *pool, const char *name)
     return apr_pstrcat(pool, "cookie ", name, NULL);
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------ */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 static int is_proper(idem_blob name)
 {
@@ -99,7 +100,7 @@ void idem_identity_note(const idem_asked *asked, const idem_blob *secret, idem_r
     note->flags = IDEM_FIELD_NOTE;
 }
 
-/* ---- the difference ------------------------------------------------------------------------------------------------ */
+/* ---- the difference ---------------------------------------------------------------------------------------------- */
 
 static const char *note_of(const idem_response *record)
 {

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * identity.h - what a request's client is known by, in a line that can be kept: so that an administrator can be told what differed.
+ * identity.h - what a request's client is known by, in a line that can be kept: so that an administrator can be told
+ * what differed.
  */
 #ifndef IDEM_IDENTITY_H
 #define IDEM_IDENTITY_H
@@ -8,14 +10,16 @@
 #include "record.h"
 
 /*
- * Notes in response, which is to be recorded, what the client of asked is known by: names, and a digest of each value that is too short to
- * be anything but told from another. secret: the ring's, or NULL. Where there are no credentials, or no memory for digests, it notes nothing.
+ * Notes in response, which is to be recorded, what the client of asked is known by: names, and a digest of each value
+ * that is too short to be anything but told from another. secret: the ring's, or NULL. Where there are no credentials,
+ * or no memory for digests, it notes nothing.
  */
 void idem_identity_note(const idem_asked *asked, const idem_blob *secret, idem_response *response);
 
 /*
- * Names what differs between the client of asked and the one that record, a response, was made for: "Authorization,cookie sid"; never a
- * value. NULL if it is beyond what was noted. A record without a note is one of a client without credentials.
+ * Names what differs between the client of asked and the one that record, a response, was made for:
+ * "Authorization,cookie sid"; never a value. NULL if it is beyond what was noted. A record without a note is one of a
+ * client without credentials.
  */
 const char *idem_identity_differs(const idem_asked *asked, const idem_blob *secret, const idem_response *record);
 

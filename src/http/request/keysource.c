@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keysource.c - tries IdempotencyKey's sources in order and checks what it finds.
  *
@@ -13,7 +14,8 @@ static int is_the_draft_header(const idem_part *part)
     return part->kind == IDEM_PART_HEADER && !apr_cstr_casecmp(part->name, "Idempotency-Key");
 }
 
-/* A field that is there and empty is a client's mistake; any other empty source is like an absent one (docs/manual.md). */
+/* A field that is there and empty is a client's mistake; any other empty source is like an absent one
+ * (docs/manual.md). */
 static int counts_as_absent(const idem_part *part, idem_blob value)
 {
     return !value.data || (!value.len && part->kind != IDEM_PART_HEADER);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * parts_private.h - what values.c, credentials.c and operation.c share.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sent.h - the header fields of a request as its client sent them, whatever modules did to them since.
  */
@@ -12,7 +13,8 @@ void idem_sent_begin(server_rec *main_server, int engine_named);
 /* post_read_request, before any other module: keeps the fields of a request that may come to be guarded. */
 int idem_sent_keep(request_rec *r);
 
-/* check_authn, before a module reads Authorization to authenticate somebody: is it still the field that the client sent? */
+/* check_authn, before a module reads Authorization to authenticate somebody: is it still the field that the client
+ * sent? */
 int idem_sent_check(request_rec *r);
 
 /* Was it, when somebody was last authenticated in r's chain? */

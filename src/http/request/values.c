@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * values.c - what a part is worth in a request, and what the client asked for before httpd changed it.
  *
- * Called by the gate for each part of key, scope and fingerprint of a guarded request. What always holds: values are the client's
- * octets, without decoding (query:NAME is the one exception); a value may point into the request; absent is data NULL.
- * Limits: those httpd sets on the request line and on headers. Cookies are in cookies.c, credentials in credentials.c, the fields of
- * an operation in operation.c.
+ * Called by the gate for each part of key, scope and fingerprint of a guarded request. What always holds: values are
+ * the client's octets, without decoding (query:NAME is the one exception); a value may point into the request; absent
+ * is data NULL. Limits: those httpd sets on the request line and on headers. Cookies are in cookies.c, credentials in
+ * credentials.c, the fields of an operation in operation.c.
  */
 #include "cookies.h"
 #include "parts_private.h"
@@ -20,7 +21,7 @@
 
 static const idem_blob absent = {NULL, 0};
 
-/* ---- what the client asked for ------------------------------------------------------------------------------------- */
+/* ---- what the client asked for ----------------------------------------------------------------------------------- */
 
 /* The path and query of a request target; of the absolute form, what stands behind the authority (RFC 9112, 3.2.2). */
 static const char *origin_form(const char *target)
@@ -58,7 +59,7 @@ void idem_asked_of(request_rec *r, idem_asked *asked)
         asked->path = idem_blob_str("/");
 }
 
-/* ---- header fields ------------------------------------------------------------------------------------------------- */
+/* ---- header fields ----------------------------------------------------------------------------------------------- */
 
 static const char *header_value(const idem_asked *asked, const char *name)
 {
@@ -67,7 +68,7 @@ static const char *header_value(const idem_asked *asked, const char *name)
     return idem_header_joined(asked, name, ", ");
 }
 
-/* ---- the query ----------------------------------------------------------------------------------------------------- */
+/* ---- the query --------------------------------------------------------------------------------------------------- */
 
 /* One name=value (or name) of a query, as sent. */
 typedef struct field {
@@ -158,7 +159,7 @@ static idem_blob query_value(const idem_asked *asked, const char *wanted)
     return absent;
 }
 
-/* ---- all parts ----------------------------------------------------------------------------------------------------- */
+/* ---- all parts --------------------------------------------------------------------------------------------------- */
 
 static idem_blob host_value(request_rec *r)
 {

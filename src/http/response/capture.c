@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * capture.c - what is taken of a response before its first byte leaves: its head, and what the application said of it.
  *

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * capture.h - what recorder.c (collecting) and conclude.c (the verdict) share: the response so far, and what is taken of it first.
+ * capture.h - what recorder.c (collecting) and conclude.c (the verdict) share: the response so far, and what is taken
+ * of it first.
  */
 #ifndef IDEM_RECORDER_PRIVATE_H
 #define IDEM_RECORDER_PRIVATE_H

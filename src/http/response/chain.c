@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain.c - where a response is recorded in a request's chain of output filters, and where a replay of it enters.
  *
- * Called by the recorder with the first bytes of a response, and by gate and recorder before something is sent that no handler wrote.
- * A chain is ordered by the types of its filters, whoever put them there and whenever: so a type is a place that two requests have
- * in common, however differently their chains are arranged.
+ * Called by the recorder with the first bytes of a response, and by gate and recorder before something is sent that no
+ * handler wrote. A chain is ordered by the types of its filters, whoever put them there and whenever: so a type is a
+ * place that two requests have in common, however differently their chains are arranged.
  */
 #include "chain.h"
 
@@ -26,7 +27,7 @@ static const char *const leaves_body[] = {
 #define SENDFILE "XSENDFILE"
 static const char *const names_file[] = {"X-Sendfile", "X-Sendfile-Temporary", NULL};
 
-/* ---- what a filter is ----------------------------------------------------------------------------------------------- */
+/* ---- what a filter is -------------------------------------------------------------------------------------------- */
 
 typedef enum filter_kind {
     LEAVES_BODY,
@@ -62,7 +63,7 @@ static int is_content_filter(const request_rec *r, const ap_filter_t *f)
     return f && f->r == r && f->frec->ftype < (ap_filter_type)(AP_FTYPE_CONTENT_SET + 2);
 }
 
-/* ---- does the response name a file ---------------------------------------------------------------------------------- */
+/* ---- does the response name a file ------------------------------------------------------------------------------- */
 
 static int file_is_named(request_rec *r)
 {
@@ -81,7 +82,8 @@ static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
     return apr_brigade_cleanup(bb);
 }
 
-/* Lets mod_headers' filter do its work on a copy of the request: it looks at the head alone, and acts on its first brigade, empty or not. */
+/* Lets mod_headers' filter do its work on a copy of the request: it looks at the head alone, and acts on its first
+ * brigade, empty or not. */
 static int is_named_by_headers(request_rec *r, const ap_filter_t *fixup)
 {
     ap_filter_rec_t end = {.name = "end", .filter_func.out_func = swallow, .ftype = AP_FTYPE_CONTENT_SET};
@@ -111,7 +113,7 @@ static int file_will_be_named(request_rec *r, ap_filter_t *next)
     return 0;
 }
 
-/* ---- makers --------------------------------------------------------------------------------------------------------- */
+/* ---- makers ------------------------------------------------------------------------------------------------------ */
 
 ap_filter_t *idem_chain_maker(request_rec *r, ap_filter_t *next)
 {
@@ -151,7 +153,7 @@ static const char *maker_of(const idem_response *record)
     return NULL;
 }
 
-/* ---- where to enter ------------------------------------------------------------------------------------------------- */
+/* ---- where to enter ---------------------------------------------------------------------------------------------- */
 
 ap_filter_t *idem_chain_entry(request_rec *r)
 {

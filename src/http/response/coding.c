@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coding.c - a record that the application has coded (Content-Encoding), for a client that may refuse the coding.
  *
- * Called for replays. httpd's own INFLATE undoes gzip; there is nothing in httpd that undoes another coding. The filter is no part of
- * the request's chain: it stands before the place where the replay enters, and works on a copy of the request, since it does nothing
- * for a request that was redirected.
+ * Called for replays. httpd's own INFLATE undoes gzip; there is nothing in httpd that undoes another coding. The filter
+ * is no part of the request's chain: it stands before the place where the replay enters, and works on a copy of the
+ * request, since it does nothing for a request that was redirected.
  */
 #include "coding.h"
 
@@ -16,7 +17,8 @@
 #define CODING "Content-Encoding"
 #define INFLATE "INFLATE"
 
-/* What is said about the bytes of a coded body, and wrong for others (RFC 9530, RFC 1864); the entity-tag is INFLATE's. */
+/* What is said about the bytes of a coded body, and wrong for others (RFC 9530, RFC 1864); the entity-tag is
+ * INFLATE's. */
 static const char *const digests[] = {"Content-Digest", "Repr-Digest", "Digest", "Content-MD5", NULL};
 
 static int is_gzip(const char *coding)
@@ -24,7 +26,7 @@ static int is_gzip(const char *coding)
     return !apr_cstr_casecmp(coding, "gzip") || !apr_cstr_casecmp(coding, "x-gzip");
 }
 
-/* ---- what it is coded in ------------------------------------------------------------------------------------------- */
+/* ---- what it is coded in ----------------------------------------------------------------------------------------- */
 
 static void add_codings(apr_pool_t *pool, apr_array_header_t *codings, const char *list)
 {
@@ -36,7 +38,8 @@ static void add_codings(apr_pool_t *pool, apr_array_header_t *codings, const cha
             APR_ARRAY_PUSH(codings, const char *) = coding;
 }
 
-/* In the order in which they were applied, as httpd will send them: the table of errors first, content_encoding for a field of the other. */
+/* In the order in which they were applied, as httpd will send them: the table of errors first, content_encoding for a
+ * field of the other. */
 static apr_array_header_t *codings_of(apr_pool_t *pool, const idem_response *record)
 {
     apr_array_header_t *codings = apr_array_make(pool, 2, sizeof(const char *));
@@ -98,7 +101,7 @@ int idem_coding_to_undo(request_rec *r, const idem_response *record)
     return codings->nelts - refused;
 }
 
-/* ---- undoing it ----------------------------------------------------------------------------------------------------- */
+/* ---- undoing it -------------------------------------------------------------------------------------------------- */
 
 static int varies_on_coding(request_rec *r)
 {
@@ -108,7 +111,8 @@ static int varies_on_coding(request_rec *r)
            (err && (ap_find_token(r->pool, err, "Accept-Encoding") || !strcmp(err, "*")));
 }
 
-/* INFLATE takes its coding off the end of the one field in headers_out, and changes the entity-tag that stands there. */
+/* INFLATE takes its coding off the end of the one field in headers_out, and changes the entity-tag that stands
+ * there. */
 static void put_where_inflate_looks(request_rec *r, const idem_response *record)
 {
     const char *etag = apr_table_get(r->err_headers_out, "ETag");

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conclude.c - the verdict on a response that has come to its end, its settlement, and its way to the client.
  *
- * Called by the gate when a handler has returned, by the recorder's filter at the end of an error page. The handler's return code, the
- * length it declared, error buckets and the connection's state together say whether the response is complete; in doubt the
- * outcome is unknown, and nothing is recorded as complete.
+ * Called by the gate when a handler has returned, by the recorder's filter at the end of an error page. The handler's
+ * return code, the length it declared, error buckets and the connection's state together say whether the response is
+ * complete; in doubt the outcome is unknown, and nothing is recorded as complete.
  */
 #include "conclude.h"
 
@@ -22,7 +23,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 
-/* ---- the verdict ---------------------------------------------------------------------------------------------------- */
+/* ---- the verdict ------------------------------------------------------------------------------------------------- */
 
 int idem_is_release_status(const idem_txn *txn, int status)
 {
@@ -122,7 +123,8 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
     return ap_pass_brigade(next, rec->held);
 }
 
-/* An end that says that it is none: httpd makes an error of it, or closes the connection where the response has begun. */
+/* An end that says that it is none: httpd makes an error of it, or closes the connection where the response has
+ * begun. */
 static apr_status_t pass_error(const idem_recorder *rec, request_rec *r, ap_filter_t *next, int status)
 {
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
@@ -171,7 +173,7 @@ apr_status_t idem_recorder_finish_page(idem_txn *txn, ap_filter_t *f)
     return let_go(txn, r, next, action);
 }
 
-/* ---- after the handler ---------------------------------------------------------------------------------------------- */
+/* ---- after the handler ------------------------------------------------------------------------------------------- */
 
 /* Was the declared length reached? A handler's own Content-Length is a promise that the bytes must keep. */
 static int short_of_declared(const idem_txn *txn, request_rec *r)
@@ -182,8 +184,9 @@ static int short_of_declared(const idem_txn *txn, request_rec *r)
 }
 
 /*
- * A handler that sent an interim response to a client that had left finds an HTTP/1 connection marked as aborted, before any of its
- * writes comes by here. Only those that are known not to look at the mark, or not to call that a success, have run to their end.
+ * A handler that sent an interim response to a client that had left finds an HTTP/1 connection marked as aborted,
+ * before any of its writes comes by here. Only those that are known not to look at the mark, or not to call that a
+ * success, have run to their end.
  */
 static int may_have_stopped(const request_rec *r)
 {
@@ -207,8 +210,9 @@ static int is_page_of_a_filter(const idem_recorder *rec)
 }
 
 /*
- * The status of a response that broke off, 0 for one that did not. A filter that gave up has told the handler so, and few handlers
- * look; r->eos_sent without an end here means that somebody kept the end, or that the handler wants none to be sent.
+ * The status of a response that broke off, 0 for one that did not. A filter that gave up has told the handler so, and
+ * few handlers look; r->eos_sent without an end here means that somebody kept the end, or that the handler wants none
+ * to be sent.
  */
 static int broken_status(const idem_recorder *rec, const request_rec *r, int rv)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conclude.h - the verdict on a response that has come to its end.
  */
@@ -9,8 +10,8 @@
 #include <util_filter.h>
 
 /*
- * The handler of r has returned rv. Settles what it answered and passes it on, or leaves the settlement to the error page that
- * is to come. Returns what the handler hook must return.
+ * The handler of r has returned rv. Settles what it answered and passes it on, or leaves the settlement to the error
+ * page that is to come. Returns what the handler hook must return.
  */
 int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv);
 

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * control.c - parses Idempotency-Control: no-store, ttl=SECONDS.
  *
- * Called by the recorder when a response is complete, and where it is only watched, as it leaves. Unknown and malformed members are counted, not obeyed.
+ * Called by the recorder when a response is complete, and where it is only watched, as it leaves. Unknown and malformed
+ * members are counted, not obeyed.
  */
 #include "control.h"
 
@@ -61,7 +63,8 @@ static int read_field(void *baton, const char *name, const char *value)
     return 1;
 }
 
-/* Another guard's word that nothing was done, whatever its store: see IDEM_IN_PROGRESS and the others in core/problem.c. */
+/* Another guard's word that nothing was done, whatever its store: see IDEM_IN_PROGRESS and the others in
+ * core/problem.c. */
 static int read_error(void *baton, const char *name, const char *value)
 {
     static const idem_problem undone[] = {IDEM_IN_PROGRESS, IDEM_STORE_UNAVAILABLE, IDEM_TOO_MANY_KEYS};

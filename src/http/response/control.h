@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * control.h - Idempotency-Control, the application's word about its own response.
  */
@@ -17,9 +18,9 @@ typedef struct idem_control {
 } idem_control;
 
 /*
- * Fills control from a response's two tables of fields. Every field of that name is a comma list; of all members the last valid one wins,
- * those in errors coming last. An Idempotency-Error by which another guard says that nothing was done counts as no-store, and has the
- * last word.
+ * Fills control from a response's two tables of fields. Every field of that name is a comma list; of all members the
+ * last valid one wins, those in errors coming last. An Idempotency-Error by which another guard says that nothing was
+ * done counts as no-store, and has the last word.
  */
 void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr_interval_time_t max_ttl,
                        apr_pool_t *pool, idem_control *control);

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * expose.c - the last look at the headers, behind mod_headers' filters (AP_FTYPE_CONTENT_SET) and before the protocol's.
+ * expose.c - the last look at the headers, behind mod_headers' filters (AP_FTYPE_CONTENT_SET) and before the
+ * protocol's.
  *
  * One pass at the first brigade of a response, then it removes itself.
  */

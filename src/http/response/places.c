@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * places.c - the places of an execution: noted as its handlers are entered, asked again for each replay.
  *
- * Called by the gate and by conclude.c. A place is asked by a sub-request look-up, which ends when httpd has run access, authentication
- * and authorization: nothing is rewritten or negotiated, no handler runs. To these checks a look-up seems what the place was at
- * first, a request that httpd redirected internally: with a predecessor, its variables renamed to REDIRECT_…, the status and the
- * method of then. A place that was taken in place (DirectoryIndex) was a look-up at first, too.
+ * Called by the gate and by conclude.c. A place is asked by a sub-request look-up, which ends when httpd has run
+ * access, authentication and authorization: nothing is rewritten or negotiated, no handler runs. To these checks a
+ * look-up seems what the place was at first, a request that httpd redirected internally: with a predecessor, its
+ * variables renamed to REDIRECT_…, the status and the method of then. A place that was taken in place (DirectoryIndex)
+ * was a look-up at first, too.
  *
  * Limits: IDEM_PLACES_MAX places; an execution that went further leaves a tombstone. Variables that a place's own
  * configuration sets behind the checks (SetEnv) are not there for the next place's.
@@ -27,7 +29,7 @@ struct idem_look_up {
     int passed;
 };
 
-/* ---- noting --------------------------------------------------------------------------------------------------------- */
+/* ---- noting ------------------------------------------------------------------------------------------------------ */
 
 static void note_place(idem_txn *txn, const char *uri, const char *method, int status)
 {
@@ -83,7 +85,7 @@ static int was_entered(const idem_txn *txn, const request_rec *r)
     return 0;
 }
 
-/* ---- refused on the way --------------------------------------------------------------------------------------------- */
+/* ---- refused on the way ------------------------------------------------------------------------------------------ */
 
 static int ends_with(const char *text, const char *end)
 {
@@ -114,9 +116,10 @@ int idem_places_refused(const idem_txn *txn, const request_rec *r)
     return refused != NULL;
 }
 
-/* ---- asking --------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-/* The look-up that r is, NULL for every other request. It is known by the request it is made for, or by that of its predecessors. */
+/* The look-up that r is, NULL for every other request. It is known by the request it is made for, or by that of its
+ * predecessors. */
 static struct idem_look_up *look_up_of(const request_rec *r)
 {
     request_rec *first = r->main ? r->main : r->prev;
@@ -161,7 +164,8 @@ static void make_redirected(request_rec *r, const struct idem_look_up *look_up)
     r->subprocess_env = redirected_env(r->pool, from->subprocess_env, r->status);
 }
 
-/* The first hook of a look-up that knows its URI. mod_setenvif and others do their work for redirected requests, too. */
+/* The first hook of a look-up that knows its URI. mod_setenvif and others do their work for redirected requests,
+ * too. */
 static int look_up_begins(request_rec *r)
 {
     struct idem_look_up *look_up = look_up_of(r);

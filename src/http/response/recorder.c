@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * recorder.c - the output filter that holds a response until its record stands, or copies it while it flows.
  *
- * Called by httpd. While a handler runs the filter only collects: an end of stream may be a lie (a backend died, an HTTP/2
- * stream was reset), and what the handler returns is needed to know. Error pages come after the handler's return: their end is
- * the end, and is settled inside the filter (conclude.c).
+ * Called by httpd. While a handler runs the filter only collects: an end of stream may be a lie (a backend died, an
+ * HTTP/2 stream was reset), and what the handler returns is needed to know. Error pages come after the handler's
+ * return: their end is the end, and is settled inside the filter (conclude.c).
  *
- * Up to IdempotencyMaxResponse bytes are held in memory. Beyond that the response cannot be kept: it flows to the client bucket by
- * bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse stream it flows from its
- * first byte, while a copy is made.
+ * Up to IdempotencyMaxResponse bytes are held in memory. Beyond that the response cannot be kept: it flows to the
+ * client bucket by bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse
+ * stream it flows from its first byte, while a copy is made.
  */
 #include "chain.h"
 #include "log.h"
@@ -27,7 +28,8 @@ static int running(const idem_txn *txn)
     return txn->phase == IDEM_RUNNING;
 }
 
-/* The transaction that f was inserted for, NULL for one that somebody else named (.htaccess, mod_filter): its context is not ours. */
+/* The transaction that f was inserted for, NULL for one that somebody else named (.htaccess, mod_filter): its context
+ * is not ours. */
 static idem_txn *recorded_by(const ap_filter_t *f)
 {
     idem_txn *txn = f->r ? idem_txn_of(f->r) : NULL;
@@ -48,11 +50,11 @@ void idem_recorder_join(idem_txn *txn, request_rec *r)
     idem_above_join(txn, r);
 }
 
-/* ---- collecting ----------------------------------------------------------------------------------------------------- */
+/* ---- collecting -------------------------------------------------------------------------------------------------- */
 
 /*
- * A failed write marks an HTTP/1 connection under our hands, be it ours or that of an interim response; handlers that look at the
- * mark would stop half-way. HTTP/2's mark is another thread's: handlers never see that one (gate.c).
+ * A failed write marks an HTTP/1 connection under our hands, be it ours or that of an interim response; handlers that
+ * look at the mark would stop half-way. HTTP/2's mark is another thread's: handlers never see that one (gate.c).
  */
 static void keep_going(idem_recorder *rec, conn_rec *c)
 {
@@ -105,8 +107,9 @@ static int streams(const idem_txn *txn)
 }
 
 /*
- * A handler may look how its response is framed, to mark one that broke off (mod_wsgi keeps the end of a chunked one). httpd sets
- * that when the head leaves, which it has not: so it is lent from the first byte on, where there will be chunks.
+ * A handler may look how its response is framed, to mark one that broke off (mod_wsgi keeps the end of a chunked one).
+ * httpd sets that when the head leaves, which it has not: so it is lent from the first byte on, where there will be
+ * chunks.
  */
 static void frame(idem_txn *txn, ap_filter_t *f)
 {
@@ -203,7 +206,8 @@ static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
         too_long(txn, f);
 }
 
-/* Metadata: the end is held, an error ends it, a flush is dropped unless the response flows; the rest keeps its place. */
+/* Metadata: the end is held, an error ends it, a flush is dropped unless the response flows; the rest keeps its
+ * place. */
 static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
 {
     idem_recorder *rec = txn->recorder;
@@ -284,8 +288,8 @@ static void insert_recorder(request_rec *r)
 }
 
 /*
- * A page that httpd makes while the handler runs: a filter found that it must be one (mod_xsendfile's file is missing), and has
- * called ap_die(). It takes the place of whatever came before.
+ * A page that httpd makes while the handler runs: a filter found that it must be one (mod_xsendfile's file is missing),
+ * and has called ap_die(). It takes the place of whatever came before.
  */
 static void insert_for_page(request_rec *r)
 {

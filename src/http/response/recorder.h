@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * recorder.h - the response: held back while it is copied, settled, and let go.
  *
- * The output filter stands at AP_FTYPE_CONTENT_SET - 3: generators and rewriters have run, negotiated encodings have not. It falls
- * off at internal redirects and canned errors and is put back wherever a transaction is running. It decides nothing while a
- * handler runs: an end of stream is held until the handler's return says whether it was the end.
+ * The output filter stands at AP_FTYPE_CONTENT_SET - 3: generators and rewriters have run, negotiated encodings have
+ * not. It falls off at internal redirects and canned errors and is put back wherever a transaction is running. It
+ * decides nothing while a handler runs: an end of stream is held until the handler's return says whether it was the
+ * end.
  */
 #ifndef IDEM_RECORDER_H
 #define IDEM_RECORDER_H

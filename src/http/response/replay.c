@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * replay.c - which header fields a record keeps, and how they come back.
  *
- * Called by the recorder (to keep) and by gate and recorder (to replay). A replay goes through the output filters behind the place
- * where it was recorded (chain.c): mod_headers and compression act on it as they would today.
+ * Called by the recorder (to keep) and by gate and recorder (to replay). A replay goes through the output filters
+ * behind the place where it was recorded (chain.c): mod_headers and compression act on it as they would today.
  */
 #include "replay.h"
 
@@ -32,7 +33,8 @@ static int is_in(const char *name, const char *const *list)
     return 0;
 }
 
-/* A record goes to equal credentials, the user included, only if they are in scope or fingerprint; so it is with the user alone. */
+/* A record goes to equal credentials, the user included, only if they are in scope or fingerprint; so it is with the
+ * user alone. */
 static int tied_to(const idem_txn *txn, idem_part_kind kind)
 {
     return idem_parts_have(txn->settings->scope, kind) || idem_parts_have(txn->settings->fingerprint, kind);
@@ -58,7 +60,8 @@ static int is_omitted(const idem_txn *txn, const char *name)
     return 0;
 }
 
-/* Is a field of this name the record's, in what it keeps and in what it brings back? All others are the present request's own. */
+/* Is a field of this name the record's, in what it keeps and in what it brings back? All others are the present
+ * request's own. */
 static int is_records(const idem_txn *txn, const char *name, int cookies)
 {
     if (is_in(name, never_kept) || is_omitted(txn, name))
@@ -69,7 +72,8 @@ static int is_records(const idem_txn *txn, const char *name, int cookies)
 /* A value no response may have (RFC 9110 5.5), which stands for another such one. */
 #define REFUSED "\177"
 
-/* httpd answers 500 instead of a response that has a field of such a value (check_header() in modules/http/http_filters.c). */
+/* httpd answers 500 instead of a response that has a field of such a value (check_header() in
+ * modules/http/http_filters.c). */
 static int is_refused(const char *value)
 {
     const char *at = ap_scan_http_field_content(value);
@@ -137,7 +141,8 @@ void idem_response_strip(const idem_txn *txn, request_rec *r)
     }
 }
 
-/* What is there already (an <If> that looks at a field leaves Vary) was there the first time: the record has what became of it. */
+/* What is there already (an <If> that looks at a field leaves Vary) was there the first time: the record has what
+ * became of it. */
 static void clear_fields(const idem_txn *txn, request_rec *r, apr_table_t *table)
 {
     const apr_array_header_t *elts = apr_table_elts(apr_table_copy(r->pool, table));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * replay.h - a record becomes a response again; and a response becomes a record.
  */
@@ -9,12 +10,13 @@
 #include <util_filter.h>
 
 /*
- * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what is never kept (docs/manual.md).
- * The body is the caller's. Lives in r->pool.
+ * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what is never kept
+ * (docs/manual.md). The body is the caller's. Lives in r->pool.
  */
 void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response);
 
-/* Is the record coded in a way that r's client refuses and nobody here can undo? Then txn->problem and txn->detail say so. */
+/* Is the record coded in a way that r's client refuses and nobody here can undo? Then txn->problem and txn->detail say
+ * so. */
 int idem_replay_refused(idem_txn *txn, request_rec *r);
 
 /* Answers r from txn->seen.response through the output filters from next on. Returns OK. */

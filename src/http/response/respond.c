@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * respond.c - the module's own answers.
  *
- * Called by the gate in a handler, and by the recorder for an owner that lost its slot. What must survive httpd's own error pages
- * stands in err_headers_out.
+ * Called by the gate in a handler, and by the recorder for an owner that lost its slot. What must survive httpd's own
+ * error pages stands in err_headers_out.
  */
 #include "respond.h"
 

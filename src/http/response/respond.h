@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * respond.h - a problem becomes an answer: problem+json, or for a client that prefers HTML the server's error page.
  */
@@ -9,8 +10,8 @@
 #include <util_filter.h>
 
 /*
- * Answers r with txn->problem. Writes through the filters from next on and returns OK, or returns the status for httpd to make
- * its error page of (only if may_return, that is, in a handler).
+ * Answers r with txn->problem. Writes through the filters from next on and returns OK, or returns the status for httpd
+ * to make its error page of (only if may_return, that is, in a handler).
  */
 int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_return);
 

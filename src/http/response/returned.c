@@ -1,16 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * returned.c - a handler returned a status instead of a response: what does that say about what was done?
  *
- * Called with what a handler returned, before httpd makes a page of it. A client error is an answer. A server error says
- * nothing: mod_proxy returns the same 502, 503 or 504 for a backend that has acted. Two cases are certain.
+ * Called with what a handler returned, before httpd makes a page of it. A client error is an answer. A server error
+ * says nothing: mod_proxy returns the same 502, 503 or 504 for a backend that has acted. Two cases are certain.
  *
- * The application itself wrote it: behind ProxyErrorOverride mod_proxy leaves the note proxy-error-override. (Its other note,
- * proxy-status, is there for each status line that was read, also where httpd then failed.)
+ * The application itself wrote it: behind ProxyErrorOverride mod_proxy leaves the note proxy-error-override. (Its other
+ * note, proxy-status, is there for each status line that was read, also where httpd then failed.)
  *
- * Nothing was sent: mod_proxy_http returns 503 only when it could not connect; for a ping that was not answered it does so too, and
- * leaves error-notes (ap_proxyerror). Others return it also when the backend had read the request: there it takes the line that
- * they log (witness.c). A balancer hands on what one member could not take to the next, so all its members must be of one of
- * these kinds, or none was usable at all. And nobody may have acted before: only mod_rewrite redirects without doing anything.
+ * Nothing was sent: mod_proxy_http returns 503 only when it could not connect; for a ping that was not answered it does
+ * so too, and leaves error-notes (ap_proxyerror). Others return it also when the backend had read the request: there it
+ * takes the line that they log (witness.c). A balancer hands on what one member could not take to the next, so all its
+ * members must be of one of these kinds, or none was usable at all. And nobody may have acted before: only mod_rewrite
+ * redirects without doing anything.
  */
 #include "returned.h"
 

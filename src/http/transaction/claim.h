@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * claim.h - the store calls by which a transaction gets its lease.
  */
@@ -11,8 +12,8 @@ idem_event idem_txn_claim(idem_txn *txn);
 idem_event idem_txn_take_over(idem_txn *txn);
 
 /*
- * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was sent,
- * whatever a renewal says first (LOST, STORE_DOWN).
+ * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was
+ * sent, whatever a renewal says first (LOST, STORE_DOWN).
  */
 idem_event idem_txn_start(idem_txn *txn);
 

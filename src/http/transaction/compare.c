@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * compare.c - verdicts on two fingerprints.
  *
- * Called by the gate, and by conclude.c for an owner that lost its slot. What differs is named to the client by the parts' configured names, never by their values; where credentials
- * differ nothing else is named, so that a stranger learns nothing about the request that used the key.
+ * Called by the gate, and by conclude.c for an owner that lost its slot. What differs is named to the client by the
+ * parts' configured names, never by their values; where credentials differ nothing else is named, so that a stranger
+ * learns nothing about the request that used the key.
  */
 #include "compare.h"
 
@@ -19,8 +21,9 @@ static const idem_part *part_at(const idem_txn *txn, int i)
 }
 
 /*
- * A client is told no more than that its credentials differ. An administrator is told in what, by name: where a cookie changes with each
- * page, IdempotencySessionCookie has to name the one that counts. Only a record knows what the first request's client was known by.
+ * A client is told no more than that its credentials differ. An administrator is told in what, by name: where a cookie
+ * changes with each page, IdempotencySessionCookie has to name the one that counts. Only a record knows what the first
+ * request's client was known by.
  */
 static void say_who_differs(const idem_txn *txn)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * compare.h - is what stands in the slot the same request as this one, and what follows from that.
  *
@@ -16,9 +17,9 @@ idem_event idem_compare_found(idem_txn *txn);
 idem_event idem_compare_settled(idem_txn *txn);
 
 /*
- * The owner's handler has run, and the slot is another's. Looks what stands there now; problem is NONE where txn->seen is a record that
- * may answer this request. Whoever else would be told that the key is another's, or to come back when the store is there, is told that
- * its outcome is unknown: it has acted, and nobody keeps what came of it.
+ * The owner's handler has run, and the slot is another's. Looks what stands there now; problem is NONE where txn->seen
+ * is a record that may answer this request. Whoever else would be told that the key is another's, or to come back when
+ * the store is there, is told that its outcome is unknown: it has acted, and nobody keeps what came of it.
  */
 void idem_compare_lost(idem_txn *txn);
 

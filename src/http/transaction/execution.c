@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * execution.c - the field by which one guard knows another one's execution.
  *
- * Called by the gate. A request that passes has no transaction: what it is shown hangs on its pool, which the requests of a chain of
- * internal redirects share. Nothing here runs for a request without the field, unless a proxy handles it.
+ * Called by the gate. A request that passes has no transaction: what it is shown hangs on its pool, which the requests
+ * of a chain of internal redirects share. Nothing here runs for a request without the field, unless a proxy handles it.
  */
 #include "execution.h"
 
@@ -27,7 +28,7 @@ typedef struct passing {
     const char *members;
 } passing;
 
-/* ---- proofs --------------------------------------------------------------------------------------------------------- */
+/* ---- proofs ------------------------------------------------------------------------------------------------------ */
 
 /* The purpose is fed first: a proof of one kind is none of the other. */
 static apr_status_t prove(const char *purpose, const unsigned char *token, idem_blob what, unsigned char out[PROOF_LEN])
@@ -81,7 +82,7 @@ static int read_member(const char *text, member *read)
            read_hex(&at, PROOF_LEN, read->key);
 }
 
-/* ---- what a field says ---------------------------------------------------------------------------------------------- */
+/* ---- what a field says ------------------------------------------------------------------------------------------- */
 
 static void note_passing(request_rec *r, const idem_head *lease, const char *members)
 {
@@ -143,7 +144,7 @@ void idem_execution_read(request_rec *r, idem_front *front, idem_blob key, idem_
         passing_of(r)->members = way->members;
 }
 
-/* ---- what handlers are shown ---------------------------------------------------------------------------------------- */
+/* ---- what handlers are shown ------------------------------------------------------------------------------------- */
 
 int idem_execution_passing(request_rec *r)
 {

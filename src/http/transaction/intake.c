@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * intake.c - the request body read ahead, handed out, hashed.
  *
- * Called by the gate before the decision, by httpd as an input filter afterwards, by compare.c for a retry whose body is longer than
- * the spool. What is kept of the body lies in one brigade: heap buckets first, then the temporary file. A handler takes it
- * from there in whatever mode it reads; after an internal redirect the next handler goes on where the last one stopped.
+ * Called by the gate before the decision, by httpd as an input filter afterwards, by compare.c for a retry whose body
+ * is longer than the spool. What is kept of the body lies in one brigade: heap buckets first, then the temporary file.
+ * A handler takes it from there in whatever mode it reads; after an internal redirect the next handler goes on where
+ * the last one stopped.
  *
  * The temporary file has no name from the moment it was made: nothing is left behind by a process that dies.
  */
@@ -62,8 +64,8 @@ static apr_uint64_t declared_length(const request_rec *r, const apr_table_t *fie
 
 /*
  * mod_http2 ends the body of a stream that its client reset like one that is complete, before it marks the connection
- * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself, so what is
- * missing there was read by somebody, who did not keep it.
+ * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself,
+ * so what is missing there was read by somebody, who did not keep it.
  */
 static apr_status_t take_end(idem_intake *intake)
 {
@@ -104,9 +106,9 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
 }
 
 /*
- * With any filter but the protocol's in the way mod_proxy does not trust a declared length, and stores the whole body before it
- * sends any of it (mod_proxy_http.c, RB_SPOOL_CL). Ours changes no byte: there it counts itself among the protocol's. Not for
- * chunks, whose trailers httpd reads from the first of those.
+ * With any filter but the protocol's in the way mod_proxy does not trust a declared length, and stores the whole body
+ * before it sends any of it (mod_proxy_http.c, RB_SPOOL_CL). Ours changes no byte: there it counts itself among the
+ * protocol's. Not for chunks, whose trailers httpd reads from the first of those.
  */
 static void let_stream(request_rec *r, ap_filter_t *f)
 {
@@ -133,7 +135,7 @@ void idem_intake_join(idem_txn *txn, request_rec *r)
         intake->source = f;
 }
 
-/* ---- reading ahead -------------------------------------------------------------------------------------------------- */
+/* ---- reading ahead ----------------------------------------------------------------------------------------------- */
 
 static apr_status_t remove_spool(void *name)
 {
@@ -260,7 +262,8 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
     return status; /* AP_FILTER_ERROR: HTTP_IN has sent its own error page already */
 }
 
-/* HTTP_IN refuses a body over LimitRequestBody when it is first read: a long one by a handler that has begun. A proxy has no limit. */
+/* HTTP_IN refuses a body over LimitRequestBody when it is first read: a long one by a handler that has begun. A proxy
+ * has no limit. */
 static int over_limit(request_rec *r, apr_uint64_t declared)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
@@ -288,7 +291,7 @@ int idem_intake_prefetch(idem_txn *txn)
     return rv == APR_SUCCESS ? OK : input_failed(txn, rv);
 }
 
-/* ---- what is known of it -------------------------------------------------------------------------------------------- */
+/* ---- what is known of it ----------------------------------------------------------------------------------------- */
 
 apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
 {
@@ -311,9 +314,10 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
 }
 
 /*
- * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart body is half
- * seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at. Further away the marks
- * count: of a multipart body less than two bytes are counted for each that is fed, and what was held back, which margin allows for.
+ * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart
+ * body is half seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at.
+ * Further away the marks count: of a multipart body less than two bytes are counted for each that is fed, and what was
+ * held back, which margin allows for.
  */
 static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const idem_print *print)
 {
@@ -404,7 +408,7 @@ int idem_intake_unread(const idem_txn *txn)
     return txn->intake && !txn->intake->whole;
 }
 
-/* ---- handing out ---------------------------------------------------------------------------------------------------- */
+/* ---- handing out ------------------------------------------------------------------------------------------------- */
 
 static apr_status_t hand_out(idem_intake *intake, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
                              apr_off_t bytes)

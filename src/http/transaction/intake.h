@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * intake.h - the request body: read ahead before the decision, handed to the handler afterwards, hashed once.
  *
- * What is read ahead lies in memory up to IdempotencyPrefetch, then in an unlinked temporary file up to IdempotencySpool. A body
- * known to be longer is not read ahead at all: it is hashed while the handler reads it. The input filter stands at
- * AP_FTYPE_CONTENT_SET + 1, so that it sees the body as sent, after transfer decoding and before content decoders; above whoever
- * kept it where another module has read it before (taken.h).
+ * What is read ahead lies in memory up to IdempotencyPrefetch, then in an unlinked temporary file up to
+ * IdempotencySpool. A body known to be longer is not read ahead at all: it is hashed while the handler reads it. The
+ * input filter stands at AP_FTYPE_CONTENT_SET + 1, so that it sees the body as sent, after transfer decoding and before
+ * content decoders; above whoever kept it where another module has read it before (taken.h).
  */
 #ifndef IDEM_INTAKE_H
 #define IDEM_INTAKE_H
@@ -21,8 +22,8 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary);
 void idem_intake_join(idem_txn *txn, request_rec *r);
 
 /*
- * Reads ahead. OK, or the HTTP status of a body that could not be read (nothing is claimed then); txn->problem says so where it is
- * not the client's fault but a problem to be answered.
+ * Reads ahead. OK, or the HTTP status of a body that could not be read (nothing is claimed then); txn->problem says so
+ * where it is not the client's fault but a problem to be answered.
  */
 int idem_intake_prefetch(idem_txn *txn);
 
@@ -30,8 +31,8 @@ int idem_intake_prefetch(idem_txn *txn);
 apr_status_t idem_intake_print(idem_txn *txn, idem_print *print);
 
 /*
- * Makes print's body comparable with kept: reads on, keeping nothing, until as much is hashed as kept has. OK, or the HTTP
- * status of a body that broke off.
+ * Makes print's body comparable with kept: reads on, keeping nothing, until as much is hashed as kept has. OK, or the
+ * HTTP status of a body that broke off.
  */
 int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print);
 

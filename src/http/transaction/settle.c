@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * settle.c - how a lease ends: a record, a tombstone, an unknown outcome, or the slot given back.
  *
  * Called by conclude.c and the gate, and by the cleanup of the request's pool: the last resort for a request that ends
- * without anybody having settled it. It fires an event like everybody else. What always holds: what the store did not take
- * goes to the keeper.
+ * without anybody having settled it. It fires an event like everybody else. What always holds: what the store did not
+ * take goes to the keeper.
  */
 #include "settle.h"
 
@@ -112,7 +113,8 @@ void idem_txn_release(idem_txn *txn)
     txn->settlement = NULL; /* nothing was executed: there is no outcome that could have been settled */
 }
 
-/* What is known of the body goes into the head. A record that knows nothing of it would be given to requests with another one. */
+/* What is known of the body goes into the head. A record that knows nothing of it would be given to requests with
+ * another one. */
 static idem_event take_body_print(idem_txn *txn, idem_event event)
 {
     apr_status_t rv = idem_intake_print(txn, &txn->head.print);
@@ -124,8 +126,9 @@ static idem_event take_body_print(idem_txn *txn, idem_event event)
 }
 
 /*
- * A handler forked, and its fork came back: two processes go on with one request. The one that claimed settles and answers, whatever the
- * other made. The connection is theirs together, so the other one is silent; httpd closes one that was aborted without a word.
+ * A handler forked, and its fork came back: two processes go on with one request. The one that claimed settles and
+ * answers, whatever the other made. The connection is theirs together, so the other one is silent; httpd closes one
+ * that was aborted without a word.
  */
 static idem_action be_silent(idem_txn *txn)
 {
@@ -186,7 +189,8 @@ void idem_txn_look_again(idem_txn *txn)
         txn->problem = txn->seen.head.state == IDEM_RECORD ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
 }
 
-/* ---- the end of the request ------------------------------------------------------------------------------------------ */
+/* ---- the end of the request
+ * ------------------------------------------------------------------------------------------ */
 
 /* Whatever still holds the slot says what it knows; a stopping child says it by dying. */
 static void settle_what_is_held(idem_txn *txn)

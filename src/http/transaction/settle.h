@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * settle.h - the store calls by which a transaction ends its lease.
  */
@@ -13,12 +14,13 @@ void idem_txn_settle_at_end(idem_txn *txn);
 void idem_txn_release(idem_txn *txn);
 
 /*
- * Sends the settlement that event asks for (RECORDED with a response, OVERSIZE, RETRYABLE, CUT, BODY_CUT, DECLINED, GONE) and
- * goes on until the transaction is done. Returns IDEM_DO_ANSWER, IDEM_DO_KEEP or IDEM_DO_ANSWER_FROM_SLOT.
+ * Sends the settlement that event asks for (RECORDED with a response, OVERSIZE, RETRYABLE, CUT, BODY_CUT, DECLINED,
+ * GONE) and goes on until the transaction is done. Returns IDEM_DO_ANSWER, IDEM_DO_KEEP or IDEM_DO_ANSWER_FROM_SLOT.
  */
 idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response *response);
 
-/* Fills txn->seen from the slot as it is now; problem says why where there is no record. Whose it is, compare.h says. */
+/* Fills txn->seen from the slot as it is now; problem says why where there is no record. Whose it is, compare.h
+ * says. */
 void idem_txn_look_again(idem_txn *txn);
 
 #endif

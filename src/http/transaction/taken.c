@@ -1,17 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * taken.c - a request body that another module has read before the decision.
  *
- * Called by the intake. mod_security, mod_auth_form and others read the body in a hook ahead of the handlers, and put a filter into
- * the chain that gives it once more. Where the intake stands otherwise, close to the protocol, there is nothing left of it then.
+ * Called by the intake. mod_security, mod_auth_form and others read the body in a hook ahead of the handlers, and put a
+ * filter into the chain that gives it once more. Where the intake stands otherwise, close to the protocol, there is
+ * nothing left of it then.
  *
- * What always holds: a body nobody has asked for is read where it always was, whatever filters there are. Whether it was asked for is
- * seen in HTTP_IN, httpd's filter that frames bodies, which makes its context when it is read the first time; mod_ssl, which reads
- * the body before it renegotiates, takes that filter out of the chain.
+ * What always holds: a body nobody has asked for is read where it always was, whatever filters there are. Whether it
+ * was asked for is seen in HTTP_IN, httpd's filter that frames bodies, which makes its context when it is read the
+ * first time; mod_ssl, which reads the body before it renegotiates, takes that filter out of the chain.
  *
- * Who reads first reads raw bytes, since the filters that decode are inserted later; so the one who kept them gives raw bytes, too.
- * All who may have kept some stand in one chain, and each asks the next for what it does not have itself: above the topmost there is
- * all of it, also where two have read, or one has read a part. Filters at the top that are known to decode or to look on are passed
- * over: they keep nothing, and the digest is of the body as it was sent. A filter that is not known is taken for a keeper.
+ * Who reads first reads raw bytes, since the filters that decode are inserted later; so the one who kept them gives raw
+ * bytes, too. All who may have kept some stand in one chain, and each asks the next for what it does not have itself:
+ * above the topmost there is all of it, also where two have read, or one has read a part. Filters at the top that are
+ * known to decode or to look on are passed over: they keep nothing, and the digest is of the body as it was sent. A
+ * filter that is not known is taken for a keeper.
  */
 #include "taken.h"
 
@@ -58,7 +61,8 @@ static ap_filter_t *keeper_of(const request_rec *r, const ap_filter_t *ours)
     return f && !is_below_bodies(f) ? f : NULL;
 }
 
-/* mod_auth_form gives its user's first request an empty body for the one he has logged in with, and httpd says that its length is 0. */
+/* mod_auth_form gives its user's first request an empty body for the one he has logged in with, and httpd says that its
+ * length is 0. */
 int idem_body_is_lost(const request_rec *r, const ap_filter_t *ours, int declared)
 {
     return r->kept_body ? APR_BRIGADE_EMPTY(r->kept_body) : declared && !keeper_of(r, ours);

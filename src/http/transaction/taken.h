@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * taken.h - a request body that another module has read before the decision: who has it now, and where it is read from.
  */

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * volatile_auth.c - warns where what may be a signature is taken for an identity.
  *
- * Called by the gate for each guarded request; it is about those with an Authorization field that httpd itself did not check.
- * Locations are told apart by a digest of their server and fingerprint list, since the list itself may be merged anew for each
- * request; a full table only stops further warnings.
+ * Called by the gate for each guarded request; it is about those with an Authorization field that httpd itself did not
+ * check. Locations are told apart by a digest of their server and fingerprint list, since the list itself may be merged
+ * anew for each request; a full table only stops further warnings.
  */
 #include "volatile_auth.h"
 
@@ -46,7 +47,7 @@ static int first_time(apr_uint32_t location)
     return 0;
 }
 
-/* ---- schemes ------------------------------------------------------------------------------------------------------- */
+/* ---- schemes ----------------------------------------------------------------------------------------------------- */
 
 static int is_any(const char *name, apr_size_t len, const char *const *list, int count)
 {
@@ -67,8 +68,8 @@ static int is_stable(const idem_settings *settings, const char *scheme, apr_size
 }
 
 /*
- * What may be logged of a field: its scheme, if it looks like one. A field of one word is all credential, and so may be the first of
- * two words if it is long.
+ * What may be logged of a field: its scheme, if it looks like one. A field of one word is all credential, and so may be
+ * the first of two words if it is long.
  */
 static int looks_like_scheme(const char *field, apr_size_t len)
 {
@@ -94,7 +95,8 @@ void idem_warn_volatile_auth(idem_txn *txn)
     IDEM_LOG(
         txn, APLOG_WARNING, 54,
         "this client's Authorization (%s) may change with every request: then no retry matches. If it does, replace "
-        "'credentials' in IdempotencyFingerprint by its stable part, for example expr=; if it does not, name its scheme in "
+        "'credentials' in IdempotencyFingerprint by its stable part, for example expr=; if it does not, name its "
+        "scheme in "
         "IdempotencyStableSchemes",
         shown);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * volatile_auth.h - Authorization values that change with every request make every retry look like another request.
  */
@@ -6,7 +7,8 @@
 
 #include "txn.h"
 
-/* Warns once per location and child, if the fingerprint holds credentials of a scheme that is not known to be stable. */
+/* Warns once per location and child, if the fingerprint holds credentials of a scheme that is not known to be
+ * stable. */
 void idem_warn_volatile_auth(idem_txn *txn);
 
 #endif

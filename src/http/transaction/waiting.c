@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * waiting.c - a duplicate waits for the outcome of the request that has its slot.
  *
- * Called by the gate. In its own process a waiter is woken when the owner settles (wakeup.c); for an owner in another process it
- * looks with growing pauses.
+ * Called by the gate. In its own process a waiter is woken when the owner settles (wakeup.c); for an owner in another
+ * process it looks with growing pauses.
  */
 #include "waiting.h"
 
@@ -18,8 +19,8 @@
 #define CLIENT_LOOK apr_time_from_msec(250) /* how often at least a waiter asks whether its client is still there */
 
 /*
- * HTTP/2 says so itself. On HTTP/1 a connection that was reset fails a read that does not wait; one that the client merely
- * closed for sending looks like one it left, and must still be answered.
+ * HTTP/2 says so itself. On HTTP/1 a connection that was reset fails a read that does not wait; one that the client
+ * merely closed for sending looks like one it left, and must still be answered.
  */
 int idem_client_gone(request_rec *r)
 {
@@ -37,7 +38,7 @@ int idem_client_gone(request_rec *r)
     return APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_EPIPE(rv) || APR_STATUS_IS_ECONNABORTED(rv);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 /* One look at the slot; what it sees lives in pool. BUSY_WAIT: the owner is still at it. */
 static idem_event look(idem_txn *txn, apr_pool_t *pool)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * waiting.h - duplicates that wait for the outcome of the request that has their slot (IdempotencyConcurrent wait).
  */
@@ -7,8 +8,8 @@
 #include "txn.h"
 
 /*
- * Waits until the slot holds something else than somebody's lease, or settings->wait has passed since the first call. Returns
- * the event for the lease's table; txn->seen and txn->problem are filled.
+ * Waits until the slot holds something else than somebody's lease, or settings->wait has passed since the first call.
+ * Returns the event for the lease's table; txn->seen and txn->problem are filled.
  */
 idem_event idem_wait(idem_txn *txn);
 

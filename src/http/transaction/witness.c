@@ -1,12 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * witness.c - hears httpd say that a backend could not be reached.
  *
- * Called by the gate around each handler, and by httpd for each line of the error log. mod_proxy_fcgi, _ajp, _uwsgi and _scgi return
- * 503 for a backend they could not connect to and for one that read the request and died; mod_cgid does so for its daemon. The
- * line they log tells the two apart, by a number that stays (APLOGNO). A line belongs to the handler that runs on the thread that
- * writes it: mod_proxy names no request in some of them.
+ * Called by the gate around each handler, and by httpd for each line of the error log. mod_proxy_fcgi, _ajp, _uwsgi and
+ * _scgi return 503 for a backend they could not connect to and for one that read the request and died; mod_cgid does so
+ * for its daemon. The line they log tells the two apart, by a number that stays (APLOGNO). A line belongs to the
+ * handler that runs on the thread that writes it: mod_proxy names no request in some of them.
  *
- * What is not listed here counts as doubt, and a line that LogLevel hides is not heard: in both cases nothing is certain.
+ * What is not listed here counts as doubt, and a line that LogLevel hides is not heard: in both cases nothing is
+ * certain.
  */
 #include "witness.h"
 

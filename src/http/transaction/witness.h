@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * witness.h - what httpd's error log said while a guarded handler ran: the only place where it says that no backend was reached.
+ * witness.h - what httpd's error log said while a guarded handler ran: the only place where it says that no backend was
+ * reached.
  */
 #ifndef IDEM_WITNESS_H
 #define IDEM_WITNESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * drivers.h - the drivers that can be compiled in; registry.c says which of them are.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fail.h - how a driver says why: to the administrator who wrote a configuration, to the caller of a call.
  */

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * password.c - reads a store's password out of a file.
  *
- * Called by drivers when a configuration is read, in the parent, as root where there is one. What always holds: no sentence
- * for the administrator contains a password or a part of one. A file that others can read is refused.
- * Limits: PASSWORD_MOST bytes, on one line.
+ * Called by drivers when a configuration is read, in the parent, as root where there is one. What always holds: no
+ * sentence for the administrator contains a password or a part of one. A file that others can read is refused. Limits:
+ * PASSWORD_MOST bytes, on one line.
  */
 #include "password.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * password.h - a store's password out of a file, so that it stands in no configuration.
  */

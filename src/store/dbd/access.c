@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * access.c - what a process needs to reach the database: APR's driver, the statements, the client library, time.
  *
@@ -15,7 +16,7 @@
 #define USUAL_TIMEOUT apr_time_from_msec(500)
 #define KEPT_FREE ((apr_size_t)256 << 10) /* bytes that a pool keeps for later; values may be far larger */
 
-/* ---- libraries ----------------------------------------------------------------------------------------------------- */
+/* ---- libraries --------------------------------------------------------------------------------------------------- */
 
 /* APR keeps its drivers in the root of the first pool that it gets, and loses them when that pool ends. So not ours. */
 static apr_status_t load(idem_dbd_access *access, idem_call *call)
@@ -34,7 +35,7 @@ static apr_status_t load(idem_dbd_access *access, idem_call *call)
     return APR_SUCCESS;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 apr_pool_t *idem_dbd_own_pool(void)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config.c - reads the address and the options of a store in a database.
  *
@@ -31,7 +32,7 @@ typedef struct reading {
 
 #define wrong(r, ...) idem_wrong((r)->pool, (r)->why, __VA_ARGS__)
 
-/* ---- PostgreSQL ---------------------------------------------------------------------------------------------------- */
+/* ---- PostgreSQL -------------------------------------------------------------------------------------------------- */
 
 /* Reads one value, in quotes or not, and goes behind it; NULL if the quotes do not end. */
 static const char *pgsql_value(reading *r, const char **at)
@@ -101,7 +102,7 @@ static const char *pgsql_quoted(reading *r, const char *value)
     return quoted;
 }
 
-/* ---- MySQL --------------------------------------------------------------------------------------------------------- */
+/* ---- MySQL ------------------------------------------------------------------------------------------------------- */
 
 #define MYSQL_ENDS " \r\n\t;|," /* of a value, for APR */
 
@@ -134,7 +135,7 @@ static apr_status_t read_mysql(reading *r, const char *params)
     return APR_SUCCESS;
 }
 
-/* ---- SQLite -------------------------------------------------------------------------------------------------------- */
+/* ---- SQLite ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t read_sqlite3(reading *r, const char *params)
 {
@@ -147,7 +148,7 @@ static apr_status_t read_sqlite3(reading *r, const char *params)
     return APR_SUCCESS;
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t add_password(reading *r, const char *value)
 {
@@ -221,7 +222,7 @@ static apr_status_t dbd_read_option(reading *r, const char *option)
     return APR_SUCCESS;
 }
 
-/* ---- address ------------------------------------------------------------------------------------------------------- */
+/* ---- address ----------------------------------------------------------------------------------------------------- */
 
 static const idem_dbd_engine *engine_of(const char *name, apr_size_t len)
 {

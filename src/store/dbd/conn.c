@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c - one connection to a database: statements, and what comes back.
  *
@@ -18,7 +19,7 @@
 
 #define SHOWN 300
 
-/* ---- failures ------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static apr_status_t status_of(idem_dbd_fault fault)
 {
@@ -45,7 +46,7 @@ static apr_status_t statement_refused(idem_dbd_conn *conn, idem_call *call, int 
                          said ? said : "");
 }
 
-/* ---- statements ----------------------------------------------------------------------------------------------------- */
+/* ---- statements -------------------------------------------------------------------------------------------------- */
 
 /* The parameters' places, as APR wants them. */
 typedef struct binding {
@@ -173,7 +174,7 @@ apr_status_t idem_dbd_ask_text(idem_dbd_conn *conn, idem_call *call, const char 
     return APR_SUCCESS;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 int idem_dbd_next(idem_dbd_conn *conn, idem_dbd_row *row)
 {
@@ -243,7 +244,7 @@ apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd
     return idem_dbd_fail(conn->access, call, APR_ECONNRESET, "%s gave a value that cannot be read", engine->title);
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void idem_dbd_note_time(idem_dbd_conn *conn, apr_int64_t now)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dbd_private.h - what the files of the dbd driver share.
  *
@@ -26,7 +27,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Above this the front keeps a tombstone. PostgreSQL sends values as digits, and all three hold them whole in memory. */
+/* Above this the front keeps a tombstone. PostgreSQL sends values as digits, and all three hold them whole in
+ * memory. */
 #define IDEM_DBD_VALUE_MAX ((apr_size_t)16 << 20)
 #define IDEM_DBD_PARAMS_MOST 16
 
@@ -126,13 +128,14 @@ struct idem_dbd_conn {
     unsigned generation;
     int proven;                /* has answered an order: if it is lost now, that may be because it waited too long */
     apr_interval_time_t until; /* of the order under way: a moment of idem_monotonic() */
-    /* The database's clock less the machine's monotonic one, milliseconds: too small by what the answer was on its way. */
+    /* The database's clock less the machine's monotonic one, milliseconds: too small by what the answer was on its
+     * way. */
     apr_int64_t ahead;
     apr_interval_time_t noted_at; /* of idem_monotonic() */
     idem_dbd_facts facts;
 };
 
-/* ---- configure ---------------------------------------------------------------------------------------------------- */
+/* ---- configure --------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_pool idem_dbd_pool;
 
@@ -146,7 +149,8 @@ typedef struct idem_dbd {
 apr_status_t idem_dbd_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                                 apr_pool_t *pool, const char **why);
 
-/* ---- orders: what a worker is asked ----------------------------------------------------------------------------------- */
+/* ---- orders: what a worker is asked
+ * ----------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_order idem_dbd_order;
 typedef apr_status_t idem_dbd_task(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order);
@@ -179,12 +183,13 @@ idem_dbd_task idem_dbd_do_each;
 idem_dbd_task idem_dbd_do_sweep;
 idem_dbd_task idem_dbd_do_status;
 
-/* ---- a process's way to the database -------------------------------------------------------------------------------- */
+/* ---- a process's way to the database ----------------------------------------------------------------------------- */
 
 apr_status_t idem_dbd_access_make(const idem_dbd *store, idem_call *call, idem_dbd_access **access);
 void idem_dbd_access_done(idem_dbd_access *access); /* one user less */
 
-/* A pool that is nobody's child, for one thread at a time; what is freed in it goes back to the system. NULL: no memory. */
+/* A pool that is nobody's child, for one thread at a time; what is freed in it goes back to the system. NULL: no
+ * memory. */
 apr_pool_t *idem_dbd_own_pool(void);
 
 int idem_dbd_is_file(const char *path);
@@ -198,7 +203,8 @@ void *idem_dbd_pin(const void *address);
 /* A function of the client library, or NULL. */
 void *idem_dbd_function(const idem_dbd_access *access, const char *name);
 
-/* ---- one connection, used by one thread ------------------------------------------------------------------------------ */
+/* ---- one connection, used by one thread
+ * ------------------------------------------------------------------------------ */
 
 apr_status_t idem_dbd_connect(idem_dbd_access *access, idem_call *call, idem_dbd_conn **conn);
 void idem_dbd_close(idem_dbd_conn *conn);
@@ -237,7 +243,8 @@ apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd
 /* Appends a sentence to what is said at start. */
 void idem_dbd_warn(idem_dbd_facts *facts, const char *sentence);
 
-/* ---- threads --------------------------------------------------------------------------------------------------------- */
+/* ---- threads
+ * --------------------------------------------------------------------------------------------------------- */
 
 int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an errno, or 0 */
 
@@ -245,12 +252,14 @@ int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an err
 void idem_dbd_enter(void);
 void idem_dbd_leave(int connected); /* … to the database: the library has what it needs */
 
-/* ---- workers ----------------------------------------------------------------------------------------------------------- */
+/* ---- workers
+ * ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_worker idem_dbd_worker;
 
 apr_status_t idem_dbd_worker_open(idem_dbd_access *access, idem_dbd_worker **worker);
-/* Has the order carried out; by the deadline the worker is gone (*left) or has answered. The caller's memory is copied. */
+/* Has the order carried out; by the deadline the worker is gone (*left) or has answered. The caller's memory is
+ * copied. */
 apr_status_t idem_dbd_worker_ask(idem_dbd_worker *worker, idem_call *call, idem_dbd_order *order, int *left);
 void idem_dbd_worker_close(idem_dbd_worker *worker, int wait);
 
@@ -258,7 +267,8 @@ apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **pool);
 void idem_dbd_pool_stop(idem_dbd_pool *pool);
 apr_status_t idem_dbd_run(idem_dbd *store, idem_call *call, idem_dbd_order *order);
 
-/* ---- open ------------------------------------------------------------------------------------------------------------ */
+/* ---- open
+ * ------------------------------------------------------------------------------------------------------------ */
 
 apr_status_t idem_dbd_look(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * driver.c - the store in a database, over apr_dbd: its driver's table, its life, and the operations.
  *
@@ -18,7 +19,7 @@ static idem_call dbd_first_call(const idem_dbd *store, apr_pool_t *pool)
     return call;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t dbd_open(idem_store *base, apr_pool_t *pool, const char **why)
 {
@@ -68,7 +69,7 @@ static apr_status_t dbd_attach(idem_store *base, apr_pool_t *pool, const char **
     return rv;
 }
 
-/* ---- operations on one slot ---------------------------------------------------------------------------------------- */
+/* ---- operations on one slot -------------------------------------------------------------------------------------- */
 
 static idem_dbd_order order_of(idem_dbd_statement statement, const unsigned char *slot, const unsigned char *token)
 {
@@ -140,7 +141,7 @@ static apr_status_t dbd_forget(idem_store *store, idem_call *call, const unsigne
     return idem_dbd_run((idem_dbd *)store, call, &order);
 }
 
-/* ---- all entries ---------------------------------------------------------------------------------------------------- */
+/* ---- all entries ------------------------------------------------------------------------------------------------- */
 
 static apr_status_t dbd_sweep(idem_store *store, idem_call *call, int most, int *removed)
 {

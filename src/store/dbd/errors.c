@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * errors.c - the sentences that the dbd driver says of failures, and at start.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * library.c - the client library that APR's driver brought in: it stays mapped, and its functions are found by name.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pgsql.c - PostgreSQL: statements, settings, faults.
  *
@@ -35,13 +36,16 @@
 #define CHANGE(did) SHOW(did " RETURNING 1 AS n", "NULL")
 #define HEXED "encode(r.value, 'hex')"
 
-#define CLAIM                                                                                                                 \
-    "INSERT INTO {t} AS o " COLUMNS " SELECT :slot, :token, 1, 0, :lease, {now} + :lease, {now} + :ttl + 1, :value"           \
-    " WHERE {now} < :last AND NOT EXISTS (SELECT 1 FROM {t} e WHERE e.slot = :slot AND NOT " GONE("e") " AND NOT " OWN_LEASE( \
-        "e") ")"                                                                                                              \
-             " ON CONFLICT (slot) DO UPDATE SET token = EXCLUDED.token, state = 1, counter = o.counter + 1, "                 \
-             "lease = EXCLUDED.lease, due = EXCLUDED.due, expires = EXCLUDED.expires, value = EXCLUDED.value"                 \
-             " WHERE {now} < :last AND (" GONE("o") " OR " OWN_LEASE("o") ") RETURNING 1 AS n"
+#define CLAIM                                                                                                       \
+    "INSERT INTO {t} AS o " COLUMNS " SELECT :slot, :token, 1, 0, :lease, {now} + :lease, {now} + :ttl + 1, :value" \
+    " WHERE {now} < :last AND NOT EXISTS (SELECT 1 FROM {t} e WHERE e.slot = :slot AND NOT " GONE(                  \
+        "e") " AND NOT " OWN_LEASE("e") ")"                                                                         \
+                                        " ON CONFLICT (slot) DO UPDATE SET token = EXCLUDED.token, state = 1, "     \
+                                        "counter = o.counter + 1, "                                                 \
+                                        "lease = EXCLUDED.lease, due = EXCLUDED.due, expires = EXCLUDED.expires, "  \
+                                        "value = EXCLUDED.value"                                                    \
+                                        " WHERE {now} < :last AND (" GONE("o") " OR " OWN_LEASE(                    \
+                                            "o") ") RETURNING 1 AS n"
 
 #define TAKEOVER                                                                                                \
     "UPDATE {t} o SET token = :token, state = 1, counter = counter + 1, lease = :lease, due = {now} + :lease, " \
@@ -59,9 +63,10 @@
     "lease = 0, due = 0, expires = EXCLUDED.expires, value = EXCLUDED.value WHERE {now} < :last AND (" GONE(      \
         "o") " OR " OWN_LEASE("o") ")"
 
-#define RELEASE                                                                                                                 \
-    "INSERT INTO {t} AS o " COLUMNS " SELECT :slot, :token, 0, 0, 0, 0, {now}, CAST('' AS bytea) WHERE {now} < :last"           \
-    " ON CONFLICT (slot) DO UPDATE SET state = 0, counter = o.counter + 1, due = 0, expires = {now}, value = CAST('' AS bytea)" \
+#define RELEASE                                                                                                        \
+    "INSERT INTO {t} AS o " COLUMNS " SELECT :slot, :token, 0, 0, 0, 0, {now}, CAST('' AS bytea) WHERE {now} < :last"  \
+    " ON CONFLICT (slot) DO UPDATE SET state = 0, counter = o.counter + 1, due = 0, expires = {now}, value = CAST('' " \
+    "AS bytea)"                                                                                                        \
     " WHERE {now} < :last AND " OWN_LEASE("o") " AND NOT " GONE("o") " RETURNING CAST(counter > 0 AS integer) AS n"
 
 #define FORGET "DELETE FROM {t} o WHERE slot = :slot AND {now} < :last AND NOT " GONE("o")
@@ -73,8 +78,9 @@
     ") ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1) "                                 \
     "SELECT {now}, count(*) FROM did"
 
-#define EACH                                                                                                             \
-    "SELECT {now}, encode(slot, 'hex'), state, CAST(due <= {now} AS integer), expires, encode(value, 'hex') FROM {t} r " \
+#define EACH                                                                                                           \
+    "SELECT {now}, encode(slot, 'hex'), state, CAST(due <= {now} AS integer), expires, encode(value, 'hex') FROM {t} " \
+    "r "                                                                                                               \
     "WHERE slot > :slot AND NOT " GONE("r") " ORDER BY slot LIMIT :most"
 
 /* Counting goes through the whole table: where it is large, the planner's estimate will do. */
@@ -82,7 +88,8 @@
     "SELECT {now}, CASE WHEN reltuples > 100000 THEN CAST(reltuples AS bigint) ELSE (SELECT count(*) FROM {t}) END, " \
     "pg_total_relation_size(oid), 0 FROM pg_class WHERE oid = CAST('{t}' AS regclass)"
 
-/* ---- a new connection ------------------------------------------------------------------------------------------------ */
+/* ---- a new connection
+ * ------------------------------------------------------------------------------------------------ */
 
 static apr_status_t unfit(idem_dbd_conn *conn, idem_call *call, const char *reason)
 {
@@ -191,7 +198,8 @@ static apr_status_t pgsql_begin(idem_dbd_conn *conn, idem_call *call)
     return pgsql_read_setup(conn, call, &row);
 }
 
-/* ---- faults ---------------------------------------------------------------------------------------------------------- */
+/* ---- faults
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* The five characters behind "ERROR:  "; "" where there are none. */
 static const char *sqlstate_in(const char *said)

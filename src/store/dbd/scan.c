@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan.c - what concerns all entries: their list, the sweep, the state of the store.
  *
- * Called in the thread that owns the connection. What always holds: each statement handles a bounded number of rows, and
- * none is under way while an entry is visited. Limits: entries that are written while they are listed may be missed;
- * the count of many entries is the database's estimate.
+ * Called in the thread that owns the connection. What always holds: each statement handles a bounded number of rows,
+ * and none is under way while an entry is visited. Limits: entries that are written while they are listed may be
+ * missed; the count of many entries is the database's estimate.
  */
 #include "dbd_private.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * setup.c - open(): a process of its own looks how the database is set up.
  *
@@ -28,7 +29,8 @@ typedef struct report {
     idem_dbd_facts facts;
 } report;
 
-/* ---- the child ------------------------------------------------------------------------------------------------------- */
+/* ---- the child
+ * ------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t find_out(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
 {
@@ -65,7 +67,8 @@ static void child(const idem_dbd *store, idem_call *call, int to)
     _exit(written == (ssize_t)sizeof(said) ? 0 : 1);
 }
 
-/* ---- the parent ------------------------------------------------------------------------------------------------------ */
+/* ---- the parent
+ * ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t hear(const idem_dbd *store, idem_call *call, int from, report *said)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * statements.c - an engine's statements as APR wants them.
  *

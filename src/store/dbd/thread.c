@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread.c - threads that call a client library: how they start, and meet the end of the process.
  *
@@ -17,7 +18,7 @@
 #define STACK_SIZE ((size_t)512 << 10)
 #define ENDING_TIME 500 /* milliseconds that the end of the process waits for calls under way */
 
-/* ---- the end of the process ----------------------------------------------------------------------------------------- */
+/* ---- the end of the process -------------------------------------------------------------------------------------- */
 
 /*
  * At exit OpenSSL and other libraries free memory that a thread in the client library may be using. So the thread that
@@ -61,7 +62,8 @@ void idem_dbd_leave(int connected)
     atomic_fetch_sub(&inside, 1);
 }
 
-/* ---- starting -------------------------------------------------------------------------------------------------------- */
+/* ---- starting
+ * -------------------------------------------------------------------------------------------------------- */
 
 int idem_dbd_thread_start(void *(*run)(void *), void *data)
 {

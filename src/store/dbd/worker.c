@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * worker.c - a thread that owns a connection, and how it is asked and left.
  *
@@ -38,7 +39,7 @@ struct idem_dbd_worker {
     apr_status_t status;
 };
 
-/* ---- the thread: its connection ------------------------------------------------------------------------------------- */
+/* ---- the thread: its connection ---------------------------------------------------------------------------------- */
 
 static void show_socket(idem_dbd_worker *worker, int socket)
 {
@@ -75,7 +76,8 @@ static int is_stale(const idem_dbd_worker *worker)
     return worker->conn->generation != atomic_load(&worker->access->generation) || !idem_dbd_is_quiet(worker->conn);
 }
 
-/* ---- the thread: its orders ------------------------------------------------------------------------------------------ */
+/* ---- the thread: its orders
+ * ------------------------------------------------------------------------------------------ */
 
 static apr_status_t carry_out_order(idem_dbd_worker *worker)
 {
@@ -177,7 +179,8 @@ static void *worker_run(void *data)
     return NULL;
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------------------ */
+/* ---- making one
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void init_lock(idem_dbd_worker *worker)
 {
@@ -208,7 +211,8 @@ apr_status_t idem_dbd_worker_open(idem_dbd_access *access, idem_dbd_worker **out
     return failed;
 }
 
-/* ---- asking ---------------------------------------------------------------------------------------------------------- */
+/* ---- asking
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* The lock is held. Waits for another phase than this until the moment of idem_monotonic(). */
 static void await_change(idem_dbd_worker *worker, int phase, apr_interval_time_t until)

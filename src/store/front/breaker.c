@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * breaker.c - counts failures, watches the calls inside the driver, and shuts the way to it while the store does not
  * answer.
@@ -21,8 +22,8 @@
 #define FAILURES_MOST 5
 
 /*
- * Soon at first, since a pause of the store's (a flush, an election) is often short; then at a pace that costs nothing. Where a
- * probe succeeds and calls fail again at once, the pace is kept, or log and clients would see it flicker.
+ * Soon at first, since a pause of the store's (a flush, an election) is often short; then at a pace that costs nothing.
+ * Where a probe succeeds and calls fail again at once, the pace is kept, or log and clients would see it flicker.
  */
 #define FIRST_PAUSE apr_time_from_msec(100)
 #define LONGEST_PAUSE apr_time_from_msec(500)
@@ -47,7 +48,7 @@ void idem_breaker_set_timeout(idem_breaker *b, apr_interval_time_t timeout)
     b->limit = timeout + (more > GRACE ? more : GRACE);
 }
 
-/* ---- under the lock ------------------------------------------------------------------------------------------------ */
+/* ---- under the lock ---------------------------------------------------------------------------------------------- */
 
 static int is_stuck(const idem_breaker *b, const idem_visit *visit, apr_interval_time_t now)
 {
@@ -126,8 +127,8 @@ static int open_if_many(idem_breaker *b, const idem_visit *visit, const char *wh
 }
 
 /*
- * The probe looked where the trouble was. Another call's answer is one of a part of the store only, as long as others are stuck: behind
- * one front there may be several servers.
+ * The probe looked where the trouble was. Another call's answer is one of a part of the store only, as long as others
+ * are stuck: behind one front there may be several servers.
  */
 static int close_if_answered(idem_breaker *b, const idem_visit *visit, apr_interval_time_t now)
 {
@@ -185,7 +186,8 @@ static void unlock(idem_breaker *b, int changed, apr_interval_time_t now)
         b->watcher(b->baton, &health);
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------------------------- */
+/* ---- calls
+ * ----------------------------------------------------------------------------------------------------------- */
 
 int idem_breaker_enter(idem_breaker *b, idem_visit *visit, const unsigned char *slot, char why[IDEM_REASON_LEN])
 {
@@ -247,7 +249,8 @@ void idem_breaker_leave(idem_breaker *b, idem_visit *visit, idem_sign sign, cons
     unlock(b, changed, now);
 }
 
-/* ---- the driver's own life ------------------------------------------------------------------------------------------- */
+/* ---- the driver's own life
+ * ------------------------------------------------------------------------------------------- */
 
 void idem_breaker_trip(idem_breaker *b, const char *reason)
 {

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * breaker.h - whether calls may enter the driver, for one part of a front's store. Private to the front.
  *
- * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take: some
- * drivers cannot bound a call inside a server that hangs, so waiting for failures would cost a thread each. It closes when the
- * store has answered. Any thread; no function waits for anything but the lock, which is never held while a driver is called.
+ * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take:
+ * some drivers cannot bound a call inside a server that hangs, so waiting for failures would cost a thread each. It
+ * closes when the store has answered. Any thread; no function waits for anything but the lock, which is never held
+ * while a driver is called.
  */
 #ifndef IDEM_BREAKER_H
 #define IDEM_BREAKER_H
@@ -57,7 +59,8 @@ void idem_breaker_set_timeout(idem_breaker *breaker, apr_interval_time_t timeout
 /* Nonzero: the driver may be called, and idem_breaker_leave() follows. Else the reason is put into why. */
 int idem_breaker_enter(idem_breaker *breaker, idem_visit *visit, const unsigned char *slot, char why[IDEM_REASON_LEN]);
 
-/* Nonzero: the visit is the probe that is due. slot gets the slot to look at; 0 is put into *has_slot if there is none. */
+/* Nonzero: the visit is the probe that is due. slot gets the slot to look at; 0 is put into *has_slot if there is
+ * none. */
 int idem_breaker_enter_to_probe(idem_breaker *breaker, idem_visit *visit, unsigned char slot[IDEM_SLOT_LEN],
                                 int *has_slot);
 

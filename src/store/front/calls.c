@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * calls.c - the calls through a store's front: heads become values, values become heads.
  *
  * Called by guarded requests and the keeper, from any thread. What always holds: a driver is called only while it is
- * attached and the breaker lets them; each call has one deadline, which a repetition does not extend; each call, also one refused here, is told
- * to the observer once; nothing is logged, a failed call leaves a sentence instead. A lease enters the store with the
- * owner number of this process, whatever the caller wrote, since a lease with another's would be taken over. Limits:
- * none of its own; the largest value is the driver's.
+ * attached and the breaker lets them; each call has one deadline, which a repetition does not extend; each call, also
+ * one refused here, is told to the observer once; nothing is logged, a failed call leaves a sentence instead. A lease
+ * enters the store with the owner number of this process, whatever the caller wrote, since a lease with another's would
+ * be taken over. Limits: none of its own; the largest value is the driver's.
  */
 #include "front_private.h"
 
@@ -145,7 +146,8 @@ static apr_status_t send_lease_surely(passage *p)
     return first;
 }
 
-/* The breaker is open, and nothing can be won. What stands in the slot can be told all the same where reading is free. */
+/* The breaker is open, and nothing can be won. What stands in the slot can be told all the same where reading is
+ * free. */
 static apr_status_t look_instead(passage *p)
 {
     idem_store *store = p->front->store;

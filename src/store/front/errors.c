@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * errors.c - what a store's answer means: a sentence for each status, and whether it is an answer at all.
  */

@@ -1,14 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * front.h - the front of every store: opened by URL, one value codec, one deadline, one reason to log.
  *
- * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads and
- * responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its own
- * token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it means.
+ * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads
+ * and responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its
+ * own token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it
+ * means.
  *
- * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start; the
- * rest from any thread. A breaker stands before each part of the driver's store: while the store is known not to answer, calls return IDEM_EDOWN
- * at once, and one at a time looks whether it is back. That one also attaches a driver that could not be attached, once a
- * second; a store found damaged is not tried again before a restart.
+ * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start;
+ * the rest from any thread. A breaker stands before each part of the driver's store: while the store is known not to
+ * answer, calls return IDEM_EDOWN at once, and one at a time looks whether it is back. That one also attaches a driver
+ * that could not be attached, once a second; a store found damaged is not tried again before a restart.
  */
 #ifndef IDEM_STORE_FRONT_H
 #define IDEM_STORE_FRONT_H
@@ -74,14 +76,16 @@ void idem_front_part_health(idem_front *front, int part, idem_health *health);
 void idem_front_health(idem_front *front, idem_health *health);
 
 /*
- * Who finds out that the store is back. At first it is the callers: one call at a time is let through after a pause. Where a thread can be
- * spared (others nonzero) it does so by idem_front_probe(), and no caller's call is ever that one.
+ * Who finds out that the store is back. At first it is the callers: one call at a time is let through after a pause.
+ * Where a thread can be spared (others nonzero) it does so by idem_front_probe(), and no caller's call is ever that
+ * one.
  */
 void idem_front_let_probe(idem_front *front, int others);
 
 /*
- * Looks whether this part of the store is back: reads the slot whose call failed and writes the mark of the slot secret once more, neither of which
- * changes anything. Returns the microseconds until the next look is due; 0: closed, or damaged, no need.
+ * Looks whether this part of the store is back: reads the slot whose call failed and writes the mark of the slot secret
+ * once more, neither of which changes anything. Returns the microseconds until the next look is due; 0: closed, or
+ * damaged, no need.
  */
 apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *pool);
 
@@ -112,7 +116,8 @@ apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *p
 
 apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why);
 
-/* The driver's account, in no order with other calls; APR_ENOTIMPL where it would cost more than a look (IDEM_READS_FREE). */
+/* The driver's account, in no order with other calls; APR_ENOTIMPL where it would cost more than a look
+ * (IDEM_READS_FREE). */
 apr_status_t idem_front_status(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * front_private.h - what the files of the front share.
  *
@@ -44,7 +45,8 @@ struct idem_front {
     char reason[IDEM_REASON_LEN]; /* why the store is not there */
 };
 
-/* APR_SUCCESS if the driver is attached; may_attach: attaches it first where that is due. *why is set otherwise, in pool. */
+/* APR_SUCCESS if the driver is attached; may_attach: attaches it first where that is due. *why is set otherwise, in
+ * pool. */
 apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *pool, const char **why);
 
 /* The one before the slot's part; of no slot, the first. */
@@ -54,9 +56,9 @@ idem_breaker *idem_front_breaker(idem_front *front, const unsigned char *slot);
 idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv);
 
 /*
- * Was the store made with this front's slot secret? Marks an empty one. IDEM_EDAMAGED and a sentence if not: keys of one secret
- * would not be found under another. Called by the thread that has just attached the driver. One part that answers is
- * enough; front->answers says which did.
+ * Was the store made with this front's slot secret? Marks an empty one. IDEM_EDAMAGED and a sentence if not: keys of
+ * one secret would not be found under another. Called by the thread that has just attached the driver. One part that
+ * answers is enough; front->answers says which did.
  */
 apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why);
 

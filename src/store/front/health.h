@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * health.h - how a process finds a store: what the breaker knows and the front tells.
  */

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mark.c - a store remembers which slot secret names its slots, or that none does.
  *
- * Called once after each attach, and to see whether the store takes settlements again. The mark is a tombstone under a slot that no key gives, so that every driver can keep it; it says of
- * a secret only what tells it from another. A store without a mark gets the present one, whatever else it holds: stores that can
- * lose entries can lose the mark too. So only what a mark says stops anybody.
+ * Called once after each attach, and to see whether the store takes settlements again. The mark is a tombstone under a
+ * slot that no key gives, so that every driver can keep it; it says of a secret only what tells it from another. A
+ * store without a mark gets the present one, whatever else it holds: stores that can lose entries can lose the mark
+ * too. So only what a mark says stops anybody.
  */
 #include "front_private.h"
 
@@ -16,8 +18,8 @@
 #define MARK "mod_idempotency: the mark of the slot secret"
 
 /*
- * The digest of a text is the digest of no scope and key: those begin with a count. Where the store has parts each has a mark of its
- * own, under the first of these slots that is its.
+ * The digest of a text is the digest of no scope and key: those begin with a count. Where the store has parts each has
+ * a mark of its own, under the first of these slots that is its.
  */
 static apr_status_t mark_slot(idem_front *front, int part, unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool)
 {
@@ -70,11 +72,14 @@ static const char *fault_of_mark(const idem_front *front, idem_blob value, const
     if (idem_equal_ct(head.print.rest, mark_of(front), IDEM_DIGEST_LEN))
         return NULL;
     if (!front->ring)
-        return "was made with a slot: secret, and no IdempotencySecret is configured: configure it, or name another store";
-    if (idem_equal_ct(head.print.rest, no_secret, IDEM_DIGEST_LEN))
-        return "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name another "
+        return "was made with a slot: secret, and no IdempotencySecret is configured: configure it, or name another "
                "store";
-    return "was made with another slot: secret: configure that one, or name another store (every key is forgotten then)";
+    if (idem_equal_ct(head.print.rest, no_secret, IDEM_DIGEST_LEN))
+        return "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name "
+               "another "
+               "store";
+    return "was made with another slot: secret: configure that one, or name another store (every key is forgotten "
+           "then)";
 }
 
 static apr_status_t check_part(idem_front *front, int part, apr_pool_t *pool, const char **why)

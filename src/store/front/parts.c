@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * parts.c - the breakers of a front's parts: whose call goes through which, what its end says, and how the store is found.
+ * parts.c - the breakers of a front's parts: whose call goes through which, what its end says, and how the store is
+ * found.
  *
  * Called by the front before and after each call, and by whoever wants to know how the store is. Any thread.
  */
@@ -10,7 +12,8 @@ int idem_front_reads_free(const idem_front *front)
     return (front->store->flags & IDEM_READS_FREE) != 0;
 }
 
-/* Refusals are answers. Some are given without asking the store; and reads that wait for nobody say nothing of writers. */
+/* Refusals are answers. Some are given without asking the store; and reads that wait for nobody say nothing of
+ * writers. */
 idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv)
 {
     int read = op == IDEM_OP_FETCH || (op == IDEM_OP_CLAIM && rv == APR_EEXIST);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probe.c - is the store there, and is it back?
  *
- * Called by whoever watches a front: the glue's thread while the breaker is open, and everybody who wants to know. What always
- * holds: at most one probe is inside the driver; it changes nothing in the store. Limits: a driver that is stuck holds the thread that
- * probes.
+ * Called by whoever watches a front: the glue's thread while the breaker is open, and everybody who wants to know. What
+ * always holds: at most one probe is inside the driver; it changes nothing in the store. Limits: a driver that is stuck
+ * holds the thread that probes.
  */
 #include "front_private.h"
 
@@ -11,8 +12,8 @@
 #define SHORT_PAUSE apr_time_from_msec(50)
 
 /*
- * First where the trouble was. Then a settlement: a store that only answers readers (replicas are missing, a writer holds
- * the lock) is not back.
+ * First where the trouble was. Then a settlement: a store that only answers readers (replicas are missing, a writer
+ * holds the lock) is not back.
  */
 static apr_status_t look_again(idem_front *front, int part, idem_call *call, const unsigned char *slot)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * registry.c - which store drivers this build has; the only file that knows IDEM_WITH_*.
  *

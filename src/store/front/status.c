@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * status.c - how full a store is, as its driver sees it.
  *
- * Called for readers of metrics, who come every few seconds. So only stores are asked that answer by a look and wait for nobody, and only
- * while they are known to answer; nobody is told of the call.
+ * Called for readers of metrics, who come every few seconds. So only stores are asked that answer by a look and wait
+ * for nobody, and only while they are known to answer; nobody is told of the call.
  */
 #include "front_private.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base.c - one environment per process and directory, shared by the instances that name it. For
  * slot.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * driver.c - the embedded store: its driver's table, and how a process begins and ends its use.
  *

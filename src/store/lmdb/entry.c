@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * entry.c - how an entry lies in LMDB, and what can be said about it inside one transaction.
  *
@@ -260,8 +261,9 @@ void idem_lmdb_full_sentence(const lmdb_base *base, const lmdb_room *room, char 
 
 /*
  * Within the boot that wrote the mark, uptime tells how much time has really passed since, whatever the wall clock did.
- * After another boot only the time since then is known to have passed. A wall clock may be wrong by years when a machine comes up, and would
- * expire every entry: the store's clock leans towards it (IDEM_CLOCK_LEAN), so entries that were there live longer, by the time the machine was off at most.
+ * After another boot only the time since then is known to have passed. A wall clock may be wrong by years when a
+ * machine comes up, and would expire every entry: the store's clock leans towards it (IDEM_CLOCK_LEAN), so entries that
+ * were there live longer, by the time the machine was off at most.
  */
 int idem_lmdb_clock_load(lmdb_base *base, MDB_txn *txn, apr_time_t *now, int *this_boot)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * env.c - the LMDB environment of a process: opened, read from, opened again. For the other files of the
  * driver.
@@ -63,7 +64,8 @@ static const char *cure(int rc)
     case MDB_TXN_FULL: return ": raise its option size=";
     case ENOENT: return ": it has been removed; restart the server, which makes it anew";
     case EAGAIN:
-        return ": a process of the same number has it open in another PID namespace; processes of one namespace may share it, "
+        return ": a process of the same number has it open in another PID namespace; processes of one namespace may "
+               "share it, "
                "containers need a store that hosts share";
     case EIO: return ": look for disk errors in the kernel's log";
     default:

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * errors.c - what is said of a store's directory: what went wrong there with its cure, and what a person must know of it.
+ * errors.c - what is said of a store's directory: what went wrong there with its cure, and what a person must know of
+ * it.
  *
- * Called at the start, and where a process attaches. What always holds: a sentence names the directory. Limits: what does
- * not fit its room is cut.
+ * Called at the start, and where a process attaches. What always holds: a sentence names the directory. Limits: what
+ * does not fit its room is cut.
  */
 #include "lmdb_private.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * group.c - the queue in which threads of one process share write transactions, for slot.c.
  *

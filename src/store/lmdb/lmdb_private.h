@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lmdb_private.h - what the files of the lmdb driver share; private to them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mark.c - sync=off: knowing that a file may not have reached the disk whole. For open.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * open.c - the parent's part of a start: the directory, and files that can be trusted. For driver.c.
  *
@@ -334,8 +335,8 @@ static int look_at_directory(const lmdb_store *store, int *there)
 }
 
 /*
- * A configuration is being checked: nothing is made, and where attach() would make something it is not called. Who is neither root nor the server's user
- * cannot look into the directory, and does not know.
+ * A configuration is being checked: nothing is made, and where attach() would make something it is not called. Who is
+ * neither root nor the server's user cannot look into the directory, and does not know.
  */
 static apr_status_t look_at_store(lmdb_store *store, apr_pool_t *pool, verdict *v)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan.c - the operations over a whole store: sweep, each, status. For the table in driver.c.
  *

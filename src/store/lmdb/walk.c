@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * walk.c - reads a store's file from end to end, for the probe of open.c.
  *

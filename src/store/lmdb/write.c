@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * write.c - each operation inside a write transaction, and the transaction around a group of them.
  *

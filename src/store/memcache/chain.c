@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain.c - the keys of a slot: how they are named, read, made, and kept alive.
  *
@@ -30,7 +31,7 @@
 #define HEAD 9          /* kind, end */
 #define KEY_MOST (sizeof("idem:::H:") + 2 * IDEM_SLOT_LEN + 2 * IDEM_TOKEN_LEN + 12)
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static const char *key_of(const idem_mc_op *op, int n, char which, const unsigned char *token)
 {
@@ -46,7 +47,7 @@ static const char *key_of(const idem_mc_op *op, int n, char which, const unsigne
     return key;
 }
 
-/* ---- what a key holds ---------------------------------------------------------------------------------------------- */
+/* ---- what a key holds -------------------------------------------------------------------------------------------- */
 
 static const unsigned char *token_of(const idem_mc_cell *claim)
 {
@@ -104,7 +105,7 @@ int idem_mc_is_value(const idem_mc_cell *cell, idem_state state)
     return cell->kind == IDEM_MC_VALUE && idem_value_plausible(cell->value) && idem_value_state(cell->value) == state;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /*
  * Reads the heart before the result. So a stopped heart without a result means that the owner is dead and has left
@@ -168,7 +169,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
                      ATTEMPTS_MOST);
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* APR_EEXIST if the key has another content. The same content, whatever its end, comes from an earlier try. */
 static apr_status_t make_key(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
@@ -222,7 +223,7 @@ apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned c
     return idem_mc_replace(op, key_of(op, n, 'H', token), idem_blob_str("1"), idem_mc_seconds(lease));
 }
 
-/* ---- prolonging ---------------------------------------------------------------------------------------------------- */
+/* ---- prolonging -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t expiring(const idem_mc_op *op)
 {

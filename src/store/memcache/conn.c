@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c - bytes to a memcached server and back, in lines and blocks of known bounds.
  *
  * The memcache driver's other files call it. It does not use apr_memcache (read in apr-util 1.6.3), for three reasons:
- * apr_memcache keeps as many bytes as a server announces. It waits for them without a deadline. It cannot tell a refusal
- * from a closed connection. What always holds: every read has a bound. Writing to a
- * closed connection raises no signal. Connections are closed on exec. until is a time by uptime; 0 waits until the
- * server answers or the connection breaks. Limits: a look-up of a host's name takes as long as the resolver takes.
+ * apr_memcache keeps as many bytes as a server announces. It waits for them without a deadline. It cannot tell a
+ * refusal from a closed connection. What always holds: every read has a bound. Writing to a closed connection raises no
+ * signal. Connections are closed on exec. until is a time by uptime; 0 waits until the server answers or the connection
+ * breaks. Limits: a look-up of a host's name takes as long as the resolver takes.
  */
 #include "memcache_private.h"
 
@@ -22,7 +23,7 @@
 
 #define POLL_MOST apr_time_from_sec(60)
 
-/* ---- reasons ------------------------------------------------------------------------------------------------------- */
+/* ---- reasons ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t mc_lost(const idem_mc_op *op, int number)
 {
@@ -31,7 +32,7 @@ static apr_status_t mc_lost(const idem_mc_op *op, int number)
                      number ? apr_strerror(number, reason, sizeof(reason)) : "the server closed it");
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t mc_wait(const idem_mc_op *op, int fd, short what, apr_time_t until)
 {
@@ -113,7 +114,7 @@ int idem_mc_is_quiet(const idem_mc_conn *conn)
     return conn->at == conn->len && poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_mc_say(const idem_mc_op *op, const idem_mc_conn *conn, apr_time_t until, idem_blob bytes, int more)
 {
@@ -133,7 +134,7 @@ apr_status_t idem_mc_say(const idem_mc_op *op, const idem_mc_conn *conn, apr_tim
     return APR_SUCCESS;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* At most so many bytes to there; at least one. */
 static apr_status_t read_some(const idem_mc_op *op, const idem_mc_conn *conn, apr_time_t until, void *to,

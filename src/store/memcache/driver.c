@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * driver.c - the store in memcached: its driver's table, its life, its state.
  *
@@ -27,7 +28,7 @@ static apr_interval_time_t timeout_of(const idem_mc *store)
     return store->env->timeout ? store->env->timeout : USUAL_TIMEOUT;
 }
 
-/* ---- open ---------------------------------------------------------------------------------------------------------- */
+/* ---- open -------------------------------------------------------------------------------------------------------- */
 
 static const char *also(const char *all, const char *one, apr_pool_t *pool)
 {
@@ -103,7 +104,7 @@ static apr_status_t memcache_open(idem_store *base, apr_pool_t *pool, const char
     return rv;
 }
 
-/* ---- attach -------------------------------------------------------------------------------------------------------- */
+/* ---- attach ------------------------------------------------------------------------------------------------------ */
 
 static void memcache_detach(idem_store *base)
 {
@@ -138,7 +139,7 @@ static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const ch
     return rv;
 }
 
-/* ---- state --------------------------------------------------------------------------------------------------------- */
+/* ---- state ------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t memcache_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton)
 {
@@ -191,7 +192,7 @@ static apr_status_t memcache_status(idem_store *base, idem_call *call, idem_stor
     return rv;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 const idem_driver idem_driver_memcache = {
     .scheme = "memcache",

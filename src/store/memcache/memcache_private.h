@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memcache_private.h - what the files of the memcache driver share.
  *
@@ -91,12 +92,12 @@ static inline apr_int64_t idem_mc_seconds(apr_interval_time_t span)
     return (span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
 }
 
-/* ---- configure ---------------------------------------------------------------------------------------------------- */
+/* ---- configure --------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_mc_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                                apr_pool_t *pool, const char **why);
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 int idem_mc_number(const char *digits, apr_int64_t most, apr_int64_t *number); /* a whole decimal one from 0 to most? */
 int idem_mc_is_refusal(const char *line);
@@ -105,7 +106,7 @@ int idem_mc_is_late(const idem_mc_op *op);
 apr_status_t idem_mc_late(const idem_mc_op *op);
 apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked);
 
-/* ---- one server --------------------------------------------------------------------------------------------------- */
+/* ---- one server -------------------------------------------------------------------------------------------------- */
 
 /*
  * One connection. After any failure it can only be closed. until is a time by uptime, 0 for no deadline. A line comes
@@ -137,7 +138,7 @@ apr_status_t idem_mc_get(const idem_mc_op *op, const char *key, idem_blob *value
 apr_status_t idem_mc_add(const idem_mc_op *op, const char *key, idem_blob value, apr_int64_t life);     /* EEXIST */
 apr_status_t idem_mc_replace(const idem_mc_op *op, const char *key, idem_blob value, apr_int64_t life); /* NOTFOUND */
 
-/* ---- the keys of a slot ------------------------------------------------------------------------------------------- */
+/* ---- the keys of a slot ------------------------------------------------------------------------------------------ */
 
 /* The first byte of a key's value. */
 enum { IDEM_MC_CLAIM = 'C', IDEM_MC_VALUE = 'V', IDEM_MC_CLOSED = 'X', IDEM_MC_RELEASED = 'F' };
@@ -184,7 +185,7 @@ apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *ch
 apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
 apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
 
-/* ---- the operations ------------------------------------------------------------------------------------------------ */
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 /* The server that has the slot, by its place among store->servers. */
 int idem_mc_part(const idem_store *store, const unsigned char *slot);

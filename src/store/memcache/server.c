@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server.c - the connections to one server, and one key at a time.
  *
@@ -20,7 +21,8 @@
 #define LINK_LIFE apr_time_from_sec(60)
 #define RELATIVE_MOST (60 * 60 * 24 * 30) /* seconds; memcached takes more for a date */
 
-/* ---- connections: the server's lock is held -------------------------------------------------------------------------- */
+/* ---- connections: the server's lock is held
+ * -------------------------------------------------------------------------- */
 
 static void close_idle(idem_mc_server *server)
 {
@@ -83,7 +85,7 @@ static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op
     return rv;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t server_enter(const idem_mc_op *op, idem_mc_conn **out)
 {
@@ -186,7 +188,7 @@ apr_status_t idem_mc_get(const idem_mc_op *op, const char *key, idem_blob *value
     return is_lost(op, rv) ? get_once(op, key, value) : rv;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* What is to be stored, and how. */
 typedef struct item {
@@ -296,7 +298,7 @@ apr_status_t idem_mc_replace(const idem_mc_op *op, const char *key, idem_blob va
     return rv == APR_EEXIST ? APR_NOTFOUND : rv;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, apr_pool_t *pool)
 {

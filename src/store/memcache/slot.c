@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * slot.c - the operations on one slot.
  *
@@ -63,7 +64,7 @@ static apr_status_t mc_run(idem_store *base, idem_call *call, const unsigned cha
     return rv;
 }
 
-/* ---- what stands --------------------------------------------------------------------------------------------------- */
+/* ---- what stands ------------------------------------------------------------------------------------------------- */
 
 static const idem_mc_attempt *standing(const idem_mc_chain *chain)
 {
@@ -111,7 +112,7 @@ static apr_status_t again_if_taken(apr_status_t rv)
     return rv == APR_EEXIST ? LOOK_AGAIN : rv;
 }
 
-/* ---- claim, takeover ----------------------------------------------------------------------------------------------- */
+/* ---- claim, takeover --------------------------------------------------------------------------------------------- */
 
 /* The heart first: a claim without one would be a dead owner's. */
 static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, int n)
@@ -185,7 +186,7 @@ apr_status_t idem_mc_takeover(idem_store *store, idem_call *call, const unsigned
     return mc_run(store, call, slot, &o);
 }
 
-/* ---- renew --------------------------------------------------------------------------------------------------------- */
+/* ---- renew ------------------------------------------------------------------------------------------------------- */
 
 /* The heart last: where it can be prolonged it has never stopped, and nobody has taken over. */
 static apr_status_t mc_decide_renew(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
@@ -212,7 +213,7 @@ apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned ch
     return mc_run(store, call, slot, &o);
 }
 
-/* ---- settle, release ----------------------------------------------------------------------------------------------- */
+/* ---- settle, release --------------------------------------------------------------------------------------------- */
 
 /* The store has lost the slot: its owner makes it again. Only the head says what the lease was. */
 static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
@@ -303,7 +304,7 @@ apr_status_t idem_mc_release(idem_store *store, idem_call *call, const unsigned 
     return mc_run(store, call, slot, &o);
 }
 
-/* ---- fetch, forget ------------------------------------------------------------------------------------------------- */
+/* ---- fetch, forget ----------------------------------------------------------------------------------------------- */
 
 static apr_status_t mc_decide_fetch(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config.c - reads the address and the options of a Redis store.
  *
@@ -47,7 +48,7 @@ static const char *redis_decoded(reading *r, const char *text)
     return apr_punescape_url(r->pool, text, NULL, NULL, 0);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t read_wait(reading *r, const char *value)
 {
@@ -89,7 +90,7 @@ static apr_status_t redis_read_options(reading *r, const char *const *options)
     return rv;
 }
 
-/* ---- address ------------------------------------------------------------------------------------------------------- */
+/* ---- address ----------------------------------------------------------------------------------------------------- */
 
 /* Cuts what is before the last '@' off and takes it apart. */
 static apr_status_t read_user(reading *r, char **authority)
@@ -171,7 +172,7 @@ static apr_status_t split_address(reading *r, const char *rest, char **authority
     return read_user(r, authority);
 }
 
-/* ---- schemes ------------------------------------------------------------------------------------------------------- */
+/* ---- schemes ----------------------------------------------------------------------------------------------------- */
 
 static reading begin_reading(const idem_env *env, apr_pool_t *pool, const char **why)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c - bytes to a Redis server and back, each by its call's deadline.
  *
@@ -26,7 +27,7 @@ void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now)
     conn->ahead = now - apr_time_as_msec(idem_monotonic());
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t redis_late(idem_call *call)
 {
@@ -63,7 +64,7 @@ int idem_redis_is_quiet(const idem_redis_conn *conn)
     return reader->pos == reader->len && poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
 }
 
-/* ---- words and replies --------------------------------------------------------------------------------------------- */
+/* ---- words and replies ------------------------------------------------------------------------------------------- */
 
 static apr_status_t write_all(const idem_redis_conn *conn, idem_call *call, const char *data, size_t len)
 {
@@ -191,7 +192,7 @@ static void bound_reader(idem_redis_conn *conn)
     reader->privdata = conn;
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 /* From now on nothing waits in hiredis, and no program that is started inherits the connection. */
 static void settle_connection(redisContext *redis, int is_tcp)

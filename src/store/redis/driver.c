@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * driver.c - the store in Redis: its drivers' tables, its life, and the operations on one slot.
  *
- * Called by the front. Each operation on a slot is one round trip, decided by one script inside Redis, by Redis's clock.
- * An entry is one string that expires by itself, a lease not before its deadline. What always holds: no connection
- * crosses a fork; no call outlasts its deadline, except where a host's name must be looked up. Limits: what Redis has
- * acknowledged and then loses, by its own configuration, is lost; open() says what that can be.
+ * Called by the front. Each operation on a slot is one round trip, decided by one script inside Redis, by Redis's
+ * clock. An entry is one string that expires by itself, a lease not before its deadline. What always holds: no
+ * connection crosses a fork; no call outlasts its deadline, except where a host's name must be looked up. Limits: what
+ * Redis has acknowledged and then loses, by its own configuration, is lost; open() says what that can be.
  */
 #include "redis_private.h"
 
@@ -19,7 +20,7 @@ static idem_call redis_first_call(const idem_redis *store, apr_pool_t *pool)
     return call;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 /* Only looks how the server is set up. Without an answer the store may be used all the same, once there is one. */
 static apr_status_t redis_open(idem_store *base, apr_pool_t *pool, const char **why)
@@ -62,7 +63,7 @@ static void redis_detach(idem_store *base)
         idem_redis_pool_stop(store);
 }
 
-/* ---- operations on one slot ---------------------------------------------------------------------------------------- */
+/* ---- operations on one slot -------------------------------------------------------------------------------------- */
 
 static apr_status_t redis_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
                                 idem_found *found)
@@ -118,7 +119,7 @@ static apr_status_t redis_sweep(idem_store *store, idem_call *call, int most, in
     return APR_ENOTIMPL;
 }
 
-/* ---- the tables ---------------------------------------------------------------------------------------------------- */
+/* ---- the tables -------------------------------------------------------------------------------------------------- */
 
 /* They differ in how a server is found. */
 #define OPERATIONS                                                                                      \

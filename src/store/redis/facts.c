@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * facts.c - how a Redis server is set up, and what that means for running an operation at most once.
  *
- * Called where a connection begins, and by open(), which has the meaning said at start. What always holds: what a server
- * does not say is taken for the worse, and said to be unknown. Limits: a setting that is changed while the server runs
- * is seen by the next new connection.
+ * Called where a connection begins, and by open(), which has the meaning said at start. What always holds: what a
+ * server does not say is taken for the worse, and said to be unknown. Limits: a setting that is changed while the
+ * server runs is seen by the next new connection.
  */
 #include "redis_private.h"
 
@@ -14,7 +15,7 @@
 #define OLDEST_MAJOR 6
 #define REPLICAS_MOST 65535
 
-/* ---- reading INFO -------------------------------------------------------------------------------------------------- */
+/* ---- reading INFO ------------------------------------------------------------------------------------------------ */
 
 /* The value of "name:" at the beginning of a line; empty if there is none. */
 static void read_field(const char *info, const char *name, char *to, size_t room)
@@ -70,7 +71,7 @@ const char *idem_redis_unfit(const idem_redis_facts *facts, apr_pool_t *pool)
     return NULL;
 }
 
-/* ---- what it means ------------------------------------------------------------------------------------------------- */
+/* ---- what it means ----------------------------------------------------------------------------------------------- */
 
 static int evicts(const idem_redis_facts *facts)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * redis_private.h - what the files of the redis driver share.
  *
@@ -36,7 +37,8 @@
 /* Redis serves one command at a time: larger values would make every other client wait. */
 #define IDEM_REDIS_VALUE_MAX ((apr_size_t)16 << 20)
 
-/* The most that is read of one reply: a value with what stands around it, and more elements than a batch of SCAN has. */
+/* The most that is read of one reply: a value with what stands around it, and more elements than a batch of SCAN
+ * has. */
 #define IDEM_REDIS_REPLY_MOST (IDEM_REDIS_VALUE_MAX + 65536)
 #define IDEM_REDIS_ELEMENTS_MOST 65536
 
@@ -68,7 +70,8 @@ typedef struct idem_redis_conn {
     apr_uint64_t elements; /* announced by the reply that is being read */
     unsigned generation;
     apr_interval_time_t idle_since; /* of idem_monotonic() */
-    /* Redis's clock less the machine's monotonic one, milliseconds: too small by what the last answer was on its way. */
+    /* Redis's clock less the machine's monotonic one, milliseconds: too small by what the last answer was on its
+     * way. */
     apr_int64_t ahead;
     idem_redis_facts facts; /* as of its beginning */
 } idem_redis_conn;
@@ -97,7 +100,7 @@ typedef struct idem_redis {
     idem_redis_facts facts;
 } idem_redis;
 
-/* ---- configure ---------------------------------------------------------------------------------------------------- */
+/* ---- configure --------------------------------------------------------------------------------------------------- */
 
 typedef apr_status_t idem_redis_configure_fn(idem_store **store, const idem_env *env, const char *rest,
                                              const char *const *options, apr_pool_t *pool, const char **why);
@@ -106,7 +109,7 @@ idem_redis_configure_fn idem_redis_configure_tls;
 idem_redis_configure_fn idem_redis_configure_unix;
 idem_redis_configure_fn idem_redis_configure_sentinel;
 
-/* ---- one connection: any failure leaves it fit to be closed only --------------------------------------------------- */
+/* ---- one connection: any failure leaves it fit to be closed only ------------------------------------------------- */
 
 apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);
 void idem_redis_hang_up(idem_redis_conn *conn);
@@ -126,7 +129,7 @@ void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now);
 apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_conn **conn);
 apr_status_t idem_redis_find_primary(idem_redis *store, idem_call *call, idem_redis_address *address);
 
-/* ---- replies: whether one is what was asked for --------------------------------------------------------------------- */
+/* ---- replies: whether one is what was asked for ------------------------------------------------------------------ */
 
 /* Fills call->why with what Redis said to what was asked. */
 apr_status_t idem_redis_refused(idem_call *call, const char *asked, const redisReply *reply);
@@ -137,7 +140,7 @@ int idem_redis_is_number(const redisReply *reply, apr_int64_t least, apr_int64_t
 int idem_redis_is_decimal(const redisReply *reply, apr_int64_t most, apr_int64_t *number); /* a string of digits */
 int idem_redis_is_time(const redisReply *reply, apr_int64_t *milliseconds);
 
-/* ---- connections of a process -------------------------------------------------------------------------------------- */
+/* ---- connections of a process ------------------------------------------------------------------------------------ */
 
 apr_status_t idem_redis_pool_start(idem_redis *store, apr_pool_t *pool);
 void idem_redis_pool_stop(idem_redis *store);
@@ -145,7 +148,7 @@ apr_status_t idem_redis_take(idem_redis *store, idem_call *call, idem_redis_conn
 /* trusted: nothing went wrong on it, and nothing is under way. */
 void idem_redis_give(idem_redis *store, idem_redis_conn *conn, int trusted);
 
-/* ---- the script ----------------------------------------------------------------------------------------------------- */
+/* ---- the script -------------------------------------------------------------------------------------------------- */
 
 /* One call of the script. */
 typedef struct idem_redis_order {
@@ -161,7 +164,7 @@ void idem_redis_script_init(idem_redis *store);
 apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis_order *order);
 void idem_redis_key(const unsigned char *slot, char key[IDEM_REDIS_KEY_LEN + 1]);
 
-/* ---- facts ---------------------------------------------------------------------------------------------------------- */
+/* ---- facts ------------------------------------------------------------------------------------------------------- */
 
 void idem_redis_read_info(idem_redis_facts *facts, const char *info);
 /* NULL if the server can be used. */
@@ -170,7 +173,7 @@ unsigned idem_redis_flags(const idem_redis_facts *facts);
 /* What the setup means for at-most-once; NULL if there is nothing to say. */
 const char *idem_redis_warning(const idem_redis *store, const idem_redis_facts *facts, apr_pool_t *pool);
 
-/* ---- all entries ---------------------------------------------------------------------------------------------------- */
+/* ---- all entries ------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_redis_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
 apr_status_t idem_redis_status(idem_store *store, idem_call *call, idem_store_status *status);

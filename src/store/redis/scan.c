@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan.c - what looks at every entry of a Redis store: its list and its state.
  *
@@ -19,7 +20,7 @@
 #define CURSOR_LEN 24
 #define STORED_LAST "16777232" /* of the longest string of ours, one byte more */
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t receive_count(idem_redis_conn *conn, idem_call *call, apr_uint64_t *count)
 {
@@ -65,7 +66,7 @@ static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[CUR
     return rv;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* Is it one of ours? */
 static int slot_of(const redisReply *key, unsigned char slot[IDEM_SLOT_LEN])
@@ -79,7 +80,7 @@ static int slot_of(const redisReply *key, unsigned char slot[IDEM_SLOT_LEN])
     return apr_unescape_hex(slot, key->str + prefix, 2 * IDEM_SLOT_LEN, 0, NULL) == APR_SUCCESS;
 }
 
-/* ---- each ---------------------------------------------------------------------------------------------------------- */
+/* ---- each -------------------------------------------------------------------------------------------------------- */
 
 typedef struct walk {
     idem_redis_conn *conn;
@@ -156,7 +157,8 @@ static idem_found found_in(const walk *w, const redisReply *stored)
     return found;
 }
 
-/* Expired since, or no string and so none of ours: nothing to see. What is left is read when nobody wants to see it, too. */
+/* Expired since, or no string and so none of ours: nothing to see. What is left is read when nobody wants to see it,
+ * too. */
 static apr_status_t visit_next(walk *w, const unsigned char *slot)
 {
     redisReply *stored;
@@ -222,7 +224,7 @@ apr_status_t idem_redis_each(idem_store *base, idem_call *call, idem_visitor *vi
     return rv;
 }
 
-/* ---- status -------------------------------------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------------------------------ */
 
 /* Looks at so many keys and takes the others to be mixed alike; exact where all are looked at, or all are ours. */
 static apr_status_t count_entries(idem_redis_conn *conn, idem_call *call, apr_uint64_t total, apr_uint64_t *entries)

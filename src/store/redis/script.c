@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * script.c - the script that decides what becomes of a slot, and how it is called.
  *
@@ -119,7 +120,8 @@ static const char script[] =
     "end\n"
     "return operations[op]()\n";
 
-/* Each operation's answers, and whether what stands is shown with it. Any other is no answer, above all none to a claim. */
+/* Each operation's answers, and whether what stands is shown with it. Any other is no answer, above all none to a
+ * claim. */
 static const struct {
     const char *operation, *word;
     apr_status_t status;
@@ -153,7 +155,7 @@ void idem_redis_key(const unsigned char *slot, char key[IDEM_REDIS_KEY_LEN + 1])
     apr_escape_hex(at, slot, IDEM_SLOT_LEN, 0, NULL);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static int waits(const idem_redis *store, const idem_redis_order *order)
 {
@@ -246,7 +248,7 @@ static apr_status_t exchange_surely(idem_redis *store, idem_redis_conn *conn, id
     return exchange(store, conn, call, order, "EVAL", replies);
 }
 
-/* ---- understanding ------------------------------------------------------------------------------------------------- */
+/* ---- understanding ----------------------------------------------------------------------------------------------- */
 
 /* The end of a damaged entry can be anything: then it is not known. */
 static int take_found(idem_call *call, const redisReply *answer, idem_found *found)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sentinel.c - asks the sentinels who the primary is.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session.c - what is said first on a new connection, in one round trip.
  *
@@ -22,14 +23,15 @@ struct greeting {
     int count;
 };
 
-/* ---- what comes back ----------------------------------------------------------------------------------------------- */
+/* ---- what comes back --------------------------------------------------------------------------------------------- */
 
 static apr_status_t read_ok(greeting *g, const redisReply *reply)
 {
     return idem_redis_is_ok(reply) ? APR_SUCCESS : idem_redis_refused(g->call, "a greeting", reply);
 }
 
-/* A refusal is no failure, nor is nonsense: what it would have said stays unknown, and unknown is taken for the worse. */
+/* A refusal is no failure, nor is nonsense: what it would have said stays unknown, and unknown is taken for the
+ * worse. */
 static apr_status_t read_info(greeting *g, const redisReply *reply)
 {
     const char *info = idem_redis_text(reply), *unfit;
@@ -72,7 +74,7 @@ static apr_status_t read_time(greeting *g, const redisReply *reply)
     return APR_SUCCESS;
 }
 
-/* ---- what is sent --------------------------------------------------------------------------------------------------- */
+/* ---- what is sent ------------------------------------------------------------------------------------------------ */
 
 static apr_status_t expect(greeting *g, apr_status_t sent, reply_reader *reader)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kinds.c - what is particular about each provider of httpd's small object caches that can be used.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * open.c - makes a socache store: reads its address, creates cache and mutex, attaches a child.
  *

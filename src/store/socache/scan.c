@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan.c - the socache driver's operations that look at every entry: each, sweep, status.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * socache.h - what httpd's glue must do for the socache driver beside using it as a store.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * socache_private.h - what the files of the socache driver share.
  *

@@ -1,14 +1,15 @@
-"""
-What is done for a key, by the CGI script and by the HTTP backend: two lines in the ledger with some time between them.
+# SPDX-License-Identifier: Apache-2.0
+"""What is done for a key, by the CGI script and by the HTTP backend: two lines in the ledger with some time between
+them.
 
-The lines of one execution share a nonce that nobody else has, and the answer carries it: so every answer names the execution
-it comes from. A line is one write to a file opened for appending, so lines of many processes never mix.
+The lines of one execution share a nonce that nobody else has, and the answer carries it: so every answer names the
+execution it comes from. A line is one write to a file opened for appending, so lines of many processes never mix.
 
     begin TIME NONCE KEY REQUEST OWNER TOKEN ATTEMPT SLOT PLACE     before acting; TIME in seconds
     end TIME NONCE                                                  after it
 
-REQUEST is the client's name of the very request that is executed, OWNER the process of httpd that executes it; a word that is
-not known is "-".
+REQUEST is the client's name of the very request that is executed, OWNER the process of httpd that executes it; a word
+that is not known is "-".
 """
 import os
 import time

@@ -1,11 +1,12 @@
-"""
-Whole requests, broken in every way that grammar.py knows, against an httpd with the module in it; the backend's answers are, too.
+# SPDX-License-Identifier: Apache-2.0
+"""Whole requests, broken in every way that grammar.py knows, against an httpd with the module in it; the backend's
+answers are, too.
 
     whole_requests.py [--seconds 60] [--seed N] [--case N]
 
-What must hold, whatever is sent: no process of the server dies and no sanitizer says anything; for one slot, one handler at most
-whose outcome was not given back; a slot that was recorded is never executed again; what is replayed is what the first one's
-client was told, to the byte. A failure names its case; --seed and --case repeat it alone.
+What must hold, whatever is sent: no process of the server dies and no sanitizer says anything; for one slot, one
+handler at most whose outcome was not given back; a slot that was recorded is never executed again; what is replayed is
+what the first one's client was told, to the byte. A failure names its case; --seed and --case repeat it alone.
 """
 import argparse
 import collections
@@ -101,7 +102,9 @@ def send(address, data, sizes, cut):
 
 
 def told(answer):
-    """(status line, header lines that a replay repeats, body), of the last response if interim ones came before; None if that is none."""
+    """(status line, header lines that a replay repeats, body), of the last response if interim ones came before; None
+    if that is none.
+    """
     while answer is not None and re.match(rb"HTTP/1\.\d 1\d\d", answer):
         answer = answer.partition(b"\r\n\r\n")[2]
     head, empty, body = (answer or b"").partition(b"\r\n\r\n")
@@ -153,7 +156,9 @@ class Run:
             self.backend.answers[number] = case.answer
             try:
                 first = send(self.server.address, case.request, case.pieces, case.cut)
-                self.answers[number] = [first] + [send(self.server.address, data, [len(data)], False) for data in (case.also, case.request)]
+                self.answers[number] = [first] + [
+                    send(self.server.address, data, [len(data)], False) for data in (case.also, case.request)
+                ]
             except OSError as error:
                 self.faults.append(f"case {number}: the server cannot be reached: {error}")
 
@@ -194,7 +199,9 @@ class Run:
         return len(kept), replays
 
     def compare(self):
-        """A replay repeats what the client of an execution before it was told, where all of them are known and the key is the case's own."""
+        """A replay repeats what the client of an execution before it was told, where all of them are known and the key
+        is the case's own.
+        """
         compared = 0
         for number, answers in self.answers.items():
             heard = [told(answer) for answer in answers]
@@ -231,8 +238,10 @@ def main():
     shutil.rmtree(root, ignore_errors=True)
     for fault in run.faults[:20]:
         print(fault)
-    print(f"whole requests: {run.sent} cases, {sum(backend.runs.values())} executions, {kept} slots kept, {replays} replays, "
-          f"{compared} compared, {len(run.faults)} faults (seed {asked.seed})")
+    print(
+        f"whole requests: {run.sent} cases, {sum(backend.runs.values())} executions, {kept} slots kept, {replays} "
+        f"replays, "
+        f"{compared} compared, {len(run.faults)} faults (seed {asked.seed})")
     return 1 if run.faults or not kept or not replays else 0
 
 

@@ -1,12 +1,13 @@
-"""
-What an origin does when it is run, for the CGI script and the HTTP backend; origin.php says the same in PHP.
+# SPDX-License-Identifier: Apache-2.0
+"""What an origin does when it is run, for the CGI script and the HTTP backend; origin.php says the same in PHP.
 
-It writes one line to the ledger, reads its request to the end, waits at the gate if a test holds its path, and answers as
-the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size= and seed= for
-bytes that look random, echo=1 for what it was sent. By default each execution answers something no other one does.
+It writes one line to the ledger, reads its request to the end, waits at the gate if a test holds its path, and answers
+as the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size= and
+seed= for bytes that look random, echo=1 for what it was sent. By default each execution answers something no other one
+does.
 
-With parts=N the body leaves in N pieces: before piece I the origin waits at the gate PATH.I, behind the last one at PATH.N, and
-enters PATH.end in the ledger when it has run to its end.
+With parts=N the body leaves in N pieces: before piece I the origin waits at the gate PATH.I, behind the last one at
+PATH.N, and enters PATH.end in the ledger when it has run to its end.
 """
 import fcntl
 import hashlib
@@ -41,7 +42,8 @@ def pass_gate(stage, path):
 
 
 def execute(stage, request, sent, chunks):
-    """request: kind, method, path, query and IDEMPOTENCY_*; sent: name to value. Returns status, reason, fields, body."""
+    """request: kind, method, path, query and IDEMPOTENCY_*; sent: name to value. Returns status, reason, fields, body.
+    """
     request.update(id=os.urandom(8).hex(), pid=os.getpid())
     enter_in_ledger(stage, request)
     digest, length = hashlib.sha256(), 0

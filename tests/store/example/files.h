@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * files.h - the store of mod_idem_files.c: what its two files share.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * files_slot.c - what the store of mod_idem_files.c does to one slot, and who owns it.
  *
@@ -209,7 +210,7 @@ static apr_status_t take_away(visit *v)
     return flush_directory(v);
 }
 
-/* ---- under the slot's lock ----------------------------------------------------------------------------------------- */
+/* ---- under the slot's lock --------------------------------------------------------------------------------------- */
 
 /* A lock of this descriptor, which no other thread uses. */
 static apr_status_t lock_slot(visit *v, int *lock)
@@ -327,7 +328,7 @@ static apr_status_t decide_sweep(visit *v)
     return v->present ? APR_EEXIST : take_away(v);
 }
 
-/* ---- operations on one slot ---------------------------------------------------------------------------------------- */
+/* ---- operations on one slot -------------------------------------------------------------------------------------- */
 
 apr_status_t idem_files_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
                               idem_found *found)

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mod_idem_files.c - an example of a store that is a module of its own: a directory with one file for each slot.
  *
  *   LoadModule idem_files_module modules/mod_idem_files.so
  *   IdempotencyStore files:/srv/slots [sync=on|off]
  *
- * Includes idem_store.h, APR and httpd and nothing else of mod_idempotency; docs/stores.md walks through it. What always
- * holds: a file is one whole value, since it is replaced by rename() only; whoever replaces it holds the lock on its
- * slot's byte of the file "slots"; its modification time is when it was written or renewed, by this host's clock; an
- * owner lives as long as it holds its number's byte of the file "owners", which the kernel takes from the dead.
+ * Includes idem_store.h, APR and httpd and nothing else of mod_idempotency; docs/stores.md walks through it. What
+ * always holds: a file is one whole value, since it is replaced by rename() only; whoever replaces it holds the lock on
+ * its slot's byte of the file "slots"; its modification time is when it was written or renewed, by this host's clock;
+ * an owner lives as long as it holds its number's byte of the file "owners", which the kernel takes from the dead.
  * Limits: one host and a local disk; each() and sweep() go through the whole directory; when the disk is full a lease
  * cannot even be settled by a tombstone; a clock that is set forward ends entries early.
  */
@@ -27,7 +28,7 @@
 
 extern module AP_MODULE_DECLARE_DATA __attribute__((visibility("default"))) idem_files_module;
 
-/* ---- the whole directory ------------------------------------------------------------------------------------------- */
+/* ---- the whole directory ----------------------------------------------------------------------------------------- */
 
 /* What is done with a slot's file: APR_SUCCESS to go on, APR_EOF to stop. The call's pool is for this file only. */
 typedef apr_status_t file_job(files_store *store, idem_call *call, const unsigned char *slot, void *baton);
@@ -151,7 +152,7 @@ static apr_status_t blame_path(apr_pool_t *pool, const char **why, const char *d
     return APR_FROM_OS_ERROR(err);
 }
 
-/* ---- from configure() to detach() ---------------------------------------------------------------------------------- */
+/* ---- from configure() to detach() -------------------------------------------------------------------------------- */
 
 static apr_status_t files_configure(idem_store **out, const idem_env *env, const char *rest, const char *const *options,
                                     apr_pool_t *pool, const char **why)
@@ -262,7 +263,8 @@ static const idem_driver files_driver = {
     .status = files_status,
 };
 
-/* mod_idempotency asks for it by its scheme when it reads IdempotencyStore, in whatever order the modules are loaded. */
+/* mod_idempotency asks for it by its scheme when it reads IdempotencyStore, in whatever order the modules are
+ * loaded. */
 static void register_hooks(apr_pool_t *pool)
 {
     ap_register_provider(pool, IDEM_STORE_GROUP, "files", IDEM_STORE_VERSION, &files_driver);

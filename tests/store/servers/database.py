@@ -1,6 +1,6 @@
-"""
-What private database servers have in common: a data directory that is made once a run and copied, a user without rights to
-run as, and processes that are stopped, continued and killed together.
+# SPDX-License-Identifier: Apache-2.0
+"""What private database servers have in common: a data directory that is made once a run and copied, a user without
+rights to run as, and processes that are stopped, continued and killed together.
 """
 import atexit
 import functools
@@ -75,7 +75,11 @@ class Database:
                 return int(stat.read_text().rsplit(") ", 1)[1].split()[1])
             except (FileNotFoundError, ProcessLookupError):
                 return None
-        children = [int(stat.parent.name) for stat in pathlib.Path("/proc").glob("[0-9]*/stat") if parent(stat) == self.process.pid]
+
+        children = [
+            int(stat.parent.name) for stat in pathlib.Path("/proc").glob("[0-9]*/stat")
+            if parent(stat) == self.process.pid
+        ]
         return [self.process.pid, *children]
 
     def signal(self, number):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server that answers memcached's protocol as a test wants it to: telling little, breaking off, refusing, slow."""
 import contextlib
 import socket
@@ -10,13 +11,16 @@ def stats(**facts):
 
 
 class FakeMemcached:
-    """
-    answers: the words of a command -> bytes, which is all it does, or a function of the connection, which answers for what has
-    been done; what is not in it is done and answered. asked has the words of each command, kept what was added.
+    """answers: the words of a command -> bytes, which is all it does, or a function of the connection, which answers
+    for what has been done; what is not in it is done and answered. asked has the words of each command, kept what was
+    added.
     """
 
     def __init__(self, answers=None):
-        self.answers = {"stats settings": stats(evictions="off", item_size_max=1048576), "replace": b"STORED\r\n"} | (answers or {})
+        self.answers = {
+            "stats settings": stats(evictions="off", item_size_max=1048576),
+            "replace": b"STORED\r\n"
+        } | (answers or {})
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.connections, self.asked, self.kept = [], [], {}
@@ -49,7 +53,8 @@ class FakeMemcached:
             return b"NOT_STORED\r\n" if taken else b"STORED\r\n"
         if words[0] == "get":
             value = self.kept.get(words[1])
-            return b"END\r\n" if value is None else b"VALUE %b 0 %d\r\n%b\r\nEND\r\n" % (words[1].encode(), len(value), value)
+            return b"END\r\n" if value is None else b"VALUE %b 0 %d\r\n%b\r\nEND\r\n" % (words[1].encode(), len(value),
+                                                                                         value)
         return stats(version="1.6.18", time=int(time.time()), bytes=0, limit_maxbytes=67108864)
 
     def hang_up(self):

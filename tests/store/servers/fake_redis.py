@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server that answers Redis's protocol as a test wants it to: old, refusing, broken, slow."""
 import contextlib
 import socket
@@ -21,9 +22,8 @@ def array(*texts):
 
 
 class FakeRedis:
-    """
-    answers: command name -> bytes, or a function of the connection; what is not in it is answered well. asked has the words of each
-    command.
+    """answers: command name -> bytes, or a function of the connection; what is not in it is answered well. asked has
+    the words of each command.
     """
 
     def __init__(self, info=None, **answers):
@@ -54,7 +54,8 @@ class FakeRedis:
                 answer(connection) if callable(answer) else connection.sendall(answer)
 
     def scripted(self, **answers):
-        """Answers the script by its operation: claim=b"…"; the mark of the secret is written and nothing else is there."""
+        """Answers the script by its operation: claim=b"…"; the mark of the secret is written and nothing else is there.
+        """
         usual = {"fetch": b"*2\r\n$6\r\nabsent\r\n" + NOW, "settle": DONE, "release": DONE} | answers
 
         def answer(connection):

@@ -1,12 +1,13 @@
-"""
-Private MariaDB servers, from the installed package: own folder below /tmp, own port and unix socket, own process, run as an
-unprivileged user where root starts them. The database has the project's table and a user with a password.
+# SPDX-License-Identifier: Apache-2.0
+"""Private MariaDB servers, from the installed package: own folder below /tmp, own port and unix socket, own process,
+run as an unprivileged user where root starts them. The database has the project's table and a user with a password.
 
     with MariaDB() as mariadb: mariadb.url()
-    MariaDB("--innodb-flush-log-at-trx-commit=1", address="10.0.0.2", port=3306, prefix=("ip", "netns", "exec", "store"))
+    MariaDB("--innodb-flush-log-at-trx-commit=1", address="10.0.0.2", port=3306, prefix=("ip", "netns", "exec",
+    "store"))
 
-A commit is not flushed to disk unless an option says so: a server that is killed keeps what it wrote, as the kernel does.
-Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
+A commit is not flushed to disk unless an option says so: a server that is killed keeps what it wrote, as the kernel
+does. Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
 """
 import os
 import shutil
@@ -24,8 +25,11 @@ class MariaDB(Database):
 
     def initialise(self):
         """A server that starts removes the temporary tables of its folder, so each has a folder of its own for them."""
-        run([*unprivileged(), "env", f"TMPDIR={self.folder}", "mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
-             "--auth-root-authentication-method=normal", *SMALL], cwd="/")
+        run([
+            *unprivileged(), "env", f"TMPDIR={self.folder}", "mariadb-install-db", "--no-defaults",
+            f"--datadir={self.data}", "--skip-test-db", "--auth-root-authentication-method=normal", *SMALL
+        ],
+            cwd="/")
 
     def prepare(self):
         self.sql(f"CREATE DATABASE {DATABASE}", database="mysql")
@@ -35,18 +39,25 @@ class MariaDB(Database):
 
     def command(self):
         place = [f"--port={self.port}", f"--bind-address={self.address}"] if self.address else ["--skip-networking"]
-        return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}", f"--socket={self.folder}/socket", *place, f"--pid-file={self.folder}/pid", "--innodb-flush-log-at-trx-commit=2",
-                "--max-connections=300", "--skip-name-resolve", *SMALL, *self.options]
+        return [
+            "mariadbd", "--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}",
+            f"--socket={self.folder}/socket", *place, f"--pid-file={self.folder}/pid",
+            "--innodb-flush-log-at-trx-commit=2", "--max-connections=300", "--skip-name-resolve", *SMALL, *self.options
+        ]
 
     def answers(self):
-        done = subprocess.run(["mariadb-admin", "--no-defaults", "-u", "root", f"--socket={self.folder}/socket", "ping"],
-                              capture_output=True, timeout=PATIENCE)
+        done = subprocess.run(
+            ["mariadb-admin", "--no-defaults", "-u", "root", f"--socket={self.folder}/socket", "ping"],
+            capture_output=True,
+            timeout=PATIENCE)
         return done.returncode == 0
 
     def sql(self, *statements, database=DATABASE):
         """What the client prints, without decoration."""
-        return run(["mariadb", "--no-defaults", "-u", "root", f"--socket={self.folder}/socket", "-N", "-B", database, "-e",
-                    ";".join(statements)])
+        return run([
+            "mariadb", "--no-defaults", "-u", "root", f"--socket={self.folder}/socket", "-N", "-B", database, "-e",
+            ";".join(statements)
+        ])
 
     def load(self, script, database=DATABASE):
         run(["mariadb", "--no-defaults", "-u", "root", f"--socket={self.folder}/socket", database], input=script)
@@ -73,4 +84,5 @@ class MariaDB(Database):
 
 
 def is_installed():
-    return all(shutil.which(name) for name in ("mariadbd", "mariadb", "mariadb-install-db")) and os.access(SCHEMAS, os.R_OK)
+    return all(shutil.which(name)
+               for name in ("mariadbd", "mariadb", "mariadb-install-db")) and os.access(SCHEMAS, os.R_OK)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Private memcached servers, from the installed memcached: own port, own process, nothing on disk but its output.
 
@@ -20,7 +21,8 @@ def url(*servers):
 
 
 class Memcached(Server):
-    """options are memcached's own: "-M" (refuses when it is full), "-m", "64" (megabytes), "-I", "2m" (largest item)."""
+    """options are memcached's own: "-M" (refuses when it is full), "-m", "64" (megabytes), "-I", "2m" (largest item).
+    """
 
     def __init__(self, folder, *options, address="127.0.0.1", port=None, prefix=()):
         self.folder = pathlib.Path(folder)

@@ -1,6 +1,7 @@
-"""
-Private PostgreSQL servers, from the installed package: own folder below /tmp, own port and unix socket, own processes, run
-as an unprivileged user where root starts them. The database has the project's table and a user with a password.
+# SPDX-License-Identifier: Apache-2.0
+"""Private PostgreSQL servers, from the installed package: own folder below /tmp, own port and unix socket, own
+processes, run as an unprivileged user where root starts them. The database has the project's table and a user with a
+password.
 
     with Postgres() as postgres: postgres.url()
     Postgres("fsync=on", address="10.0.0.2", port=5432, prefix=("ip", "netns", "exec", "store"))
@@ -40,8 +41,10 @@ class Postgres(Database):
         self.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO {USER}")
 
     def command(self):
-        settings = [f"port={self.port}", f"listen_addresses={self.address or ''}", f"unix_socket_directories={self.folder}",
-                    "fsync=off", "max_connections=300", "shared_buffers=32MB", "log_statement=none", *self.options]
+        settings = [
+            f"port={self.port}", f"listen_addresses={self.address or ''}", f"unix_socket_directories={self.folder}",
+            "fsync=off", "max_connections=300", "shared_buffers=32MB", "log_statement=none", *self.options
+        ]
         return [program("postgres"), "-D", self.data, *(word for setting in settings for word in ("-c", setting))]
 
     def answers(self):
@@ -51,11 +54,16 @@ class Postgres(Database):
     def sql(self, *statements, database=DATABASE, user="postgres"):
         """What psql prints, without decoration."""
         words = [word for statement in statements for word in ("-c", statement)]
-        return run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port, "-U", user,
-                    "-d", database, *words])
+        return run([
+            "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port, "-U", user,
+            "-d", database, *words
+        ])
 
     def load(self, script, database=DATABASE):
-        run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d", database],
+        run([
+            "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d",
+            database
+        ],
             input=script)
 
     def params(self, password=PASSWORD, user=USER, host=None):

@@ -1,7 +1,8 @@
-"""
-What private servers have in common: a process of their own in a folder of their own, which nothing outlives.
+# SPDX-License-Identifier: Apache-2.0
+"""What private servers have in common: a process of their own in a folder of their own, which nothing outlives.
 
-A subclass has folder, process (None), command() and answers(). A server gets a signal when the thread that started it ends.
+A subclass has folder, process (None), command() and answers(). A server gets a signal when the thread that started it
+ends.
 """
 import ctypes
 import os
@@ -24,12 +25,14 @@ def free_port():
 
 
 def run_folder(name):
-    """A folder of this process's, below /tmp, which others may enter; those of processes that were killed are removed."""
+    """A folder of this process's, below /tmp, which others may enter; those of processes that were killed are removed.
+    """
     for left in pathlib.Path("/tmp").glob(f"idem-{name}-*-*"):
         owner = left.name.split("-")[-2]
         if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
             shutil.rmtree(left, ignore_errors=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"idem-{name}-{os.getpid()}-", dir="/tmp"))  # short: a socket's path has 107 bytes
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"idem-{name}-{os.getpid()}-",
+                                           dir="/tmp"))  # short: a socket's path has 107 bytes
     folder.chmod(0o755)
     return folder
 
@@ -48,14 +51,20 @@ def die_with_parent():
 
 
 def unprivileged():
-    """What servers that refuse to run as root are started with; the wish to die with their starter has to outlive the change of user."""
-    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"] if os.geteuid() == 0 else []
+    """What servers that refuse to run as root are started with; the wish to die with their starter has to outlive the
+    change of user.
+    """
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"
+            ] if os.geteuid() == 0 else []
 
 
 class Server:
     def start(self):
         self.output = open(self.folder / "output", "a")
-        self.process = subprocess.Popen(self.command(), stdout=self.output, stderr=self.output, preexec_fn=die_with_parent)
+        self.process = subprocess.Popen(self.command(),
+                                        stdout=self.output,
+                                        stderr=self.output,
+                                        preexec_fn=die_with_parent)
         until(lambda: self.process.poll() is not None or self.answers(), "the server answers")
         assert self.process.poll() is None, (self.folder / "output").read_text()
         return self

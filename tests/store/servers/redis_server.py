@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Private Redis servers and sentinels, from the installed redis-server: own folder, own port (on loopback, or the address
 that is given), own process.
@@ -48,7 +49,8 @@ class Redis(Server):
 
     def info(self, field):
         """A server that becomes a replica closes all connections, this one, too: then it is asked again."""
-        said = until(lambda: (said := self.cli("INFO", "everything", check=False)).startswith("# Server") and said, "it answers")
+        said = until(lambda: (said := self.cli("INFO", "everything", check=False)).startswith("# Server") and said,
+                     "it answers")
         return dict(line.split(":", 1) for line in said.splitlines() if ":" in line).get(field, "").strip()
 
     def url(self, user="", db=None):
@@ -58,13 +60,15 @@ class Redis(Server):
         return f"redis+unix:{self.socket}"
 
     def await_replicas(self, count):
-        until(lambda: sum("state=online" in self.info(f"slave{i}") for i in range(count)) == count, "the replicas are in step")
+        until(lambda: sum("state=online" in self.info(f"slave{i}") for i in range(count)) == count,
+              "the replicas are in step")
 
     def unread(self):
         """Bytes that clients have sent and the server has not read."""
         with open("/proc/net/tcp") as table:
             rows = [line.split() for line in table]
-        return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
+        return sum(
+            int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
 
 
 class Sentinel(Redis):
@@ -102,10 +106,14 @@ def start_group(folder, replicas=1, sentinels=1, options=(), down_after_ms=500, 
     for i in range(replicas):
         servers.append(Redis(folder / f"replica{i}", *options, replica_of=servers[0], **more).start())
     servers[0].await_replicas(replicas)
-    watchers = [Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1, down_after_ms).start() for i in range(sentinels)]
+    watchers = [
+        Sentinel(folder / f"sentinel{i}", servers[0], sentinels // 2 + 1, down_after_ms).start()
+        for i in range(sentinels)
+    ]
     for watcher in watchers:
         watcher.await_replicas(replicas)
-        until(lambda: watcher.cli("SENTINEL", "sentinels", "main").count("runid") == sentinels - 1, "the sentinels have met")
+        until(lambda: watcher.cli("SENTINEL", "sentinels", "main").count("runid") == sentinels - 1,
+              "the sentinels have met")
     return servers, watchers
 
 

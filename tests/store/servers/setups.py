@@ -1,5 +1,6 @@
-"""
-Stores in each setup that docs/stores.md makes a promise about, a row each: what runs for it, and what it is given as its address.
+# SPDX-License-Identifier: Apache-2.0
+"""Stores in each setup that docs/stores.md makes a promise about, a row each: what runs for it, and what it is given as
+its address.
 
     with Setup("redis, AOF always", folder) as setup: new_httpd(CONFIG, setup.url); setup.kill(); setup.start()
 
@@ -32,8 +33,12 @@ class Standby(Postgres):
     def __init__(self, primary, *options):
         super().__init__("fsync=on", *options)
         shutil.rmtree(self.data)
-        run([*unprivileged(), program("pg_basebackup"), "-h", primary.folder, "-p", primary.port, "-U", "postgres", "-D", self.data,
-             "-R", "-X", "stream", "-c", "fast", "--no-sync"], cwd="/")
+        run([
+            *unprivileged(),
+            program("pg_basebackup"), "-h", primary.folder, "-p", primary.port, "-U", "postgres", "-D", self.data, "-R",
+            "-X", "stream", "-c", "fast", "--no-sync"
+        ],
+            cwd="/")
 
 
 def start_pair():
@@ -46,21 +51,26 @@ def start_pair():
 
 def pair_url(servers):
     """Whichever of them takes writes."""
-    return servers[0].url().replace(f"host={servers[0].address} port={servers[0].port}",
-                                    f"host={servers[0].address},{servers[1].address} port={servers[0].port},{servers[1].port} "
-                                    "target_session_attrs=read-write")
+    return servers[0].url().replace(
+        f"host={servers[0].address} port={servers[0].port}",
+        f"host={servers[0].address},{servers[1].address} port={servers[0].port},{servers[1].port} "
+        "target_session_attrs=read-write")
 
 
 def start_mariadb_pair(*options):
-    """A primary, by its options with semi-synchronous replication, and its replica; both run, and have the same table."""
+    """A primary, by its options with semi-synchronous replication, and its replica; both run, and have the same table.
+    """
     primary, replica = MariaDB(*options).start(), MariaDB("--server-id=2", "--rpl-semi-sync-slave-enabled=ON").start()
     # Until there is a replica, nothing that is written would end.
     primary.sql("SET GLOBAL rpl_semi_sync_master_enabled = OFF", "CREATE USER replica@'%' IDENTIFIED BY 'secret'",
                 "GRANT REPLICATION SLAVE ON *.* TO replica@'%'", "SET GLOBAL rpl_semi_sync_master_enabled = ON")
     file, position = primary.sql("SHOW MASTER STATUS").split("\t")[:2]
-    replica.sql(f"CHANGE MASTER TO MASTER_HOST='{primary.address}', MASTER_PORT={primary.port}, MASTER_USER='replica', "
-                f"MASTER_PASSWORD='secret', MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}, MASTER_CONNECT_RETRY=1", "START SLAVE")
-    until(lambda: primary.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'").split()[-1] == "1", "the replica follows")
+    replica.sql(
+        f"CHANGE MASTER TO MASTER_HOST='{primary.address}', MASTER_PORT={primary.port}, MASTER_USER='replica', "
+        f"MASTER_PASSWORD='secret', MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}, MASTER_CONNECT_RETRY=1",
+        "START SLAVE")
+    until(lambda: primary.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'").split()[-1] == "1",
+          "the replica follows")
     return [primary, replica]
 
 
@@ -106,7 +116,8 @@ ROWS = {
     "dbd:pgsql": database(Postgres, "fsync=on"),
     "dbd:pgsql, synchronous standby": Row(lambda folder: start_pair(), lambda servers: f'"{pair_url(servers)}"'),
     "dbd:mysql": database(MariaDB, "--innodb-flush-log-at-trx-commit=1"),
-    "dbd:mysql, semi-synchronous replica": Row(lambda folder: start_mariadb_pair(*SEMI_SYNCHRONOUS), lambda servers: servers[0].url()),
+    "dbd:mysql, semi-synchronous replica": Row(lambda folder: start_mariadb_pair(*SEMI_SYNCHRONOUS),
+                                               lambda servers: servers[0].url()),
     "dbd:sqlite3": local("dbd:sqlite3:{root}/sqlite/idempotency.db"),
 }
 

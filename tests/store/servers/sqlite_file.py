@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 A SQLite database with the project's table, in a folder; with the members that tests expect of a database server.
 
