@@ -43,7 +43,7 @@ typedef struct idem_settings {
     apr_int64_t wait;                   /* how long a duplicate waits at most */
     int interrupted;                    /* idem_interrupted */
     int store_failure;                  /* idem_store_failure */
-    apr_array_header_t *release_status; /* of const char *: "429" */
+    apr_array_header_t *release_status; /* of const char *: "429", "5xx" */
     int mismatch_status;                /* 400, 409 or 422 */
     apr_int64_t max_response;
     int response;                     /* idem_response_mode */
