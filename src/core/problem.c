@@ -55,7 +55,20 @@ static const idem_problem_info problems[IDEM_PROBLEMS] = {
          "The idempotency key is expected inside the request body, and the body is larger than this server "
          "searches. The request was not executed. Send a smaller body, or the key where the service documents it "
          "for large ones."},
+    [IDEM_KEY_EXPIRED] =
+        {"key-expired", 409, 0, "The idempotency key is too old",
+         "By its own time this key is older than the server remembers keys, and nothing is known under it any more. "
+         "This request was not executed. An earlier one with the same key may have been: find out by other means; use "
+         "a new key only to execute the operation anew."},
 };
+
+idem_problem idem_problem_named(const char *name, apr_size_t len)
+{
+    for (int i = IDEM_PROBLEM_NONE + 1; i < IDEM_PROBLEMS; i++)
+        if (strlen(problems[i].name) == len && !strncmp(problems[i].name, name, len))
+            return (idem_problem)i;
+    return IDEM_PROBLEM_NONE;
+}
 
 const idem_problem_info *idem_problem_info_of(idem_problem problem)
 {

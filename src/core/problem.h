@@ -18,6 +18,7 @@ typedef enum idem_problem {
     IDEM_STORE_UNAVAILABLE,
     IDEM_TOO_MANY_KEYS,
     IDEM_BODY_TOO_LARGE,
+    IDEM_KEY_EXPIRED,
     IDEM_PROBLEMS
 } idem_problem;
 
@@ -31,6 +32,9 @@ typedef struct idem_problem_info {
 
 /* NULL for IDEM_PROBLEM_NONE and whatever is no problem. */
 const idem_problem_info *idem_problem_info_of(idem_problem problem);
+
+/* The problem of that name, IDEM_PROBLEM_NONE if there is none. */
+idem_problem idem_problem_named(const char *name, apr_size_t len);
 
 /* "urn:problem-type:idempotency:NAME", or HELP#NAME where help is given. */
 const char *idem_problem_type(const idem_problem_info *info, const char *help, apr_pool_t *pool);

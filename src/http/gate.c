@@ -21,6 +21,7 @@
 #include "fingerprint.h"
 #include "intake.h"
 #include "keeper.h"
+#include "keyage.h"
 #include "keysource.h"
 #include "log.h"
 #include "places.h"
@@ -139,7 +140,13 @@ static int left_already(const idem_txn *txn)
 
 static idem_event claim(idem_txn *txn)
 {
-    return idem_quota_spent(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_claim(txn);
+    idem_event event;
+
+    if (idem_keyage_spent(txn) || idem_quota_spent(txn))
+        return IDEM_EV_OVER_LIMIT;
+    event = idem_txn_claim(txn);
+    return event == IDEM_EV_STORE_BYPASS && txn->key_expired ? IDEM_EV_STORE_DOWN
+                                                             : event; /* it may have run long ago */
 }
 
 /* The last moment at which nothing has run. */
@@ -147,7 +154,7 @@ static idem_event before_start(idem_txn *txn)
 {
     if (left_already(txn))
         return IDEM_EV_GONE;
-    return idem_quota_exceeded(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_start(txn);
+    return idem_keyage_exceeded(txn) || idem_quota_exceeded(txn) ? IDEM_EV_OVER_LIMIT : idem_txn_start(txn);
 }
 
 /* ---- the decision ------------------------------------------------------------------------------------------------ */
@@ -348,6 +355,9 @@ static int consider(request_rec *r)
         return refuse_early(txn, problem, detail);
     if (!key.data)
         return refuse_early(txn, IDEM_KEY_MISSING, NULL);
+    problem = idem_keyage_read(txn);
+    if (problem != IDEM_PROBLEM_NONE)
+        return refuse_early(txn, problem, txn->detail);
     return guard(txn, &way);
 }
 

@@ -18,6 +18,9 @@ FINGERPRINTS = ("user, credentials, method, path, query, operation, body, addr, 
 SAFE = 'must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as "{}" does'
 STARS = "takes * at the beginning or the end of a cookie's name only, not"
 MIXED = "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once"
+TOLD = ', where PROBLEM is the name of one of the module\'s answers'
+TOLD_STATUS = 'takes PROBLEM=STATUS, a status of httpd\'s from 400 to 599, not "{}"' + TOLD
+TOLD_LATER = 'takes PROBLEM=off or PROBLEM=DURATION between 1s and 400d, not "{}"' + TOLD
 
 # Directive, words, and the sentence behind the directive's name.
 WRONG = [
@@ -98,12 +101,26 @@ WRONG = [
     ("StableSchemes", "none Hawk", "takes none alone, not among other words or with a sign"),
     ("StableSchemes", "Hawk +Own", MIXED),
     ("SessionCookie", " ".join(f"c{i}" for i in range(70)), "takes fewer than 64 words"),
-    ("ReleaseStatus", "503 600", 'takes statuses between 200 and 599, or 2xx to 5xx, not "600"'),
-    ("ReleaseStatus", "50", 'takes statuses between 200 and 599, or 2xx to 5xx, not "50"'),
-    ("ReleaseStatus", "6xx", 'takes statuses between 200 and 599, or 2xx to 5xx, not "6xx"'),
-    ("ReleaseStatus", "50x", 'takes statuses between 200 and 599, or 2xx to 5xx, not "50x"'),
-    ("ReleaseStatus", "5XX", 'takes statuses between 200 and 599, or 2xx to 5xx, not "5XX"'),
+    ("ReleaseStatus", "503 600", 'takes statuses between 200 and 599, not "600"'),
+    ("ReleaseStatus", "50", 'takes statuses between 200 and 599, not "50"'),
+    ("ReleaseStatus", "5xx", 'takes statuses between 200 and 599, not "5xx"'),
     ("MismatchStatus", "418", 'must be 400, 409 or 422, not "418"'),
+    ("ProblemStatus", "key-expired", TOLD_STATUS.format("key-expired")),
+    ("ProblemStatus", "key-old=412", TOLD_STATUS.format("key-old=412")),
+    ("ProblemStatus", "key-expired=399", TOLD_STATUS.format("key-expired=399")),
+    ("ProblemStatus", "key-expired=600", TOLD_STATUS.format("key-expired=600")),
+    ("ProblemStatus", "in-progress=418", TOLD_STATUS.format("in-progress=418")),
+    ("ProblemStatus", "key-expired=4o4", TOLD_STATUS.format("key-expired=4o4")),
+    ("RetryAfter", "in-progress=0", TOLD_LATER.format("in-progress=0")),
+    ("RetryAfter", "in-progress=", TOLD_LATER.format("in-progress=")),
+    ("RetryAfter", "in-progress=999ms", TOLD_LATER.format("in-progress=999ms")),
+    ("RetryAfter", "in-progress=401d", TOLD_LATER.format("in-progress=401d")),
+    ("RetryAfter", "executed=1", TOLD_LATER.format("executed=1")),
+    ("RetryAfter", "none in-progress=3", "takes none alone, not among other words or with a sign"),
+    ("KeyAge", "", "takes none, or a duration and any of uuidv7, ulid, first-sent and required"),
+    ("KeyAge", "0", 'must be between 1s and 400d, not "0"'),
+    ("KeyAge", "none ulid", 'must be between 1s and 400d, not "none"'),
+    ("KeyAge", "1h uuidv4", 'takes uuidv7, ulid, first-sent and required behind the duration, not "uuidv4"'),
     ("OmitHeaders", '"X Y"', 'takes the name of a header (RFC 9110, 5.1), not "X Y"'),
     ("ReplayedHeader", "X:", 'takes the name of a header (RFC 9110, 5.1), not "X:"'),
     ("SetCookie", "never", 'must be auto, keep or omit, not "never"'),
@@ -144,7 +161,10 @@ RIGHT = [
     "Key expr=%{HTTP_HOST}", "Scope none", "Scope NONE", "Scope Host Header:X-Tenant",
     "Fingerprint -credentials +env:X", "SessionCookie none", "SessionCookie *", "SessionCookie *a* a* *a",
     "StableSchemes none", "StableSchemes Hawk HAWK", "ReleaseStatus none", "OmitHeaders X-A x-a", "ReplayedHeader none",
-    "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409"
+    "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409",
+    "ProblemStatus none", "ProblemStatus key-expired=412 key-reused=400", "RetryAfter none",
+    "RetryAfter in-progress=1 in-progress=OFF too-many-keys=400d", "RetryAfter +store-unavailable=1min", "KeyAge none",
+    "KeyAge 24h", "KeyAge 400d ULID Required", "KeyAge 1s uuidv7 first-sent ulid"
 ]
 
 # What may stand where: a server's directives nowhere inside, none inside <Limit>.

@@ -20,6 +20,9 @@ IdempotencyStoreTimeout 2s
 <Location ~ "^/[a-z]+/long">
     IdempotencyMaxResponse 1K
 </Location>
+<Location ~ "^/[a-z]+/aged">
+    IdempotencyKeyAge 1h
+</Location>
 <Location ~ "^/[a-z]+/limited">
     IdempotencyMaxKeys 1 per 1h
 </Location>
@@ -85,6 +88,7 @@ CASES = {
                 outcomes(["unknown"], executed=1, outcome_unknown=1)),
     "too-many-keys": (lambda api: [api.post("/limited", key=key).problem for key in ("k1", "k2")],
                       outcomes(["recorded"], executed=1, too_many_keys=1)),
+    "key-expired": (twice("/aged", key="00000000-0000-7000-8000-000000000000"), outcomes(key_expired=2)),
     "error page": (twice("/page", bodies=(b"1", b"2"), headers=["Accept: text/html"]),
                    outcomes(["recorded"], executed=1, key_reused=1)),
     "head": (lambda api: [api.request("DELETE", "/pay", key="k1").problem, api.get("/pay", key="k1").problem],

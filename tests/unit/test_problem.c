@@ -22,6 +22,7 @@ static const struct {
     {IDEM_STORE_UNAVAILABLE, "store-unavailable", 503, 5},
     {IDEM_TOO_MANY_KEYS, "too-many-keys", 429, 0},
     {IDEM_BODY_TOO_LARGE, "body-too-large", 413, 0},
+    {IDEM_KEY_EXPIRED, "key-expired", 409, 0},
 };
 
 static void the_table_is_as_promised(void **state)
@@ -44,6 +45,17 @@ static void what_is_no_problem_has_no_row(void **state)
     assert_null(idem_problem_info_of(IDEM_PROBLEM_NONE));
     assert_null(idem_problem_info_of(IDEM_PROBLEMS));
     assert_null(idem_problem_info_of((idem_problem)-1));
+}
+
+static void a_row_is_found_by_its_whole_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(promised); i++)
+        assert_int_equal(idem_problem_named(promised[i].name, strlen(promised[i].name)), promised[i].problem);
+    assert_int_equal(idem_problem_named("key-reused=1", 10), IDEM_KEY_REUSED);
+    assert_int_equal(idem_problem_named("key-reuse", 9), IDEM_PROBLEM_NONE);
+    assert_int_equal(idem_problem_named("key-reused2", 11), IDEM_PROBLEM_NONE);
+    assert_int_equal(idem_problem_named("", 0), IDEM_PROBLEM_NONE);
 }
 
 static void the_type_points_to_the_help_where_there_is_one(void **state)
@@ -183,13 +195,10 @@ static void random_texts_give_valid_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(the_table_is_as_promised),
-        UNIT(what_is_no_problem_has_no_row),
-        UNIT(the_type_points_to_the_help_where_there_is_one),
-        UNIT(the_document_holds_the_members),
-        UNIT(every_pair_of_bytes_gives_valid_json),
-        UNIT(the_edges_of_utf8_are_known),
-        UNIT(random_texts_give_valid_json),
+        UNIT(the_table_is_as_promised),         UNIT(what_is_no_problem_has_no_row),
+        UNIT(a_row_is_found_by_its_whole_name), UNIT(the_type_points_to_the_help_where_there_is_one),
+        UNIT(the_document_holds_the_members),   UNIT(every_pair_of_bytes_gives_valid_json),
+        UNIT(the_edges_of_utf8_are_known),      UNIT(random_texts_give_valid_json),
     };
 
     return cmocka_run_group_tests_name("problem", tests, NULL, NULL);

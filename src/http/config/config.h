@@ -37,14 +37,18 @@ typedef struct idem_settings {
     apr_array_header_t *stable_schemes;  /* of const char *, in lower case */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
-    apr_int64_t max_keys;               /* new keys of one scope in a period; 0: as many as come */
-    apr_int64_t max_keys_period;        /* 0: as long as ttl */
-    int concurrent;                     /* idem_concurrent */
-    apr_int64_t wait;                   /* how long a duplicate waits at most */
-    int interrupted;                    /* idem_interrupted */
-    int store_failure;                  /* idem_store_failure */
-    apr_array_header_t *release_status; /* of const char *: "429", "5xx" */
+    apr_int64_t key_age;         /* how old a new key may be by its own time; 0: as old as it likes */
+    unsigned key_times;          /* which times of its own a key may have (keytime.h), and whether it must have one */
+    apr_int64_t max_keys;        /* new keys of one scope in a period; 0: as many as come */
+    apr_int64_t max_keys_period; /* 0: as long as ttl */
+    int concurrent;              /* idem_concurrent */
+    apr_int64_t wait;            /* how long a duplicate waits at most */
+    int interrupted;             /* idem_interrupted */
+    int store_failure;           /* idem_store_failure */
+    apr_array_header_t *release_status; /* of const char *: "429" */
     int mismatch_status;                /* 400, 409 or 422 */
+    apr_array_header_t *problem_status; /* of const char *: "key-expired=412" (told.h) */
+    apr_array_header_t *retry_after;    /* of const char *: "in-progress=3", 0 for none (told.h) */
     apr_int64_t max_response;
     int response;                     /* idem_response_mode */
     apr_array_header_t *omit_headers; /* of const char * */

@@ -90,12 +90,17 @@ idem_setter idem_set_range;      /* two apr_int64_t */
 idem_setter idem_set_text;       /* const char *, or NULL for none */
 idem_setter idem_set_concurrent; /* concurrent … wait */
 idem_setter idem_set_quota;      /* max_keys … max_keys_period */
+idem_setter idem_set_key_age;    /* key_age … key_times */
 idem_setter idem_set_key_format; /* const idem_key_format * */
 idem_setter idem_set_store;      /* store_url … store_options */
 idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or with .use of idem_part */
 
 idem_checker idem_check_method, idem_check_cookie, idem_check_scheme, idem_check_status, idem_check_header,
-    idem_check_header_folded, idem_check_help, idem_check_secret;
+    idem_check_header_folded, idem_check_help, idem_check_secret, idem_check_problem_status, idem_check_retry_after;
+
+/* Reads a duration with its unit, microseconds. NULL, or why it is not one between min and max. */
+const char *idem_read_duration(cmd_parms *cmd, const idem_option *bounds, const char *word, apr_int64_t *out);
+int idem_parse_duration(const char *word, apr_int64_t *out);
 
 /* NULL, or why there is not exactly one word. */
 const char *idem_one_word(cmd_parms *cmd, const idem_words *words);

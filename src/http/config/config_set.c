@@ -130,6 +130,16 @@ const char *idem_set_range(cmd_parms *cmd, const idem_option *option, const idem
     return NULL;
 }
 
+const char *idem_read_duration(cmd_parms *cmd, const idem_option *bounds, const char *word, apr_int64_t *out)
+{
+    return set_quantity(cmd, bounds, word, durations, out);
+}
+
+int idem_parse_duration(const char *word, apr_int64_t *out)
+{
+    return parse_quantity(word, durations, out);
+}
+
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* "On, Off or DetectionOnly" */

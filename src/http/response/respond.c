@@ -11,6 +11,7 @@
 #include "control.h"
 #include "intake.h"
 #include "log.h"
+#include "told.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -33,7 +34,8 @@ static int wants_html(request_rec *r)
 static void put_headers(const idem_txn *txn, request_rec *r, const idem_problem_info *info)
 {
     apr_table_t *out = r->err_headers_out;
-    int retry_after = txn->retry_after ? txn->retry_after : info->retry_after;
+    int usual = txn->retry_after ? txn->retry_after : info->retry_after;
+    int retry_after = idem_told_number(txn->settings->retry_after, info->name, usual);
 
     apr_table_setn(out, IDEM_ERROR_HEADER, info->name);
     apr_table_setn(out, "Cache-Control", "no-store");
@@ -60,10 +62,17 @@ static void send_json(request_rec *r, const char *json, ap_filter_t *next)
     ap_pass_brigade(next, bb);
 }
 
+static int problem_status(const idem_settings *settings, idem_problem problem, const idem_problem_info *info)
+{
+    int usual = problem == IDEM_KEY_REUSED ? settings->mismatch_status : info->status;
+
+    return idem_told_number(settings->problem_status, info->name, usual);
+}
+
 int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_return)
 {
     const idem_problem_info *info = idem_problem_info_of(txn->problem);
-    int status = txn->problem == IDEM_KEY_REUSED ? txn->settings->mismatch_status : info->status;
+    int status = problem_status(txn->settings, txn->problem, info);
 
     IDEM_LOG(txn, APLOG_INFO, 40, "refused: %s", info->name);
     idem_txn_outcome(txn, info->name);

@@ -48,6 +48,7 @@ typedef struct idem_txn {
     idem_problem problem;           /* what to refuse with */
     const char *detail;             /* NULL: the table's */
     int retry_after;                /* seconds; 0: the table's */
+    int key_expired;                /* by its own time it begins nothing any more (keyage.c) */
     int input_status;               /* an HTTP status where the request's body could not be read; 0 otherwise */
     int detecting;                  /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store;          /* detecting: seen as the response left */
