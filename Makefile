@@ -63,10 +63,11 @@ STORE_SRC := $(filter-out src/store/dbd/%,$(STORE_SRC))
 endif
 
 HTTP_SRC  := $(wildcard src/http/*/*.c src/http/*.c) $(wildcard mod_idempotency.c)
-UNIT_SRC  := $(wildcard tests/unit/*.c)
-STEST_SRC := $(wildcard tests/store/*.c)
+UNIT_SRC  := $(wildcard tests/base/*.c tests/core/*.c)
+STEST_SRC := $(wildcard tests/store/*.c $(addsuffix /*.c,$(addprefix tests/store/,front conformance lmdb)))
+TEST_MODULE_SRC := $(wildcard tests/http/modules/*.c tests/store/mod_*.c tests/store/conformance/mod_*.c)
 CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) \
-             $(wildcard tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
+             $(wildcard tests/http/modules/*.c tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
 
 # The paths of the rooms that stand above one in src/rooms. A driver's room is never among them: only its own files see
 # its headers.
@@ -98,9 +99,9 @@ $(BUILD)/mod_idempotency.so: $(MODULE)
 	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
 
 $(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC)
-$(BUILD)/tests/unit/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC)
-$(BUILD)/tests/store/%.o: INC = $(STORE_INC)
-$(BUILD)/tests/store/mod_%.o: INC = $(STORE_INC) $(HTTPD_FLAGS)
+$(BUILD)/tests/base/%.o $(BUILD)/tests/core/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC) -iquote tests/base
+$(BUILD)/tests/store/%.o: INC = $(STORE_INC) -iquote tests/store/conformance
+$(call objects,$(TEST_MODULE_SRC)): INC = $(STORE_INC) $(HTTPD_FLAGS)
 # A room sees the rooms above it, a driver's not the front; a room's own headers are found without a path.
 define sees
 $(BUILD)/$(1)/%.o: INC = $(call above,$(2)) $(if $(filter $(1),$(IN_HTTPD)),$(HTTPD_FLAGS))
@@ -113,7 +114,7 @@ $(eval $(foreach room,$(DRIVERS),$(call sees,$(room),src/store/front)))
 $(BUILD)/mod_idempotency.o: INC = $(HTTP_INC) -fvisibility=default
 $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
 $(BUILD)/tests/%.o: INC += -UNDEBUG
-$(BUILD)/tests/store/mod_%.o: INC += -fvisibility=default
+$(call objects,$(TEST_MODULE_SRC)): INC += -fvisibility=default
 
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)

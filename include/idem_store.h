@@ -21,7 +21,7 @@
  *
  * The rules of each operation come from an exhaustive exploration of the protocol (tests/model). Without any one "only
  * if" below, the protocol executes twice, loses a record, or answers twice.
- * tests/store/conformance.c is the specification in executable form; every driver runs it.
+ * tests/store/conformance/conformance.c is the specification in executable form; every driver runs it.
  */
 #ifndef IDEM_STORE_H
 #define IDEM_STORE_H

@@ -11,12 +11,11 @@ include mk/suite.mk
 
 # ---- programs --------------------------------------------------------------------------------------------------------
 
-# tests/unit: the core alone. tests/store/test_*.c: the store's front over a driver that answers as planned.
-UNIT_HELP   := $(call objects,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
-UNITS       := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
-STEST_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/store/test_%,$(STEST_SRC)))
-STEST_HELP  := $(call objects,$(filter-out \
-    $(addprefix tests/store/,test_% mod_% conformance% durability% probe%),$(STEST_SRC)))
+# tests/base, tests/core: those rooms alone. tests/store/front: the store's front over a driver that answers as planned.
+UNITS       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/base/test_*.c tests/core/test_*.c))
+UNIT_HELP   := $(call objects,$(filter-out tests/base/test_% tests/core/test_%,$(UNIT_SRC)))
+STEST_UNITS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/store/front/test_*.c))
+STEST_HELP  := $(call objects,$(filter-out tests/store/front/test_%,$(filter tests/store/front/%,$(STEST_SRC))))
 
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(UNIT_HELP) $(CORE)
 	$(call say,LINK,$@)
@@ -28,11 +27,11 @@ $(STEST_UNITS): $(BUILD)/%: $(BUILD)/%.o $(STEST_HELP) $(CORE) $(OFFLINE)
 unit: $(UNITS) $(STEST_UNITS)
 	@tests/lint/run-each $(UNITS)
 	@tests/lint/run-each $(STEST_UNITS)
-## make unit          tests/unit (the core) and tests/store/test_* (the store's front), without httpd
+## make unit          tests/base, tests/core and tests/store/front, without httpd
 
 # One suite for every driver: a program for those that work without httpd, a module of httpd for the others.
-CONFORMANCE := $(call objects,$(wildcard tests/store/conformance_*.c))
-$(BUILD)/conformance: $(BUILD)/tests/store/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
+CONFORMANCE := $(call objects,$(wildcard tests/store/conformance/conformance_*.c))
+$(BUILD)/conformance: $(BUILD)/tests/store/conformance/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 $(BUILD)/mod_conformance.so: $(CONFORMANCE) $(CORE) \
@@ -44,15 +43,15 @@ conformance: $(BUILD)/conformance
 	@folder=$$(mktemp -d) && echo "lmdb sync=off" && $(BUILD)/conformance lmdb:$$folder/store sync=off; \
 	    status=$$?; rm -rf $$folder; exit $$status
 conformance-httpd: $(BUILD)/mod_conformance.so $(BUILD)/mod_idem_files.so
-	@tests/store/run_in_httpd.sh $<
-## make conformance   tests/store/conformance on the embedded store; conformance-httpd: on those that need httpd
+	@tests/store/conformance/run_in_httpd.sh $<
+## make conformance   what each store must do, on the embedded one; conformance-httpd: on those that need httpd
 
 # The embedded store against its disk; the preloaded library knows what a loss of power would leave.
-$(BUILD)/durability: $(call objects,$(filter-out %_interposer.c,$(wildcard tests/store/durability*.c))) \
+$(BUILD)/durability: $(call objects,$(filter-out %_interposer.c,$(wildcard tests/store/lmdb/durability*.c))) \
     $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-$(BUILD)/interposer.so: $(BUILD)/tests/store/durability_interposer.o
+$(BUILD)/interposer.so: $(BUILD)/tests/store/lmdb/durability_interposer.o
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^ -lpthread
 durability: $(BUILD)/durability $(BUILD)/interposer.so
@@ -60,20 +59,21 @@ durability: $(BUILD)/durability $(BUILD)/interposer.so
 ## make durability    acknowledged means flushed; full, failing and damaged disks
 
 # Stores behind a server: the servers are started, stopped and replaced by the tests themselves.
-$(BUILD)/probe: $(BUILD)/tests/store/probe.o $(CONFORMANCE) $(CORE) $(OFFLINE)
+$(BUILD)/probe: $(BUILD)/tests/store/conformance/probe.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 servers: $(BUILD)/probe $(BUILD)/conformance
 	@IDEM_BUILD=$(BUILD) $(PYTEST) $(SPREAD) --dist loadfile tests/store $(PYTEST_ARGS)
-## make servers       tests/store/test_*.py: conformance and failures of the stores that are servers of their own
+## make servers       tests/store/**/test_*.py: conformance and failures of the stores that are servers of their own
 
 # Modules that only tests load.
-TEST_MODULES := $(patsubst tests/store/%.c,$(BUILD)/%.so,$(wildcard tests/store/mod_*.c))
-$(TEST_MODULES): $(BUILD)/%.so: $(BUILD)/tests/store/%.o
+TEST_MODULES := $(patsubst %.c,$(BUILD)/%.so,$(notdir $(TEST_MODULE_SRC)))
+$(foreach module,$(TEST_MODULE_SRC),$(eval $(BUILD)/$(notdir $(module:.c=.so)): $(call objects,$(module))))
+$(TEST_MODULES):
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^ $(MODULE_LIBS)
 # Preloaded into servers that know of no sanitizer.
-$(BUILD)/tests/http/%.o $(BUILD)/shifted_clock.so $(BUILD)/flushed.so: override SAN =
+$(addprefix $(BUILD)/,tests/http/shifted_clock.o tests/http/flushed.o shifted_clock.so flushed.so): override SAN =
 # Preloaded into what gets a wrong clock.
 $(BUILD)/shifted_clock.so: $(BUILD)/tests/http/shifted_clock.o
 	$(call say,LINK,$@)
@@ -109,7 +109,7 @@ integration-run:
 # Hosts in network namespaces where there are rights for it, on loopback elsewhere.
 .PHONY: hosts
 hosts: all $(TEST_MODULES)
-	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/test_two_hosts*.py) -s $(PYTEST_ARGS)
+	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/hosts) -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;

@@ -23,9 +23,9 @@ $(BUILD)/flushed.so: $(BUILD)/tests/http/flushed.o
 # The tables of docs/stores.md: what drivers say of themselves, and which tests show what becomes of their entries.
 # Tests that look inside drivers: their rooms are on no other path.
 INSIDE := -iquote src/store/lmdb -iquote src/store/socache -iquote src/store/redis
-$(BUILD)/tests/store/durability_place.o: INC = $(STORE_INC) $(INSIDE)
+$(BUILD)/tests/store/lmdb/durability_place.o: INC = $(STORE_INC) -iquote tests/store/conformance $(INSIDE)
 $(BUILD)/tests/lint/guarantees.o: INC = $(STORE_INC) $(INSIDE) $(HTTPD_FLAGS)
-$(BUILD)/warnings/tests/%.ok: HTTP_INC += $(INSIDE)
+$(BUILD)/warnings/tests/%.ok: HTTP_INC += $(INSIDE) -iquote tests/base -iquote tests/store/conformance
 $(BUILD)/guarantees: $(BUILD)/tests/lint/guarantees.o $(BUILD)/src/store/socache/kinds.o $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ -lapr-1 -laprutil-1 $(OFFLINE_LIBS)

@@ -6,8 +6,8 @@
  * LMDB, hiredis, libcrypto. Calls count from the moment at which mod_idem_faults.c arms it until it is disarmed, in the
  * thread that serves the request or, if the order says so, in every thread of that process. The origin's calls never
  * count: its ledger is the judge's. Calls that the C library makes to itself cannot be seen here, except for memory.
- * tests/store/durability_interposer.c is another thing: it follows one file for the life of one process, to know what
- * of it would survive.
+ * tests/store/lmdb/durability_interposer.c is another thing: it follows one file for the life of one process, to know
+ * what of it would survive.
  */
 #include "interposer.h"
 

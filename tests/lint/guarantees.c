@@ -4,7 +4,7 @@
  *
  * Run by tests/lint/guarantees.py, which makes the tables of docs/stores.md from these and from what tests show. What
  * always holds: a flag is asked of the driver, none is written here. Limits: what a server says is written here as it
- * says it; tests/store/test_redis_setup.py shows that a real one does.
+ * says it; tests/store/redis/test_redis_setup.py shows that a real one does.
  */
 #include <apr_general.h>
 #include <apr_strings.h>

@@ -13,7 +13,7 @@ import sys
 import source
 
 DOCUMENT, CELLS = "docs/stores.md", "tests/lint/guarantees.txt"
-SETUPS = "tests/store/servers/setups.py"  # over which tests/http/test_guarantees.py and others run
+SETUPS = "tests/store/servers/setups.py"  # over which tests/http/store/test_guarantees.py and others run
 COLUMNS = {"process": "a process of httpd is killed", "restart": "all of it is killed and started again",
            "power": "power fails", "full": "it is full", "hosts": "hosts that may share it",
            "node": "its server, or its disk, is lost", "clock": "its clock is set"}

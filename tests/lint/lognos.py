@@ -113,7 +113,8 @@ def check_document(messages, findings, write):
 def expected_by_tests():
     """The numbers that tests name: IDEM031 in a text, or expect_log(31)."""
     text = "".join(
-        source.text_of(path) for path in source.files("tests/http", "tests/unit", "tests/store", "tests/install")
+        source.text_of(path)
+        for path in source.files(*(f"tests/{room}" for room in ("base", "core", "store", "http", "install")))
         if path.endswith((".py", ".c", ".h", ".sh")))
     named = set(re.findall(r"IDEM(\d{3})", text))
     for given in re.findall(r"\bexpect_log\(([^()]*)\)", text):

@@ -15,17 +15,17 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "http"))
 
 import mpms  # noqa: E402 (found by the line above)
 
+TEST_FILE = re.compile(r"tests/http/(\w+/)?test_\w+\.py")
 # What a path looks like, and which make targets look at it. The first row that fits counts. {} is the path.
 ROWS = [
-    (r"tests/http/test_two_hosts\w*\.py", ["files {}", "hosts {}"]),
-    (r"tests/http/test_\w+\.py", ["files {}"]),
+    (r"tests/http/hosts/test_\w+\.py", ["files {}", "hosts {}"]),
+    (TEST_FILE, ["files {}"]),
     (r"tests/http/.*\.md|docs/.*|[A-Z]+(\.md)?|\.github/.*|\.editorconfig", ["lint"]),
     (r"tests/http/.*", ["integration-event"]),
-    (r"tests/unit/.*", ["unit"]),
-    (r"tests/store/test_\w+\.c", ["unit"]),
-    (r"tests/store/(test_\w+|conftest|driven)\.py", ["servers"]),
+    (r"tests/(base|core|store/front)/.*", ["unit"]),
+    (r"tests/store/((\w+/)?test_\w+|conftest|driven)\.py", ["servers"]),
     (r"tests/store/servers/.*", ["servers", "integration-event"]),
-    (r"tests/store/durability.*", ["durability"]),
+    (r"tests/store/lmdb/.*", ["durability"]),
     (r"tests/store/.*", ["conformance", "conformance-httpd", "durability", "servers", "integration-event"]),
     (r"tests/model/.*", ["model"]),
     (r"tests/(lint|run)/.*|\.ci/.*", ["lint"]),
@@ -83,7 +83,7 @@ def choose(paths):
 def command(suite, paths):
     make = [os.environ.get("MAKE", "make"), "--no-print-directory"]
     if suite in ("files", "hosts"):
-        files = [path for path in paths if re.fullmatch(r"tests/http/test_\w+\.py", path) and os.path.exists(path)]
+        files = [path for path in paths if TEST_FILE.fullmatch(path) and os.path.exists(path)]
         selected = "SELECTED=" + " ".join(files)
         depends = any(pathlib.Path(path).stem in mpms.FILES for path in files)
         return [*make, "hosts", selected] if suite == "hosts" else \

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "conformance.h"
-#include "../../src/store/socache/socache.h"
+#include "../../../src/store/socache/socache.h"
 #include "front.h"
 
 extern module AP_MODULE_DECLARE_DATA __attribute__((visibility("default"))) idem_conformance_module;
