@@ -23,7 +23,7 @@ typedef enum idem_problem {
 } idem_problem;
 
 typedef struct idem_problem_info {
-    const char *name; /* "key-missing": also the outcome's word, and the value of Idempotency-Error */
+    const char *name; /* "key-missing": also the word of its outcome, and the value of Idempotency-Error */
     int status;       /* before IdempotencyMismatchStatus */
     int retry_after;  /* seconds, 0 for no Retry-After */
     const char *title;

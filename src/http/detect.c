@@ -15,7 +15,7 @@
 
 #include <http_protocol.h>
 
-int idem_detect_pass(idem_txn *txn, const char *outcome)
+int idem_detect_pass(idem_txn *txn, idem_outcome outcome)
 {
     idem_txn_outcome(txn, outcome);
     return DECLINED;
@@ -52,9 +52,9 @@ void idem_detect_end(idem_txn *txn)
 {
     const idem_print *kept = &txn->seen.head.print;
 
-    if (txn->outcome && !strcmp(txn->outcome, "detected:replayed") && (kept->body_flags & IDEM_BODY_KNOWN) &&
+    if (txn->outcome == IDEM_OUTCOME_REPLAYED && (kept->body_flags & IDEM_BODY_KNOWN) &&
         idem_intake_print(txn, &txn->head.print) == APR_SUCCESS &&
         idem_print_compare_body(kept, &txn->head.print) == IDEM_DIFFERENT)
-        txn->outcome = "detected:key-reused";
-    IDEM_LOG(txn, APLOG_INFO, 55, "%s", txn->outcome ? txn->outcome : "detected: nothing");
+        txn->outcome = idem_outcome_of(IDEM_KEY_REUSED);
+    IDEM_LOG(txn, APLOG_INFO, 55, "%s", txn->outcome ? idem_txn_outcome_text(txn) : "detected: nothing");
 }

@@ -95,21 +95,21 @@ static int visit(idem_txn *txn, request_rec *r)
 
 static int enter(idem_txn *txn)
 {
-    idem_txn_outcome(txn, "executed");
+    idem_txn_outcome(txn, IDEM_OUTCOME_EXECUTED);
     return visit(txn, txn->r);
 }
 
 static int bypass(idem_txn *txn)
 {
     IDEM_LOG(txn, APLOG_WARNING, 50, "the store is down: runs unguarded, as IdempotencyStoreFailure bypass says");
-    idem_txn_outcome(txn, "bypassed");
+    idem_txn_outcome(txn, IDEM_OUTCOME_BYPASSED);
     return DECLINED;
 }
 
 static int refuse(idem_txn *txn)
 {
     if (txn->detecting)
-        return idem_detect_pass(txn, txn->problem ? idem_problem_info_of(txn->problem)->name : "replayed");
+        return idem_detect_pass(txn, txn->problem ? idem_outcome_of(txn->problem) : IDEM_OUTCOME_REPLAYED);
     return idem_respond(txn, txn->r, idem_chain_entry(txn->r), 1);
 }
 
@@ -122,10 +122,10 @@ static int replay(idem_txn *txn)
     if (idem_replay_refused(txn, txn->r))
         return refuse(txn);
     if (txn->detecting)
-        return idem_detect_pass(txn, "replayed");
+        return idem_detect_pass(txn, IDEM_OUTCOME_REPLAYED);
     IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,
              txn->seen.response.body.len);
-    idem_txn_outcome(txn, "replayed");
+    idem_txn_outcome(txn, IDEM_OUTCOME_REPLAYED);
     return idem_replay(txn, txn->r, idem_chain_replay_entry(txn->r, &txn->seen.response));
 }
 

@@ -25,8 +25,6 @@
 const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS] = {100,    300,    1000,    3000,    10000,   30000,
                                                               100000, 300000, 1000000, 3000000, 10000000};
 
-static const char *const settlements[IDEM_SETTLEMENTS] = {"recorded", "tombstone", "released", "unknown", "lost"};
-
 static idem_metrics *metrics;
 /* The stores of this configuration, and where each is counted. */
 static struct watched_store {
@@ -243,41 +241,13 @@ void idem_metrics_breaker(const idem_front *front, int is_open)
     }
 }
 
-const char *idem_metrics_outcome(int outcome)
+void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement settlement)
 {
-    switch (outcome) {
-    case IDEM_EXECUTED: return "executed";
-    case IDEM_REPLAYED: return "replayed";
-    case IDEM_BYPASSED: return "bypassed";
-    default: return idem_problem_info_of((idem_problem)(outcome - IDEM_REFUSED + 1))->name;
-    }
-}
-
-const char *idem_metrics_settlement(int settlement)
-{
-    return settlements[settlement];
-}
-
-static void count_outcome(atomic_ulong *counters, const char *word)
-{
-    for (int i = 0; i < IDEM_OUTCOMES; i++)
-        if (!strcmp(word, idem_metrics_outcome(i)))
-            add(&counters[i], 1);
-}
-
-void idem_metrics_request(int detecting, const char *outcome, const char *settlement)
-{
-    const char *prefix = outcome ? ap_strchr_c(outcome, ':') : NULL; /* detected:replayed */
-
     if (!metrics)
         return;
-    if (outcome)
-        count_outcome(metrics->outcomes[detecting != 0], prefix ? prefix + 1 : outcome);
-    else
-        add(&metrics->undecided, 1);
-    for (int i = 0; i < IDEM_SETTLEMENTS && settlement && !detecting; i++)
-        if (!strcmp(settlement, settlements[i]))
-            add(&metrics->settlements[i], 1);
+    add(outcome ? &metrics->outcomes[detecting != 0][outcome] : &metrics->undecided, 1);
+    if (settlement && !detecting)
+        add(&metrics->settlements[settlement], 1);
 }
 
 /* ---- for the reader ---------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #define IDEM_METRICS_H
 
 #include "front.h"
+#include "outcome.h"
 
 #include <httpd.h>
 
@@ -47,9 +48,8 @@ void idem_metrics_job(idem_job_end end);
 /* This process sends the store nothing until it answers again, or sends it calls again. */
 void idem_metrics_breaker(const idem_front *front, int is_open);
 
-/* A guarded request has ended: the words of docs/manual.md, NULL where there is none; detecting: it was only
- * watched. */
-void idem_metrics_request(int detecting, const char *outcome, const char *settlement);
+/* A guarded request has ended; detecting: it was only watched. */
+void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement settlement);
 
 /* The handler idempotency-metrics. */
 int idem_metrics_handler(request_rec *r);

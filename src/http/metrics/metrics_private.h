@@ -10,7 +10,6 @@
 #define IDEM_METRICS_PRIVATE_H
 
 #include "metrics.h"
-#include "problem.h"
 
 #include <stdatomic.h>
 
@@ -20,10 +19,6 @@
 
 _Static_assert(ATOMIC_LONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
                "shared between processes: no lock may hide here");
-
-/* Outcomes: three words of their own, then the problems'. */
-enum { IDEM_EXECUTED, IDEM_REPLAYED, IDEM_BYPASSED, IDEM_REFUSED, IDEM_OUTCOMES = IDEM_REFUSED + IDEM_PROBLEMS - 1 };
-enum { IDEM_SETTLEMENTS = 5 };
 
 /* What came of a store's call. A full store is no failed one: it answers, and another remedy is needed. */
 typedef enum idem_result {
@@ -54,9 +49,9 @@ typedef struct idem_process_gauges {
 } idem_process_gauges;
 
 typedef struct idem_metrics {
-    _Alignas(64) atomic_ulong outcomes[2][IDEM_OUTCOMES]; /* executed for the client; only watched */
+    _Alignas(64) atomic_ulong outcomes[2][IDEM_OUTCOMES]; /* executed for the client; only watched. NONE is not used */
     atomic_ulong undecided;                               /* ended before there was an outcome */
-    atomic_ulong settlements[IDEM_SETTLEMENTS];
+    atomic_ulong settlements[IDEM_SETTLEMENTS];           /* NONE is not used */
     atomic_ulong jobs[IDEM_JOB_ENDS];
     idem_store_counts stores[IDEM_METRICS_STORES];
     unsigned process_count;
@@ -75,8 +70,5 @@ void idem_metrics_sum(idem_metrics_sums *sums);
 
 /* The store of this configuration that is counted there, NULL if there is none any more. */
 idem_front *idem_metrics_front(const idem_store_counts *counts);
-
-const char *idem_metrics_outcome(int outcome);
-const char *idem_metrics_settlement(int settlement);
 
 #endif

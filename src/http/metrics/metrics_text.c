@@ -110,8 +110,8 @@ static void put_build(page *p)
 static void put_outcomes(page *p, const char *name, const char *help, const atomic_ulong *counts)
 {
     counter_family(p, name, help);
-    for (int i = 0; i < IDEM_OUTCOMES; i++)
-        counter(p, name, "outcome", idem_metrics_outcome(i), &counts[i]);
+    for (int i = IDEM_OUTCOME_NONE + 1; i < IDEM_OUTCOMES; i++)
+        counter(p, name, "outcome", idem_outcome_word((idem_outcome)i), &counts[i]);
 }
 
 static void put_requests(page *p, const idem_metrics *metrics)
@@ -123,8 +123,9 @@ static void put_requests(page *p, const idem_metrics *metrics)
                    "Guarded requests that ended before there was an outcome: an upload broke off, or a client left.");
     apr_brigade_printf(p->bb, NULL, NULL, "idempotency_undecided_requests_total %lu\n", read_of(&metrics->undecided));
     counter_family(p, "idempotency_settlements", "Executed requests by what was kept of them.");
-    for (int i = 0; i < IDEM_SETTLEMENTS; i++)
-        counter(p, "idempotency_settlements", "settlement", idem_metrics_settlement(i), &metrics->settlements[i]);
+    for (int i = IDEM_SETTLEMENT_NONE + 1; i < IDEM_SETTLEMENTS; i++)
+        counter(p, "idempotency_settlements", "settlement", idem_settlement_word((idem_settlement)i),
+                &metrics->settlements[i]);
 }
 
 static void put_gauges(page *p, const idem_metrics *metrics, const idem_metrics_sums *sums)

@@ -75,7 +75,7 @@ int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_retur
     int status = problem_status(txn->settings, txn->problem, info);
 
     IDEM_LOG(txn, APLOG_INFO, 40, "refused: %s", info->name);
-    idem_txn_outcome(txn, info->name);
+    idem_txn_outcome(txn, idem_outcome_of(txn->problem));
     if (!may_return) /* a handler's own response is replaced: nothing of it may remain */
         apr_table_clear(r->headers_out);
     put_headers(txn, r, info);

@@ -90,12 +90,12 @@ static idem_event send_release(idem_txn *txn)
     apr_status_t rv;
 
     if (txn->head.attempt > 1) {
-        txn->settlement = "unknown";
+        txn->settlement = IDEM_SETTLEMENT_UNKNOWN;
         return send_value(txn, IDEM_UNKNOWN, NULL);
     }
     idem_quota_give_back(txn);
     rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
-    txn->settlement = "released";
+    txn->settlement = IDEM_SETTLEMENT_RELEASED;
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
     if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
@@ -110,7 +110,7 @@ static idem_event send_release(idem_txn *txn)
 void idem_txn_release(idem_txn *txn)
 {
     send_release(txn);
-    txn->settlement = NULL; /* nothing was executed: there is no outcome that could have been settled */
+    txn->settlement = IDEM_SETTLEMENT_NONE; /* nothing was executed: there is no outcome that could have been settled */
 }
 
 /* What is known of the body goes into the head. A record that knows nothing of it would be given to requests with
@@ -150,21 +150,21 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
     for (;;) {
         switch (action) {
         case IDEM_DO_SETTLE_RECORD:
-            txn->settlement = "recorded";
+            txn->settlement = IDEM_SETTLEMENT_RECORDED;
             event = send_value(txn, IDEM_RECORD, response);
             break;
         case IDEM_DO_SETTLE_TOMBSTONE:
-            txn->settlement = "tombstone";
+            txn->settlement = IDEM_SETTLEMENT_TOMBSTONE;
             event = send_value(txn, IDEM_TOMBSTONE, NULL);
             break;
         case IDEM_DO_SETTLE_UNKNOWN:
-            txn->settlement = "unknown";
+            txn->settlement = IDEM_SETTLEMENT_UNKNOWN;
             IDEM_LOG(txn, APLOG_NOTICE, 13, "the outcome of this request is unknown: it may have acted");
             event = send_value(txn, IDEM_UNKNOWN, NULL);
             break;
         case IDEM_DO_SETTLE_RELEASE: event = send_release(txn); break;
         case IDEM_DO_ANSWER_FROM_SLOT:
-            txn->settlement = "lost";
+            txn->settlement = IDEM_SETTLEMENT_LOST;
             IDEM_LOG(txn, APLOG_WARNING, 14,
                      "the slot was given to another request meanwhile: this response is not kept");
             return action;

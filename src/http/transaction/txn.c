@@ -91,10 +91,17 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN])
     apr_escape_hex(txn->slot_name, slot, (sizeof(txn->slot_name) - 1) / 2, 0, NULL);
 }
 
-void idem_txn_outcome(idem_txn *txn, const char *outcome)
+const char *idem_txn_outcome_text(const idem_txn *txn)
+{
+    const char *word = idem_outcome_word(txn->outcome);
+
+    return txn->detecting ? apr_pstrcat(txn->r->pool, "detected:", word, NULL) : word;
+}
+
+void idem_txn_outcome(idem_txn *txn, idem_outcome outcome)
 {
     if (!txn->outcome)
-        txn->outcome = txn->detecting ? apr_pstrcat(txn->r->pool, "detected:", outcome, NULL) : outcome;
+        txn->outcome = outcome;
     idem_txn_export(txn, txn->r);
 }
 
@@ -108,9 +115,9 @@ void idem_lease_export(request_rec *r, const idem_head *lease)
 void idem_txn_export(const idem_txn *txn, request_rec *r)
 {
     if (txn->outcome)
-        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", txn->outcome);
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", idem_txn_outcome_text(txn));
     if (txn->settlement)
-        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", txn->settlement);
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", idem_settlement_word(txn->settlement));
     if (txn->phase == IDEM_HOLDING || txn->phase == IDEM_RUNNING)
         idem_lease_export(r, &txn->head);
     else if (txn->slot_name[0] != '-')

@@ -11,7 +11,7 @@
 
 #include "config.h"
 #include "lease.h"
-#include "problem.h"
+#include "outcome.h"
 #include "renewer.h"
 #include "front.h"
 #include "witness.h"
@@ -73,8 +73,8 @@ typedef struct idem_txn {
     idem_intake *intake;
     idem_recorder *recorder;
 
-    const char *outcome;    /* a word of docs/manual.md; NULL while undecided */
-    const char *settlement; /* NULL while there is none */
+    idem_outcome outcome;
+    idem_settlement settlement;
 } idem_txn;
 
 /* A proxy serves r: known also before its handler runs. */
@@ -98,8 +98,11 @@ void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN]);
 /* The one line about a store that did not do what it was asked. */
 void idem_txn_log_store(idem_txn *txn, const char *what, apr_status_t rv, const char *why);
 
-/* Sets the outcome's word, once, with "detected:" before it where we only watch; and the variables that go with it. */
-void idem_txn_outcome(idem_txn *txn, const char *outcome);
+/* Sets the outcome, once, and the variables that go with it. */
+void idem_txn_outcome(idem_txn *txn, idem_outcome outcome);
+
+/* Its word, with "detected:" before it where we only watch. There is an outcome. */
+const char *idem_txn_outcome_text(const idem_txn *txn);
 
 /* Writes IDEMPOTENCY_… into r's environment; of a lease, so much as its handler is to know of it. */
 void idem_txn_export(const idem_txn *txn, request_rec *r);
