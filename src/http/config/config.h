@@ -45,7 +45,7 @@ typedef struct idem_settings {
     apr_int64_t wait;            /* how long a duplicate waits at most */
     int interrupted;             /* idem_interrupted */
     int store_failure;           /* idem_store_failure */
-    apr_array_header_t *release_status; /* of const char *: "429" */
+    apr_array_header_t *release_status; /* of const char *: "429", "5xx" */
     int mismatch_status;                /* 400, 409 or 422 */
     apr_array_header_t *problem_status; /* of const char *: "key-expired=412" (told.h) */
     apr_array_header_t *retry_after;    /* of const char *: "in-progress=3", 0 for none (told.h) */

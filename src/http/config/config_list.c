@@ -218,12 +218,13 @@ const char *idem_check_scheme(apr_pool_t *pool, const char *word, const char **k
     return is_token(word) ? NULL : apr_psprintf(pool, "takes names of Authorization schemes, not \"%s\"", word);
 }
 
+/* 404, or 4xx for all from 400 to 499: idem_is_release_status() compares the letter x with anything. */
 const char *idem_check_status(apr_pool_t *pool, const char *word, const char **kept)
 {
-    int plausible =
-        strlen(word) == 3 && word[0] >= '2' && word[0] <= '5' && apr_isdigit(word[1]) && apr_isdigit(word[2]);
+    int plausible = strlen(word) == 3 && word[0] >= '2' && word[0] <= '5' &&
+                    ((apr_isdigit(word[1]) && apr_isdigit(word[2])) || strcmp(word + 1, "xx") == 0);
     *kept = word;
-    return plausible ? NULL : apr_psprintf(pool, "takes statuses between 200 and 599, not \"%s\"", word);
+    return plausible ? NULL : apr_psprintf(pool, "takes statuses between 200 and 599, or 2xx to 5xx, not \"%s\"", word);
 }
 
 const char *idem_check_header(apr_pool_t *pool, const char *word, const char **kept)

@@ -25,12 +25,18 @@
 
 /* ---- the verdict ------------------------------------------------------------------------------------------------- */
 
+/* "404" names one status, "4xx" each that begins with a 4. */
+static int status_matches(const char *word, int status)
+{
+    return word[1] == 'x' ? word[0] - '0' == status / 100 : atoi(word) == status;
+}
+
 int idem_is_release_status(const idem_txn *txn, int status)
 {
     const apr_array_header_t *list = txn->settings->release_status;
 
     for (int i = 0; i < list->nelts; i++)
-        if (atoi(APR_ARRAY_IDX(list, i, const char *)) == status)
+        if (status_matches(APR_ARRAY_IDX(list, i, const char *), status))
             return 1;
     return 0;
 }

@@ -8,6 +8,9 @@ CONFIG = """
 <Location /cgi/never>
     IdempotencyReleaseStatus none
 </Location>
+<Location /cgi/classes>
+    IdempotencyReleaseStatus 3xx 404 5xx
+</Location>
 <Location /cgi/also>
     IdempotencyReleaseStatus +500 -503
 </Location>
@@ -47,6 +50,20 @@ def test_list_is_changed_in_place(api, origin):
     for status in (500, 429):
         answers = [api.post(f"/also?status={status}", key=f"k{status}") for _ in range(2)]
         assert answers[0].body != answers[1].body
+
+
+@pytest.mark.mpm_independent
+@pytest.mark.parametrize("status", [300, 303, 404, 500, 501, 503, 599])
+def test_class_releases_each_of_its_statuses(api, origin, status):
+    answers = [api.post(f"/classes?status={status}", key="k1") for _ in range(2)]
+    assert [answer.status for answer in answers] == [status] * 2
+    assert origin.executions("/classes") == 2
+
+
+@pytest.mark.mpm_independent
+@pytest.mark.parametrize("status", [200, 299, 400, 403, 405, 429])
+def test_class_releases_nothing_else(api, origin, status):
+    assert_replayed(api, origin, f"/classes?status={status}")
 
 
 def test_backend_that_could_not_be_reached_is_released(api, httpd):
