@@ -12,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
 schema=$($apxs -q DATADIR)/idempotency/schema
+policies=$($apxs -q DATADIR)/idempotency/policies
 
 if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
     layout=debian
@@ -53,6 +54,16 @@ put_schemas() {
     echo "installed  $destdir$schema (tables for IdempotencyStore dbd:)"
 }
 
+# The head of each says by which line it is included: with the path that it has here.
+put_policies() {
+    mkdir -p "$destdir$policies"
+    for policy in "$here"/policies/*.conf; do
+        sed "s|^\(#  *Include \)[^ ]*/\([^/]*\.conf\)$|\1$policies/\2|" "$policy" >"$scratch/policy"
+        install -m 644 "$scratch/policy" "$destdir$policies/${policy##*/}"
+    done
+    echo "installed  $destdir$policies (to be included where they are needed)"
+}
+
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
@@ -61,6 +72,7 @@ put_module
 put_config "$scratch/idempotency.load" idempotency.load
 put_config "$here/idempotency.conf" idempotency.conf
 put_schemas
+put_policies
 
 echo
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then

@@ -129,7 +129,7 @@ chaos chaos-short: all $(TEST_MODULES)
 # ---- lint ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram lint-tests diagram lognos
-LINTS := layers sizes words lognos scripts statics sentences columns licence
+LINTS := layers sizes words lognos scripts statics sentences columns licence policies
 lint: $(LINTS:%=lint-%) lint-tests lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
 ## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, sentences,
 ##                    generated parts of the documents; and each lint on a planted fault

@@ -12,7 +12,7 @@ deps-build deps-demo: deps-%:
 
 install: all
 	@conf/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'
-## make install       the module, idempotency.load and .conf where httpd finds them, schemas of databases (DESTDIR=)
+## make install       the module, idempotency.load and .conf where httpd finds them, schemas, policies (DESTDIR=)
 install-check: all
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'
 

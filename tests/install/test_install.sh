@@ -54,6 +54,8 @@ if [ -e /etc/debian_version ]; then
     check ".conf is ours" cmp -s "$root/conf/idempotency.conf" "$available/idempotency.conf"
     check "schemas are where other files of httpd's are" \
         cmp -s "$root/conf/schema/postgresql.sql" "$debian/usr/share/apache2/idempotency/schema/postgresql.sql"
+    check "policies are beside them, as we have them" \
+        diff -r "$root/conf/policies" "$debian/usr/share/apache2/idempotency/policies"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi
@@ -96,6 +98,11 @@ check "SYSCONFDIR/extra is used elsewhere" test -e "$other/conf/extra/idempotenc
 for engine in mysql postgresql sqlite3; do
     check "and DATADIR for the schema of $engine" \
         cmp -s "$root/conf/schema/$engine.sql" "$other/share/idempotency/schema/$engine.sql"
+done
+check "and DATADIR for the policies" test -e "$other/share/idempotency/policies/github-webhooks.conf"
+for policy in "$other"/share/idempotency/policies/*.conf; do
+    check "a policy's head names the path where it is" grep -qx "#  *Include $policy" "$policy"
+    check "it is not executable" test "$(mode "$policy")" = 644
 done
 check "Include lines are the next step" says "Include $other/conf/extra/idempotency.load"
 check "httpd accepts them" loads "$other/conf/extra"

@@ -241,6 +241,37 @@ def test_statics_without_sources_fail(tree):
     assert not tree.lint("statics")[0]
 
 
+# ---- policies --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def policy(tree):
+    tree.write("conf/policies/one.conf", "# One.\n#     Include /x/one.conf\n\nIdempotencyEngine On\n")
+    tree.write("docs/policies.md", "| file | sender |\n|---|---|\n| `one.conf` | one |\n")
+    tree.write("tests/http/test_one.py", 'POLICIES = ["one"]\n')
+    return tree
+
+
+def test_policy_with_row_and_test_passes(policy):
+    assert policy.lint("policies")[0], policy.lint("policies")[1]
+
+
+@pytest.mark.parametrize("path, text, fault", [
+    ("docs/policies.md", "| `two.conf` | two |\n", "one.conf has 0 rows"),
+    ("docs/policies.md", "| `one.conf` | one |\n| `two.conf` | two |\n", "there is no two.conf"),
+    ("tests/http/test_one.py", 'POLICIES = ["another"]\n', "no test names one"),
+    ("conf/policies/one.conf", "# One.\nIdempotencyEngine On\n# Include /x/one.conf\n", "lacks the line"),
+    ("conf/policies/one.conf", "# One.\n# Include /x/one.conf\n", "does not turn the engine on"),
+])
+def test_policy_that_lacks_something_is_found(policy, path, text, fault):
+    policy.write(path, text)
+    expect(policy, "policies", fault)
+
+
+def test_policies_without_policies_fail(tree):
+    tree.write("docs/policies.md", "# Policies\n")
+    assert not tree.lint("policies")[0]
+
+
 # ---- the others ----------------------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(not shutil.which("ctags"), reason="ctags is not there")
