@@ -112,6 +112,12 @@ hosts: all $(TEST_MODULES)
 	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/hosts) -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
+# The clients of docs/clients.md, each scenario with all of them.
+.PHONY: clients
+clients: all
+	@$(PYTEST) tests/http/pages/test_documented_clients.py $(PYTEST_ARGS)
+## make clients       the clients of docs/clients.md, in seven languages and a browser, through a lossy proxy
+
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
 # a failure is repeated by the seed that it prints.
 .PHONY: chaos chaos-short

@@ -14,12 +14,12 @@ test: deps
 ##                    conformance-httpd, servers, integration-short, fuzz-requests, chaos-short, faults-short
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
-ALL_WAITS    := integration servers hosts million chaos
+ALL_WAITS    := integration servers hosts clients million chaos
 ALL_WORKS    := $(TEST_WORKS) integration-asan tsan valgrind coverage fuzz faults
 test-all: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(TEST_READS) -- $(ALL_WORKS)
-## make test-all      hours: make test with every integration test on each MPM, and hosts, tsan, valgrind, coverage,
-##                    fuzz, integration-asan, million, chaos, faults
+## make test-all      hours: make test with every integration test on each MPM, and hosts, clients, tsan, valgrind,
+##                    coverage, fuzz, integration-asan, million, chaos, faults
 
 BASE ?= main
 test-changed:
