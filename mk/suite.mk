@@ -7,11 +7,12 @@
 TEST_FIRST   := check built
 TEST_WAITS   := integration-short servers
 TEST_READS   := analyze
-TEST_WORKS   := demo demo-stop asan conformance-httpd fuzz-requests faults-short chaos-short
+TEST_WORKS   := demo demo-stop asan conformance-httpd fuzz-requests faults-short chaos-short perf-check
 test: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(TEST_WAITS) -- $(TEST_READS) -- $(TEST_WORKS)
 ## make test          what continuous integration runs, a quarter of an hour on two cores: check, analyze, asan, demo,
-##                    conformance-httpd, servers, integration-short, fuzz-requests, chaos-short, faults-short
+##                    conformance-httpd, servers, integration-short, fuzz-requests, chaos-short, faults-short,
+##                    perf-check
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
 ALL_WAITS    := integration servers hosts clients million chaos
@@ -28,7 +29,7 @@ test-changed:
 
 # Before parts that run beside each other need the same files.
 built: all integration-modules
-built: $(addprefix $(BUILD)/,probe conformance mod_conformance.so faults.so mod_idem_faults.so)
+built: $(addprefix $(BUILD)/,probe conformance mod_conformance.so faults.so mod_idem_faults.so mod_idem_bench.so)
 
 # Every behaviour on event; on the other two what tests/http/mpms.py says.
 integration-short: ON_OTHERS = mpm and

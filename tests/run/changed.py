@@ -34,18 +34,20 @@ ROWS = [
     (r"tests/chaos/.*", ["chaos-short"]),
     (r"tests/faults/.*", ["faults-short"]),
     (r"(tests/install|conf)/.*", ["install-check", "lint", "integration-event"]),
-    (r"tests/bench/.*", ["sizing"]),
+    (r"tests/bench/sizing\.py", ["sizing"]),
+    (r"tests/bench/.*", ["perf-check"]),
     (r"demo/.*", ["demo", "demo-stop"]),
     (r"src/base/.*", ["check", "conformance-httpd", "integration-event", "chaos-short", "faults-short"]),
-    (r"src/core/.*", ["check", "asan", "integration-short"]),
-    (r"src/store/(lmdb|socache)/.*", ["check", "conformance-httpd", "integration-event", "faults-short"]),
+    (r"src/core/.*", ["check", "asan", "integration-short", "perf-check"]),
+    (r"src/store/(lmdb|socache)/.*", ["check", "conformance-httpd", "integration-event", "faults-short", "perf-check"]),
     (r"src/store/(redis|memcache|dbd)/.*", ["check", "servers", "integration-event"]),
     (r"(src/store|include)/.*", ["check", "conformance-httpd", "servers", "integration-event", "faults-short"]),
     (r"src/http/(background|transaction)/.*", ["check", "integration-short", "chaos-short", "faults-short"]),
     (r"(src/http/.*|mod_idempotency\.c)", ["check", "integration-short", "fuzz-requests"]),
 ]
 ORDER = """lint check unit conformance durability model fuzz-replay install-check asan demo demo-stop conformance-httpd
-servers files hosts integration-event integration-short fuzz-requests chaos-short faults-short sizing test""".split()
+servers files hosts integration-event integration-short fuzz-requests chaos-short faults-short perf-check sizing
+test""".split()
 WIDER = {"check": {"unit", "conformance", "durability", "model", "lint", "install-check", "fuzz-replay"},
          "integration-event": {"files"}, "integration-short": {"files", "integration-event"},
          "test": set(ORDER) - {"sizing", "hosts", "test"}}

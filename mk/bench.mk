@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a request costs. Included by the Makefile, which says what the names mean.
+
+.PHONY: perf-check perf-budgets
+
+$(BUILD)/tests/bench/%.o: INC = $(HTTPD_FLAGS)
+$(BUILD)/mod_idem_bench.so: $(BUILD)/tests/bench/mod_idem_bench.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^
+CFILES += $(wildcard tests/bench/*.c)
+
+MEASURED = IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/bench
+perf-check: all $(BUILD)/mod_idem_bench.so
+	@$(PYTEST) tests/bench
+	@$(MEASURED)/perf_check.py
+perf-budgets: all $(BUILD)/mod_idem_bench.so
+	@$(MEASURED)/perf_check.py --write
+## make perf-check    instructions, allocations and system calls of a request of each kind, against
+##                     tests/bench/budgets.json, under callgrind: half a minute; perf-budgets: writes what it counts
