@@ -105,6 +105,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);
     /* A real handler, where a configuration names it. */
     ap_hook_handler(idem_metrics_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    idem_metrics_status_register();
     /* Any time: it only listens. */
     idem_witness_register();
     /* Before mod_log_config reads the variables. */

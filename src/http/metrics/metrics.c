@@ -25,6 +25,18 @@
 const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS] = {100,    300,    1000,    3000,    10000,   30000,
                                                               100000, 300000, 1000000, 3000000, 10000000};
 
+const char *const idem_metrics_results[IDEM_RESULTS] = {
+    [IDEM_CALL_OK] = "ok",
+    [IDEM_CALL_REFUSED] = "refused",
+    [IDEM_CALL_FULL] = "full",
+    [IDEM_CALL_FAILED] = "failed",
+};
+const char *const idem_metrics_job_ends[IDEM_JOB_ENDS] = {
+    [IDEM_JOB_ACKNOWLEDGED] = "acknowledged",
+    [IDEM_JOB_REFUSED] = "refused",
+    [IDEM_JOB_DROPPED] = "dropped",
+};
+
 static idem_metrics *metrics;
 /* The stores of this configuration, and where each is counted. */
 static struct watched_store {
@@ -263,6 +275,26 @@ idem_front *idem_metrics_front(const idem_store_counts *counts)
         if (watched[i].counts == counts && counts != &metrics->stores[IDEM_METRICS_STORES - 1])
             return watched[i].front;
     return NULL;
+}
+
+const idem_store_counts *idem_metrics_next_store(const idem_metrics *all, int *i)
+{
+    while (*i < IDEM_METRICS_STORES) {
+        const idem_store_counts *store = &all->stores[(*i)++];
+
+        if (atomic_load(&store->named))
+            return store;
+    }
+    return NULL;
+}
+
+int idem_metrics_room(const idem_store_counts *counts, apr_pool_t *pool, idem_store_status *status)
+{
+    idem_front *front = idem_metrics_front(counts);
+    const char *why;
+
+    memset(status, 0, sizeof(*status));
+    return front && idem_front_status(front, pool, status, &why) == APR_SUCCESS;
 }
 
 void idem_metrics_sum(idem_metrics_sums *sums)

@@ -54,4 +54,7 @@ void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement s
 /* The handler idempotency-metrics. */
 int idem_metrics_handler(request_rec *r);
 
+/* The same numbers for mod_status, where that is loaded. */
+void idem_metrics_status_register(void);
+
 #endif

@@ -33,6 +33,8 @@ typedef enum idem_result {
 enum { IDEM_BOUNDS = 11 };
 extern const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS];
 
+extern const char *const idem_metrics_results[IDEM_RESULTS], *const idem_metrics_job_ends[IDEM_JOB_ENDS];
+
 typedef struct idem_store_counts {
     _Alignas(64) atomic_int named;
     char url[IDEM_METRICS_URL]; /* masked; final once named is set */
@@ -70,5 +72,11 @@ void idem_metrics_sum(idem_metrics_sums *sums);
 
 /* The store of this configuration that is counted there, NULL if there is none any more. */
 idem_front *idem_metrics_front(const idem_store_counts *counts);
+
+/* The next named store from *i on, NULL behind the last. */
+const idem_store_counts *idem_metrics_next_store(const idem_metrics *metrics, int *i);
+
+/* How full the store is, where that is to be had for nothing: 0 and zeros elsewhere. */
+int idem_metrics_room(const idem_store_counts *counts, apr_pool_t *pool, idem_store_status *status);
 
 #endif

@@ -31,19 +31,6 @@ static const char *const operations[IDEM_OPS] = {
     [IDEM_OP_SWEEP] = "sweep",
 };
 
-static const char *const results[IDEM_RESULTS] = {
-    [IDEM_CALL_OK] = "ok",
-    [IDEM_CALL_REFUSED] = "refused",
-    [IDEM_CALL_FULL] = "full",
-    [IDEM_CALL_FAILED] = "failed",
-};
-
-static const char *const job_ends[IDEM_JOB_ENDS] = {
-    [IDEM_JOB_ACKNOWLEDGED] = "acknowledged",
-    [IDEM_JOB_REFUSED] = "refused",
-    [IDEM_JOB_DROPPED] = "dropped",
-};
-
 static unsigned long read_of(const atomic_ulong *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
@@ -140,22 +127,10 @@ static void put_gauges(page *p, const idem_metrics *metrics, const idem_metrics_
           sums->gauges[IDEM_GAUGE_BYTES]);
     counter_family(p, "idempotency_keeper_jobs_ended", "Settlements and withdrawals that were repeated, by their end.");
     for (int i = 0; i < IDEM_JOB_ENDS; i++)
-        counter(p, "idempotency_keeper_jobs_ended", "result", job_ends[i], &metrics->jobs[i]);
+        counter(p, "idempotency_keeper_jobs_ended", "result", idem_metrics_job_ends[i], &metrics->jobs[i]);
 }
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */
-
-/* The next named store from *i on, NULL behind the last. */
-static const idem_store_counts *next_store(const idem_metrics *metrics, int *i)
-{
-    while (*i < IDEM_METRICS_STORES) {
-        const idem_store_counts *store = &metrics->stores[(*i)++];
-
-        if (atomic_load(&store->named))
-            return store;
-    }
-    return NULL;
-}
 
 static void put_calls(page *p, const idem_metrics *metrics)
 {
@@ -163,12 +138,12 @@ static void put_calls(page *p, const idem_metrics *metrics)
 
     counter_family(p, "idempotency_store_calls",
                    "Calls to a store: ok; refused, the slot says otherwise; full, no room; failed, no answer.");
-    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+    for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         for (int op = 0; op < IDEM_OPS; op++)
             for (int result = 0; result < IDEM_RESULTS; result++)
                 apr_brigade_printf(p->bb, NULL, NULL,
                                    "idempotency_store_calls_total{store=\"%s\",operation=\"%s\",result=\"%s\"} %lu\n",
-                                   label(store->url, p->pool), operations[op], results[result],
+                                   label(store->url, p->pool), operations[op], idem_metrics_results[result],
                                    read_of(&store->calls[op][result]));
 }
 
@@ -208,7 +183,7 @@ static void put_durations(page *p, const idem_metrics *metrics)
 
     family(p, "idempotency_store_call_duration_seconds", "histogram",
            "How long calls to a store took, those not counted that were not sent because it was known to be down.");
-    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+    for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         for (int op = 0; op < IDEM_OPS; op++)
             put_durations_of(p, store, op);
 }
@@ -222,11 +197,9 @@ typedef struct rooms {
 static void ask_stores(rooms *all, const idem_metrics *metrics, apr_pool_t *pool)
 {
     for (int i = 0; i < IDEM_METRICS_STORES; i++) {
-        idem_front *front = idem_metrics_front(&metrics->stores[i]);
-        idem_store_status status = {0};
-        const char *why;
+        idem_store_status status;
 
-        all->told[i] = front && idem_front_status(front, pool, &status, &why) == APR_SUCCESS;
+        all->told[i] = idem_metrics_room(&metrics->stores[i], pool, &status);
         all->entries[i] = status.entries;
         all->used[i] = status.bytes_used;
         all->size[i] = status.bytes_max;
@@ -239,7 +212,7 @@ static void put_room(page *p, const idem_metrics *metrics, const char *name, con
     const idem_store_counts *store;
 
     family(p, name, "gauge", help);
-    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+    for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         if (told[i - 1])
             apr_brigade_printf(p->bb, NULL, NULL, "%s{store=\"%s\"} %" APR_UINT64_T_FMT "\n", name,
                                label(store->url, p->pool), numbers[i - 1]);
@@ -263,12 +236,12 @@ static void put_breakers(page *p, const idem_metrics *metrics, const idem_metric
 
     family(p, "idempotency_store_breakers_open", "gauge",
            "Children that send a store nothing at the moment, since it does not answer.");
-    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+    for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_breakers_open{store=\"%s\"} %lu\n",
                            label(store->url, p->pool), sums->open[i - 1]);
     counter_family(p, "idempotency_store_breaker_openings",
                    "How often a child has found that a store does not answer.");
-    for (int i = 0; (store = next_store(metrics, &i)) != NULL;)
+    for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         counter(p, "idempotency_store_breaker_openings", "store", label(store->url, p->pool), &store->openings);
 }
 
