@@ -11,8 +11,10 @@ module=$1 apxs=$2 destdir=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
-schema=$($apxs -q DATADIR)/idempotency/schema
-policies=$($apxs -q DATADIR)/idempotency/policies
+shared=$($apxs -q DATADIR)/idempotency
+schema=$shared/schema
+policies=$shared/policies
+monitoring=$shared/monitoring
 
 if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
     layout=debian
@@ -64,6 +66,12 @@ put_policies() {
     echo "installed  $destdir$policies (to be included where they are needed)"
 }
 
+put_monitoring() {
+    mkdir -p "$destdir$monitoring"
+    install -m 644 "$here"/monitoring/*.yml "$here"/monitoring/*.json "$destdir$monitoring"
+    echo "installed  $destdir$monitoring (alerts for Prometheus, a dashboard for Grafana)"
+}
+
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
@@ -73,6 +81,7 @@ put_config "$scratch/idempotency.load" idempotency.load
 put_config "$here/idempotency.conf" idempotency.conf
 put_schemas
 put_policies
+put_monitoring
 
 echo
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then

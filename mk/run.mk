@@ -12,7 +12,7 @@ deps-build deps-demo: deps-%:
 
 install: all
 	@conf/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'
-## make install       the module, idempotency.load and .conf where httpd finds them, schemas, policies (DESTDIR=)
+## make install       the module and its configuration where httpd finds them, schemas, policies, monitoring (DESTDIR=)
 install-check: all
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'
 

@@ -16,11 +16,17 @@ test: deps
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
 ALL_WAITS    := integration servers hosts clients million chaos
-ALL_WORKS    := $(TEST_WORKS) integration-asan tsan valgrind coverage fuzz faults
+ALL_WORKS    := $(TEST_WORKS) cost integration-asan tsan valgrind coverage fuzz faults
 test-all: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(TEST_READS) -- $(ALL_WORKS)
 ## make test-all      hours: make test with every integration test on each MPM, and hosts, clients, tsan, valgrind,
-##                    coverage, fuzz, integration-asan, million, chaos, faults
+##                    coverage, fuzz, integration-asan, million, chaos, faults, cost
+
+# Of a plain build: sanitizers have instructions of their own.
+.PHONY: cost
+cost: all
+	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/bench/counting.py
+## make cost          what counting costs a guarded request, in instructions, under callgrind (a minute)
 
 BASE ?= main
 test-changed:

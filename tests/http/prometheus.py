@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Prometheus, which scrapes servers of the tests and evaluates the alert rules that are installed."""
 import json
 import os
@@ -37,8 +38,9 @@ class Prometheus:
         self.log = folder / "log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [env.program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-                 "--web.listen-address=127.0.0.1:0", "--log.format=json"], stdout=log, stderr=log,
+                [env.program("prometheus"), f"--config.file={folder}/prometheus.yml",
+                 f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:0", "--log.format=json"],
+                stdout=log, stderr=log,
                 env={**os.environ, "GOMAXPROCS": "1"}, preexec_fn=env.end_with_parent, start_new_session=True)
         try:
             self.address = env.until(self.listens, "Prometheus listens")

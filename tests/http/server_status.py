@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads what mod_status shows of the module: the page for people, and the report for programs (?auto)."""
 import html
 import re

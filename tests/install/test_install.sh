@@ -56,6 +56,8 @@ if [ -e /etc/debian_version ]; then
         cmp -s "$root/conf/schema/postgresql.sql" "$debian/usr/share/apache2/idempotency/schema/postgresql.sql"
     check "policies are beside them, as we have them" \
         diff -r "$root/conf/policies" "$debian/usr/share/apache2/idempotency/policies"
+    check "so are alerts and dashboard" \
+        diff -r "$root/conf/monitoring" "$debian/usr/share/apache2/idempotency/monitoring"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Prometheus scrapes the handler, evaluates the alert rules, and answers every query of the dashboard."""
 import json
 import re
@@ -66,7 +67,7 @@ def filled(expression):
     return expression
 
 
-# ---- the handler ------------------------------------------------------------------------------------------------------
+# ---- the handler ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("accept", [TEXT, OPEN])
 def test_promtool_finds_nothing_to_say(httpd, api, accept):
@@ -89,7 +90,7 @@ def test_all_series_are_scraped(prometheus, httpd):
     assert len(scraped) == len(Metrics(httpd).all())
 
 
-# ---- alerts -----------------------------------------------------------------------------------------------------------
+# ---- alerts --------------------------------------------------------------------------------------------------------
 
 def test_rules_are_clean_and_do_what_their_tests_say():
     status, said = promtool("check", "rules", "--lint-fatal", MONITORING / "alerts.yml")
@@ -143,7 +144,7 @@ def test_alert_that_fires(prometheus, failing, host, expect_log):
     assert rules_of(prometheus)["KeysTakenAway"]["state"] == "inactive"
 
 
-# ---- the dashboard ------------------------------------------------------------------------------------------------------
+# ---- the dashboard -------------------------------------------------------------------------------------------------
 
 def test_dashboard_is_whole():
     assert DASHBOARD["uid"] and DASHBOARD["schemaVersion"] >= 30 and len(PANELS) > 15
@@ -158,7 +159,7 @@ def test_dashboard_is_whole():
 
 @pytest.mark.parametrize("number", range(len(QUERIES)), ids=str)
 def test_dashboard_query(scraped, number):
-    """As Grafana asks: over a range of time. What comes back has values, unless nothing has happened that it divides by."""
+    """As Grafana asks: over a range of time. There are values, unless it divides by what has not happened."""
     expression = filled(QUERIES[number])
     found = scraped.query(expression)
     assert found, expression
@@ -178,5 +179,6 @@ def test_dashboard_variables(prometheus):
 
 
 def test_dashboard_shows_every_series(prometheus):
-    series = {re.sub("_(bucket|sum|count)$", "", one["__name__"]) for one, _ in prometheus.query('{__name__=~"idempotency_.*"}')}
+    found = prometheus.query('{__name__=~"idempotency_.*"}')
+    series = {re.sub("_(bucket|sum|count)$", "", one["__name__"]) for one, _ in found}
     assert {name for name in series if not any(name in query for query in QUERIES)} == set()

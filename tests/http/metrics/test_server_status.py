@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mod_status shows what was counted, to people and to programs. (test_known_mix has the numbers.)"""
 import pytest
 
