@@ -186,7 +186,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 {
     txn->problem = problem;
     txn->detail = detail;
-    txn->phase = IDEM_DONE; /* nothing was claimed, nothing will be */
+    txn->phase = IDEM_PHASE_DONE; /* nothing was claimed, nothing will be */
     return refuse(txn);
 }
 
@@ -251,7 +251,7 @@ static apr_status_t take_print(idem_txn *txn)
 static int refuse_late(idem_txn *txn)
 {
     IDEM_LOG(txn, APLOG_INFO, 131, "sent by an execution of this key that is over: refused");
-    return refuse_early(txn, IDEM_OUTCOME_UNKNOWN, NULL);
+    return refuse_early(txn, IDEM_PROBLEM_OUTCOME_UNKNOWN, NULL);
 }
 
 static int guard(idem_txn *txn, const idem_way *way)
@@ -269,7 +269,7 @@ static int guard(idem_txn *txn, const idem_way *way)
     if (rv == APR_SUCCESS && way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
         return refuse_late(txn);
     if (rv != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
-        txn->phase = IDEM_DONE;
+        txn->phase = IDEM_PHASE_DONE;
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     status = idem_intake_prefetch(txn);
@@ -348,13 +348,13 @@ static int consider(request_rec *r)
     txn->asked.session_cookies = settings->session_cookies;
     if (rv != APR_SUCCESS) {
         IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s", detail ? detail : "unknown reason");
-        txn->phase = IDEM_DONE;
+        txn->phase = IDEM_PHASE_DONE;
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, detail);
     if (!key.data)
-        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
+        return refuse_early(txn, IDEM_PROBLEM_KEY_MISSING, NULL);
     problem = idem_keyage_read(txn);
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, txn->detail);
@@ -365,7 +365,7 @@ static int consider(request_rec *r)
  * read. */
 static int join(idem_txn *txn, request_rec *r)
 {
-    if (txn->phase == IDEM_RUNNING && txn->inside != r)
+    if (txn->phase == IDEM_PHASE_RUNNING && txn->inside != r)
         return visit(txn, r);
     if (txn->intake)
         idem_intake_join(txn, r);
