@@ -74,10 +74,10 @@ extern "C" {
 #define IDEM_HEAD_MIN 80
 
 typedef enum idem_state {
-    IDEM_STATE_LEASE = 1,     /* somebody executes */
-    IDEM_STATE_RECORD = 2,    /* a finished response */
-    IDEM_STATE_TOMBSTONE = 3, /* done, but the response could not be kept */
-    IDEM_STATE_UNKNOWN = 4    /* execution began, the outcome is unknown */
+    IDEM_LEASE = 1,     /* somebody executes */
+    IDEM_RECORD = 2,    /* a finished response */
+    IDEM_TOMBSTONE = 3, /* done, but the response could not be kept */
+    IDEM_UNKNOWN = 4    /* execution began, the outcome is unknown */
 } idem_state;
 
 typedef struct idem_blob {
@@ -150,6 +150,7 @@ typedef struct idem_found {
     idem_blob value;    /* a copy in call->pool, aligned for nothing */
     int owner_dead;     /* for a LEASE: its owner is dead (local stores) or its lease has lapsed (shared stores) */
     apr_time_t expires; /* by the store's clock; 0 if the store cannot say */
+    apr_time_t now;     /* what that clock showed when the entry was read; 0 if the store cannot say */
 } idem_found;
 
 /* Called by each(). The slot's copy and found live until it returns. Return 0 to stop. It must not call the store. */

@@ -30,6 +30,7 @@
 #include "replay.h"
 #include "respond.h"
 #include "settle.h"
+#include "status_field.h"
 #include "stores.h"
 #include "volatile_auth.h"
 #include "waiting.h"
@@ -186,7 +187,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 {
     txn->problem = problem;
     txn->detail = detail;
-    txn->phase = IDEM_PHASE_DONE; /* nothing was claimed, nothing will be */
+    txn->phase = IDEM_DONE; /* nothing was claimed, nothing will be */
     return refuse(txn);
 }
 
@@ -251,7 +252,7 @@ static apr_status_t take_print(idem_txn *txn)
 static int refuse_late(idem_txn *txn)
 {
     IDEM_LOG(txn, APLOG_INFO, 131, "sent by an execution of this key that is over: refused");
-    return refuse_early(txn, IDEM_PROBLEM_OUTCOME_UNKNOWN, NULL);
+    return refuse_early(txn, IDEM_OUTCOME_UNKNOWN, NULL);
 }
 
 static int guard(idem_txn *txn, const idem_way *way)
@@ -269,7 +270,7 @@ static int guard(idem_txn *txn, const idem_way *way)
     if (rv == APR_SUCCESS && way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
         return refuse_late(txn);
     if (rv != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
-        txn->phase = IDEM_PHASE_DONE;
+        txn->phase = IDEM_DONE;
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     status = idem_intake_prefetch(txn);
@@ -317,6 +318,25 @@ static int pass(request_rec *r)
     return DECLINED;
 }
 
+/* The engine has looked at it: it is not guarded. */
+static int leave(request_rec *r, const char *why)
+{
+    idem_status_unused(r, why);
+    return DECLINED;
+}
+
+/* What would be guarded were the engine on is told so, where somebody wants that; all else passes. */
+static int pass_by(request_rec *r)
+{
+    const idem_settings *settings = idem_settings_of(r);
+
+    if (settings->status_header && !r->prev && is_method(settings, r->method)) {
+        idem_status_unused(r, "engine-off");
+        idem_expose_join(r);
+    }
+    return DECLINED;
+}
+
 static int consider(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
@@ -331,10 +351,10 @@ static int consider(request_rec *r)
 
     idem_asked_of(r, &asked);
     if (!is_method(settings, asked.method))
-        return DECLINED;
+        return leave(r, "method");
     problem = idem_find_key(&asked, settings, &key, &detail, &rv);
     if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && !key.data && !settings->require_key)
-        return DECLINED;
+        return leave(r, "no-key");
 
     if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && key.data)
         idem_execution_read(r, front, key, &way);
@@ -348,13 +368,13 @@ static int consider(request_rec *r)
     txn->asked.session_cookies = settings->session_cookies;
     if (rv != APR_SUCCESS) {
         IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s", detail ? detail : "unknown reason");
-        txn->phase = IDEM_PHASE_DONE;
+        txn->phase = IDEM_DONE;
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, detail);
     if (!key.data)
-        return refuse_early(txn, IDEM_PROBLEM_KEY_MISSING, NULL);
+        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
     problem = idem_keyage_read(txn);
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, txn->detail);
@@ -365,7 +385,7 @@ static int consider(request_rec *r)
  * read. */
 static int join(idem_txn *txn, request_rec *r)
 {
-    if (txn->phase == IDEM_PHASE_RUNNING && txn->inside != r)
+    if (txn->phase == IDEM_RUNNING && txn->inside != r)
         return visit(txn, r);
     if (txn->intake)
         idem_intake_join(txn, r);
@@ -384,7 +404,7 @@ int idem_gate(request_rec *r)
     if (r->prev && idem_execution_passes(r))
         return DECLINED;
     if (idem_engine_of(r) == IDEM_ENGINE_OFF)
-        return DECLINED;
+        return pass_by(r);
     idem_expose_join(r);
     if (is_error_page(r) || is_decided(r))
         return DECLINED;

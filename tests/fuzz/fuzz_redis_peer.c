@@ -88,7 +88,7 @@ static void call_one(idem_store *store, int operation, apr_pool_t *pool)
     idem_blob value = idem_blob_of(bytes, sizeof(bytes));
     const idem_driver *driver = store->driver;
     idem_store_status status;
-    idem_found found = {{NULL, 0}, 0, 0};
+    idem_found found = {{NULL, 0}, 0, 0, 0};
     apr_status_t rv = APR_SUCCESS;
     int removed;
 

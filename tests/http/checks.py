@@ -101,3 +101,12 @@ def tolerate(server, *allowed):
     """The log may have these warnings, as often as trouble was met, and no others."""
     assert [line for line in server.log.faults() if not any(number in line for number in allowed)] == []
     server.log.mark()
+
+
+def status_field(answer, name="X-Once"):
+    """The parameters of the one field of IdempotencyStatusHeader; times as numbers."""
+    (field,) = answer.all(name)
+    matched = re.fullmatch(r"idempotency((?:;[a-z]+=(?:[a-z][a-z-]*|\d{1,15}))+)", field)
+    assert matched, field
+    pairs = dict(pair.split("=") for pair in matched.group(1)[1:].split(";"))
+    return {key: int(value) if value.isdigit() else value for key, value in pairs.items()}

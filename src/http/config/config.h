@@ -43,6 +43,7 @@ typedef struct idem_settings {
     apr_int64_t max_keys_period; /* 0: as long as ttl */
     int concurrent;              /* idem_concurrent */
     apr_int64_t wait;            /* how long a duplicate waits at most */
+    apr_int64_t max_run;         /* how long an execution may take before its outcome counts as unknown; 0: any time */
     int interrupted;             /* idem_interrupted */
     int store_failure;           /* idem_store_failure */
     apr_array_header_t *release_status; /* of const char *: "429", "5xx" */
@@ -54,6 +55,7 @@ typedef struct idem_settings {
     apr_array_header_t *omit_headers; /* of const char * */
     int set_cookie;                   /* idem_set_cookie */
     const char *replayed_header;      /* NULL for none */
+    const char *status_header;        /* NULL for none */
     const char *help;                 /* NULL for none */
 } idem_settings;
 

@@ -105,6 +105,8 @@ const char *idem_set_size(cmd_parms *cmd, const idem_option *option, const idem_
 
 const char *idem_set_duration(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
 {
+    if (option->may_be_none && words->count == 1 && strcasecmp(words->word[0], "none") == 0)
+        return NULL; /* an empty layer has none */
     return set_one_quantity(cmd, option, words, durations, idem_member(one, option));
 }
 

@@ -79,6 +79,47 @@ int idem_told_number(const apr_array_header_t *words, const char *name, int usua
     return usual;
 }
 
+/* Fields that others own: one of ours in their place would break the response or hide what they say. */
+static int is_owned(const char *name)
+{
+    static const char *const owned[] = {"Access-Control-Expose-Headers",
+                                        "Age",
+                                        "Cache-Control",
+                                        "Cache-Status",
+                                        "Connection",
+                                        "Date",
+                                        "ETag",
+                                        "Expires",
+                                        "Idempotency-Control",
+                                        "Idempotency-Error",
+                                        "Keep-Alive",
+                                        "Last-Modified",
+                                        "Link",
+                                        "Location",
+                                        "Retry-After",
+                                        "Server",
+                                        "Set-Cookie",
+                                        "Trailer",
+                                        "Transfer-Encoding",
+                                        "Upgrade",
+                                        "Vary",
+                                        "WWW-Authenticate"};
+
+    for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
+        if (!strcasecmp(name, owned[i]))
+            return 1;
+    return !strncasecmp(name, "Content-", strlen("Content-")) || !strncasecmp(name, "Proxy-", strlen("Proxy-"));
+}
+
+const char *idem_check_status_header(apr_pool_t *pool, const char *word, const char **kept)
+{
+    const char *wrong = idem_check_header(pool, word, kept);
+
+    if (wrong || !is_owned(word))
+        return wrong;
+    return apr_psprintf(pool, "takes a header that nobody else writes, not \"%s\"", word);
+}
+
 /* ---- the age of keys -------------------------------------------------------------------------------------------- */
 
 static unsigned time_named(const char *word)

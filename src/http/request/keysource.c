@@ -42,12 +42,12 @@ static idem_problem check(const idem_part *part, const idem_settings *settings, 
         fault = idem_key_check(*key, (apr_size_t)settings->key_min, (apr_size_t)settings->key_max);
     if (fault != IDEM_KEY_OK) {
         *detail = idem_key_fault_text(fault);
-        return IDEM_PROBLEM_KEY_INVALID;
+        return IDEM_KEY_INVALID;
     }
     if (!matches_format(settings->key_format, *key)) {
         *detail = apr_pstrcat(pool, "The key does not have the form that this resource asks for",
                               !strcmp(settings->key_format->spelled, "uuid") ? " (a UUID)." : ".", NULL);
-        return IDEM_PROBLEM_KEY_INVALID;
+        return IDEM_KEY_INVALID;
     }
     return IDEM_PROBLEM_NONE;
 }

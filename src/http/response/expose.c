@@ -3,13 +3,15 @@
  * expose.c - the last look at the headers, behind mod_headers' filters (AP_FTYPE_CONTENT_SET) and before the
  * protocol's.
  *
- * One pass at the first brigade of a response, then it removes itself.
+ * One pass at the first brigade of a response, then it removes itself: also at an empty one, behind which httpd sends
+ * the head (a response that flows begins so).
  */
 #include "expose.h"
 
 #include "config.h"
 #include "control.h"
 #include "execution.h"
+#include "status_field.h"
 #include "txn.h"
 
 #include <apr_strings.h>
@@ -48,9 +50,22 @@ static void note_control(idem_txn *txn, request_rec *r)
     txn->app_says_no_store = control.no_store;
 }
 
+static void expose_ours(const idem_txn *txn, request_rec *r, const char *status)
+{
+    if (status)
+        expose_one(r, status);
+    if (!txn || txn->detecting)
+        return;
+    if (txn->settings->replayed_header)
+        expose_one(r, txn->settings->replayed_header);
+    expose_one(r, IDEM_ERROR_HEADER);
+    expose_one(r, "Retry-After");
+}
+
 static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
+    const char *status;
     idem_txn *txn;
 
     if (f->ctx !=
@@ -58,8 +73,6 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, bb);
     }
-    if (APR_BRIGADE_EMPTY(bb))
-        return ap_pass_brigade(f->next, bb);
     if (idem_execution_passing(r)) { /* what the application says is for the guard that decided */
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, bb);
@@ -69,12 +82,9 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         note_control(txn, r);
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
     apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
-    if (txn && !txn->detecting && header_out(r, "Access-Control-Allow-Origin")) {
-        if (txn->settings->replayed_header)
-            expose_one(r, txn->settings->replayed_header);
-        expose_one(r, IDEM_ERROR_HEADER);
-        expose_one(r, "Retry-After");
-    }
+    status = idem_status_put(txn, r);
+    if (header_out(r, "Access-Control-Allow-Origin"))
+        expose_ours(txn, r, status);
     ap_remove_output_filter(f);
     return ap_pass_brigade(f->next, bb);
 }
@@ -87,9 +97,16 @@ void idem_expose_join(request_rec *r)
     ap_add_output_filter_handle(expose_handle, &inserted_by_us, r, r->connection);
 }
 
+/* Where the engine is off, only a chain that began elsewhere or a place with a status header can have a note. */
+static int may_be_noted(request_rec *r)
+{
+    return r->prev || idem_settings_of(r)->status_header;
+}
+
 static void insert_expose(request_rec *r)
 {
-    if (!r->main && (idem_engine_of(r) != IDEM_ENGINE_OFF || idem_txn_of(r)))
+    if (!r->main &&
+        (idem_engine_of(r) != IDEM_ENGINE_OFF || idem_txn_of(r) || (may_be_noted(r) && idem_status_is_noted(r))))
         idem_expose_join(r);
 }
 

@@ -10,6 +10,7 @@
 #include "coding.h"
 #include "control.h"
 #include "intake.h"
+#include "status_field.h"
 
 #include <apr_cstr.h>
 #include <apr_strings.h>
@@ -135,6 +136,7 @@ void idem_response_strip(const idem_txn *txn, request_rec *r)
 {
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
     apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
+    idem_status_strip(txn, r);
     if (txn->settings->replayed_header) {
         apr_table_unset(r->headers_out, txn->settings->replayed_header);
         apr_table_unset(r->err_headers_out, txn->settings->replayed_header);
@@ -186,7 +188,7 @@ int idem_replay_refused(idem_txn *txn, request_rec *r)
 {
     if (idem_coding_to_undo(r, &txn->seen.response) >= 0)
         return 0;
-    txn->problem = IDEM_PROBLEM_RESPONSE_NOT_KEPT;
+    txn->problem = IDEM_RESPONSE_NOT_KEPT;
     txn->detail =
         "The request was executed. Its response is kept in a content coding that this request's Accept-Encoding "
         "refuses: repeat the request with one that accepts it.";

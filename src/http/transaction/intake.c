@@ -44,7 +44,7 @@ static ap_filter_rec_t *intake_handle;
 
 static int running(const idem_intake *intake)
 {
-    return intake->txn->phase == IDEM_PHASE_RUNNING || intake->txn->detecting;
+    return intake->txn->phase == IDEM_RUNNING || intake->txn->detecting;
 }
 
 /* As fields say it: those that the client sent, or those that a handler will see. */
@@ -254,7 +254,7 @@ static int input_failed(idem_txn *txn, apr_status_t rv)
         IDEM_LOG(txn, APLOG_WARNING, 21,
                  "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
                  apr_strerror(rv, reason, sizeof(reason)));
-        txn->problem = IDEM_PROBLEM_STORE_UNAVAILABLE;
+        txn->problem = IDEM_STORE_UNAVAILABLE;
         txn->detail = "The server has no room for the body of the request at the moment. Nothing was done.";
         return HTTP_SERVICE_UNAVAILABLE;
     }
@@ -304,7 +304,7 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
                                           : declared_length(txn->r, txn->asked.sent);
     if (!intake || !intake->hash || intake->lost || !(print->body_flags & IDEM_BODY_USED))
         return APR_SUCCESS;
-    if (!intake->whole && (txn->phase == IDEM_PHASE_IDLE || txn->phase == IDEM_PHASE_CLAIMING))
+    if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
     rv = intake->whole ? idem_bodyhash_peek(intake->hash, print->body, &print->hashed)
                        : idem_bodyhash_peek_cut(intake->hash, print->body, &print->hashed);

@@ -43,6 +43,7 @@ typedef struct idem_txn {
     idem_phase phase;
     idem_head head; /* our lease, or what it was settled as */
     idem_seen seen; /* what claim or fetch found */
+    int is_same;    /* …, and it is this very request's: its times may be told */
     char slot_name[9];
 
     idem_problem problem;           /* what to refuse with */

@@ -83,9 +83,24 @@ static apr_status_t end(passage *p, apr_status_t rv, const char **why)
 static apr_status_t encode_lease(const idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_blob *value)
 {
     idem_head head = *lease;
-    head.state = IDEM_STATE_LEASE;
+    head.state = IDEM_LEASE;
     head.owner = front->store->owner;
     return idem_record_encode(front->ring, &head, NULL, pool, value);
+}
+
+/*
+ * A lease is written when it is claimed, not when it is renewed; one whose owner lives may have outlived its end. Some
+ * stores keep an entry for a little longer than its ttl: nobody is to count on that.
+ */
+static void take_times(const idem_found *found, idem_seen *seen)
+{
+    apr_interval_time_t left = found->expires - found->now;
+
+    seen->age = seen->left = -1;
+    if (seen->corrupt || found->expires <= 0 || found->now <= 0)
+        return;
+    seen->age = left < seen->head.ttl ? seen->head.ttl - left : 0;
+    seen->left = left < 0 ? 0 : left < seen->head.ttl ? left : seen->head.ttl;
 }
 
 static apr_status_t decode_found(passage *p, idem_seen *seen)
@@ -98,7 +113,8 @@ static apr_status_t decode_found(passage *p, idem_seen *seen)
     if (fault == idem_record_not_looked_at)
         return APR_ENOMEM;
     seen->corrupt = fault != NULL;
-    seen->owner_dead = !fault && seen->head.state == IDEM_STATE_LEASE && p->found.owner_dead;
+    seen->owner_dead = !fault && seen->head.state == IDEM_LEASE && p->found.owner_dead;
+    take_times(&p->found, seen);
     return APR_SUCCESS;
 }
 
@@ -112,7 +128,7 @@ static apr_status_t end_found(passage *p, apr_status_t rv, idem_seen *seen, cons
 
 apr_status_t idem_front_lease(idem_front *front, idem_head *head)
 {
-    head->state = IDEM_STATE_LEASE;
+    head->state = IDEM_LEASE;
     head->flags = 0;
     head->owner = front->store->owner;
     return idem_random(head->token, IDEM_TOKEN_LEN);

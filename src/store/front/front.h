@@ -36,10 +36,11 @@ typedef void idem_front_observer(void *baton, idem_op op, apr_status_t status, a
 
 /* What was found in a slot. */
 typedef struct idem_seen {
-    idem_head head;         /* meaningless if corrupt */
-    idem_response response; /* for a RECORD */
-    int owner_dead;         /* for a LEASE */
-    int corrupt;            /* something stands there that is no value of this slot: counts as unknown, why says what */
+    idem_head head;                /* meaningless if corrupt */
+    idem_response response;        /* for a RECORD */
+    int owner_dead;                /* for a LEASE */
+    apr_interval_time_t age, left; /* since it was written, until it expires; -1 if the store cannot say */
+    int corrupt; /* something stands there that is no value of this slot: counts as unknown, why says what */
 } idem_seen;
 
 /* Finds a driver that is not compiled in; set once by the glue (httpd's providers). May be NULL. */

@@ -154,6 +154,7 @@ const char *idem_lmdb_path(const char *dir, const char *name, apr_pool_t *pool);
 typedef struct lmdb_entry {
     int stored;          /* there are bytes */
     int there;           /* and they have not expired */
+    apr_int64_t now;     /* when it was read, by the same clock */
     apr_int64_t expires; /* milliseconds of the store's clock; 0: not even that can be read, never expires */
     idem_blob value;     /* in the map: valid until the transaction ends or writes */
     idem_state state;    /* 0 if the head is not plausible */
@@ -219,7 +220,7 @@ typedef struct lmdb_op {
     int removed;         /* sweep */
     unsigned char *seen; /* claim: malloc'ed copy of what is there */
     apr_size_t seen_len;
-    apr_int64_t seen_expires;
+    apr_int64_t seen_expires, seen_now;
     int seen_owner_dead;
     char why[LMDB_WHY];
 } lmdb_op;

@@ -6,7 +6,8 @@
  * condition. So no key that changes decides anything. Attempt n = 0, 1, 2… of a slot has these keys:
  *
  *   idem:SLOT:n:C         the claim: a lease, whose attempt this is
- *   idem:SLOT:n:H:TOKEN   its heart; made before the claim, expires with the lease, prolonged only where it still is
+ *   idem:SLOT:n:H:TOKEN   its heart; made before the claim, expires with the lease, prolonged only where it still is;
+ *                         holds the second in which it began to beat, which nothing but a look depends on
  *   idem:SLOT:n:R:TOKEN   its result: a value, "released", or "closed" by who took over from the dead
  *
  * add makes each of them, so each decision has one winner. A later attempt counts only when the earlier ones are over.
@@ -27,8 +28,9 @@
 
 #define ATTEMPTS_MOST 1000
 #define CLOCKS_DIFFER 3 /* seconds, more than two processes' knowledge of a server's clock */
-#define GAP 3           /* seconds by which a result outlives its claim */
-#define HEAD 9          /* kind, end */
+#define SINCE "since "
+#define GAP 3  /* seconds by which a result outlives its claim */
+#define HEAD 9 /* kind, end */
 #define KEY_MOST (sizeof("idem:::H:") + 2 * IDEM_SLOT_LEN + 2 * IDEM_TOKEN_LEN + 12)
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -107,19 +109,40 @@ int idem_mc_is_value(const idem_mc_cell *cell, idem_state state)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+/* Hearts of an older version, and damaged ones, do not say it. */
+static apr_int64_t begun_of(idem_blob beat)
+{
+    apr_size_t word = sizeof(SINCE) - 1;
+    apr_uint64_t begun = 0;
+
+    if (beat.len == word + 8 && memcmp(beat.data, SINCE, word) == 0)
+        begun = idem_value_number(beat.data + word, 8);
+    return begun < APR_UINT64_C(1) << 40 ? (apr_int64_t)begun : 0;
+}
+
+static idem_blob beat_since(const idem_mc_op *op, apr_int64_t begun)
+{
+    unsigned char *beat = apr_palloc(op->call->pool, sizeof(SINCE) - 1 + 8);
+
+    idem_put(idem_put_bytes(beat, SINCE, sizeof(SINCE) - 1), (apr_uint64_t)begun, 8);
+    return idem_blob_of(beat, sizeof(SINCE) - 1 + 8);
+}
+
 /*
  * Reads the heart before the result. So a stopped heart without a result means that the owner is dead and has left
  * none. If there was a result before, or if the heart beats, a second look at the result would say nothing new.
  */
-static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *last, int *stopped)
+static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *last, idem_mc_chain *chain)
 {
-    idem_blob ignored;
+    idem_blob beat;
     apr_status_t rv;
 
-    *stopped = 1;
-    rv = idem_mc_get(op, key_of(op, n, 'H', token_of(&last->claim)), &ignored);
-    if (rv == APR_SUCCESS)
-        *stopped = 0;
+    chain->owner_dead = 1;
+    rv = idem_mc_get(op, key_of(op, n, 'H', token_of(&last->claim)), &beat);
+    if (rv == APR_SUCCESS) {
+        chain->owner_dead = 0;
+        chain->begun = begun_of(beat);
+    }
     return rv == APR_NOTFOUND ? read_result(op, n, last) : rv;
 }
 
@@ -127,7 +150,7 @@ static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *las
 static int may_be_followed(const idem_mc_attempt *attempt)
 {
     int kind = attempt->result.kind;
-    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_STATE_UNKNOWN);
+    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_UNKNOWN);
 }
 
 apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain)
@@ -154,7 +177,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         here->claim = claim;
         rv = read_result(op, n, here);
         if (rv == APR_SUCCESS && !here->result.kind && heart)
-            rv = read_heart(op, n, here, &chain->owner_dead);
+            rv = read_heart(op, n, here, chain);
         if (rv != APR_SUCCESS)
             return rv;
         if (!may_be_followed(here)) {
@@ -214,13 +237,15 @@ apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *ch
 /* Its owner's alone: nobody else makes or prolongs it. */
 apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
 {
-    apr_status_t rv = idem_mc_add(op, key_of(op, n, 'H', token), idem_blob_str("1"), idem_mc_seconds(lease));
+    apr_status_t rv =
+        idem_mc_add(op, key_of(op, n, 'H', token), beat_since(op, idem_mc_now(op)), idem_mc_seconds(lease));
     return rv == APR_EEXIST ? APR_SUCCESS : rv;
 }
 
-apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease)
+apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, const idem_mc_chain *chain, const unsigned char *token,
+                                   apr_interval_time_t lease)
 {
-    return idem_mc_replace(op, key_of(op, n, 'H', token), idem_blob_str("1"), idem_mc_seconds(lease));
+    return idem_mc_replace(op, key_of(op, chain->n, 'H', token), beat_since(op, chain->begun), idem_mc_seconds(lease));
 }
 
 /* ---- prolonging -------------------------------------------------------------------------------------------------- */

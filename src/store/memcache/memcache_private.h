@@ -161,7 +161,8 @@ typedef struct idem_mc_chain {
     apr_array_header_t *attempts; /* of idem_mc_attempt; those before n, and n if it stands */
     int n;
     int stands;
-    int owner_dead; /* where hearts were looked at */
+    int owner_dead;    /* where hearts were looked at */
+    apr_int64_t begun; /* …: when the heart of n began to beat, seconds of the server's clock; 0 for not known */
 } idem_mc_chain;
 
 /* heart: find out whether the owner is dead? */
@@ -183,7 +184,9 @@ apr_status_t idem_mc_make_result(const idem_mc_op *op, const idem_mc_chain *chai
                                  apr_int64_t claim_ends);
 apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *chain, int kind, idem_blob value);
 apr_status_t idem_mc_beat(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
-apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, int n, const unsigned char *token, apr_interval_time_t lease);
+/* Of chain's last attempt, whose heart was looked at. */
+apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, const idem_mc_chain *chain, const unsigned char *token,
+                                   apr_interval_time_t lease);
 
 /* ---- the operations ---------------------------------------------------------------------------------------------- */
 

@@ -18,6 +18,7 @@
 
 #define LOOKS_MOST 20
 #define LOOK_AGAIN (IDEM_ESTART + 90)    /* the slot has changed since it was read */
+#define END_MOST (APR_INT64_C(1) << 40)  /* seconds: a later one is damaged */
 #define DAMAGED_LIFE (60 * 60 * 24 * 30) /* seconds: the end of a damaged claim is not known */
 
 typedef struct order order;
@@ -92,11 +93,26 @@ static int is_own_lease(const order *o, const idem_mc_chain *chain)
     return is_lease(standing(chain)) && is_of(standing(chain)->claim.value, o->token);
 }
 
-static apr_status_t show(const order *o, const idem_mc_chain *chain, apr_status_t status)
+/* When what stands expires, seconds of the server's clock; 0 for not known. A claim ends with its result. */
+static apr_int64_t end_of(const idem_mc_chain *chain)
 {
+    const idem_mc_attempt *a = standing(chain);
+
+    if (a->result.kind == IDEM_MC_VALUE)
+        return a->claim.ends;
+    return is_lease(a) && chain->begun > 0 && idem_value_plausible(a->claim.value)
+               ? chain->begun + idem_mc_seconds(idem_value_ttl(a->claim.value))
+               : 0;
+}
+
+static apr_status_t show(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, apr_status_t status)
+{
+    apr_int64_t ends = end_of(chain);
+
     o->found->value = value_of(standing(chain));
     o->found->owner_dead = chain->owner_dead;
-    o->found->expires = 0;
+    o->found->expires = ends > 0 && ends <= END_MOST ? apr_time_from_sec(ends) : 0;
+    o->found->now = apr_time_from_sec(idem_mc_now(op));
     return status;
 }
 
@@ -130,7 +146,7 @@ static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_c
 /* An earlier try has claimed it. Where its heart can be prolonged it still is ours. */
 static apr_status_t keep_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    apr_status_t rv = idem_mc_prolong_heart(op, chain->n, o->token, idem_value_lease(o->value));
+    apr_status_t rv = idem_mc_prolong_heart(op, chain, o->token, idem_value_lease(o->value));
 
     if (rv == APR_NOTFOUND)
         return idem_fail(op->call, APR_TIMEUP, "the lease has lapsed while it was being claimed");
@@ -141,7 +157,7 @@ static apr_status_t mc_decide_claim(const idem_mc_op *op, const order *o, const 
 {
     if (!chain->stands)
         return occupy(op, o, chain, chain->n);
-    return is_own_lease(o, chain) ? keep_lease(op, o, chain) : show(o, chain, APR_EEXIST);
+    return is_own_lease(o, chain) ? keep_lease(op, o, chain) : show(op, o, chain, APR_EEXIST);
 }
 
 /* In the dead owner's name, by the key that it would settle by: only one of the two can make it. */
@@ -165,7 +181,7 @@ static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, con
         return IDEM_ELOST;
     if (is_lease(a))
         return chain->owner_dead ? close_attempt(op, o, chain) : IDEM_EALIVE;
-    if (a->result.kind == IDEM_MC_CLOSED || idem_mc_is_value(&a->result, IDEM_STATE_UNKNOWN))
+    if (a->result.kind == IDEM_MC_CLOSED || idem_mc_is_value(&a->result, IDEM_UNKNOWN))
         return occupy(op, o, chain, chain->n + 1);
     return IDEM_ELOST;
 }
@@ -203,13 +219,13 @@ static apr_status_t mc_decide_renew(const idem_mc_op *op, const order *o, const 
     until = idem_mc_now(op) + life_of(claim->value);
     rv = idem_mc_cover(op, chain, chain->n + 1, until);
     if (rv == APR_SUCCESS)
-        rv = idem_mc_prolong_heart(op, chain->n, o->token, idem_value_lease(claim->value));
+        rv = idem_mc_prolong_heart(op, chain, o->token, idem_value_lease(claim->value));
     return rv == APR_NOTFOUND ? IDEM_ELOST : rv;
 }
 
 apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token)
 {
-    order o = {.decide = mc_decide_renew, .leads = 1, .token = token};
+    order o = {.decide = mc_decide_renew, .heart = 1, .leads = 1, .token = token};
     return mc_run(store, call, slot, &o);
 }
 
@@ -223,7 +239,7 @@ static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_cha
     apr_status_t rv = idem_mc_cover(op, chain, chain->n, ends);
 
     memcpy(head, o->value.data, sizeof(head));
-    head[5] = IDEM_STATE_LEASE;
+    head[5] = IDEM_LEASE;
     if (rv == APR_SUCCESS)
         rv = idem_mc_make_claim(op, chain->n, idem_blob_of(head, sizeof(head)), ends);
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
@@ -308,8 +324,7 @@ apr_status_t idem_mc_release(idem_store *store, idem_call *call, const unsigned 
 
 static apr_status_t mc_decide_fetch(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    (void)op;
-    return chain->stands ? show(o, chain, APR_SUCCESS) : APR_NOTFOUND;
+    return chain->stands ? show(op, o, chain, APR_SUCCESS) : APR_NOTFOUND;
 }
 
 /*

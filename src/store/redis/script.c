@@ -261,6 +261,7 @@ static int take_found(idem_call *call, const redisReply *answer, idem_found *fou
     found->value = idem_blob_of(apr_pmemdup(call->pool, value->str, value->len), value->len);
     found->owner_dead = answer->element[3]->integer != 0;
     found->expires = idem_redis_is_number(expires, 0, IDEM_REDIS_TIME_MOST) ? expires->integer * 1000 : 0;
+    found->now = answer->element[1]->integer * 1000;
     return 1;
 }
 

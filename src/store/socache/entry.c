@@ -9,7 +9,7 @@
 
 idem_socache_entry idem_socache_entry_of(idem_socache *store, const unsigned char *stored, apr_size_t len)
 {
-    idem_socache_entry entry = {{stored, 0}, APR_INT64_MAX, 0, 0};
+    idem_socache_entry entry = {{stored, 0}, APR_INT64_MAX, 0, 0, 0};
 
     if (len < IDEM_SOCACHE_EXPIRY_LEN)
         return entry; /* too short to be anything: an empty value that never expires, which is corrupt and says so */
@@ -17,7 +17,7 @@ idem_socache_entry idem_socache_entry_of(idem_socache *store, const unsigned cha
     entry.expires = apr_time_from_msec((apr_time_t)idem_value_number(stored, IDEM_SOCACHE_EXPIRY_LEN));
     if (idem_socache_is_lease(entry.value))
         entry.owner_dead = !idem_liveness_alive(store->liveness, idem_value_owner(entry.value));
-    entry.expired =
-        entry.expires <= idem_clock_now(&store->clock) && (entry.owner_dead || !idem_socache_is_lease(entry.value));
+    entry.now = idem_clock_now(&store->clock);
+    entry.expired = entry.expires <= entry.now && (entry.owner_dead || !idem_socache_is_lease(entry.value));
     return entry;
 }

@@ -71,7 +71,7 @@ extern const idem_socache_kind *const idem_socache_kinds[]; /* NULL-terminated *
 /* What stands under a slot. */
 typedef struct idem_socache_entry {
     idem_blob value; /* in the bytes it was made from */
-    apr_time_t expires;
+    apr_time_t expires, now;
     int owner_dead; /* a lease, and its owner is */
     int expired;    /* counts as absent: never a lease whose owner lives */
 } idem_socache_entry;
@@ -83,7 +83,7 @@ static inline apr_size_t idem_socache_room(const idem_socache *store)
 
 static inline int idem_socache_is_lease(idem_blob value)
 {
-    return idem_value_plausible(value) && idem_value_state(value) == IDEM_STATE_LEASE;
+    return idem_value_plausible(value) && idem_value_state(value) == IDEM_LEASE;
 }
 
 /* When a provider is told that an entry expires: in a hundred years, since expiry is this driver's business. */

@@ -119,6 +119,12 @@ WRONG = [
     ("RetryAfter", "in-progress=401d", TOLD_LATER.format("in-progress=401d")),
     ("RetryAfter", "executed=1", TOLD_LATER.format("executed=1")),
     ("RetryAfter", "none in-progress=3", "takes none alone, not among other words or with a sign"),
+    ("MaxRun", "0", 'must be between 1s and 400d, not "0"'),
+    ("MaxRun", "401d", 'must be between 1s and 400d, not "401d"'),
+    ("MaxRun", "none 1s", "takes one value, not 2"),
+    ("StatusHeader", "X:", 'takes the name of a header (RFC 9110, 5.1), not "X:"'),
+    ("StatusHeader", "content-type", 'takes a header that nobody else writes, not "content-type"'),
+    ("StatusHeader", "Cache-Status", 'takes a header that nobody else writes, not "Cache-Status"'),
     ("KeyAge", "", "takes none, or a duration and any of uuidv7, ulid, first-sent and required"),
     ("KeyAge", "0", 'must be between 1s and 400d, not "0"'),
     ("KeyAge", "none ulid", 'must be between 1s and 400d, not "none"'),
@@ -166,7 +172,8 @@ RIGHT = [
     "Help /page?x=1", "Help https://h.example:8443/page", "Help none", "MismatchStatus 409",
     "ProblemStatus none", "ProblemStatus key-expired=412 key-reused=400", "RetryAfter none",
     "RetryAfter in-progress=1 in-progress=OFF too-many-keys=400d", "RetryAfter +store-unavailable=1min", "KeyAge none",
-    "KeyAge 24h", "KeyAge 400d ULID Required", "KeyAge 1s uuidv7 first-sent ulid"
+    "KeyAge 24h", "KeyAge 400d ULID Required", "KeyAge 1s uuidv7 first-sent ulid",
+    "MaxRun none", "MaxRun 1s", "StatusHeader Idempotency-Status", "StatusHeader none"
 ]
 
 # What may stand where: a server's directives nowhere inside, none inside <Limit>.

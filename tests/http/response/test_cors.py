@@ -7,6 +7,10 @@ CONFIG = """
 <Location /cgi/shared>
     Header always set Access-Control-Allow-Origin https://shop.test
 </Location>
+<Location /cgi/streamed>
+    IdempotencyResponse stream
+    Header always set Access-Control-Allow-Origin https://shop.test
+</Location>
 <Location /cgi/exposing>
     Header always set Access-Control-Allow-Origin *
     Header always set Access-Control-Expose-Headers X-Own
@@ -28,6 +32,10 @@ def exposed(response):
         name.strip().lower()
         for value in response.all("Access-Control-Expose-Headers") for name in value.split(",")
     }
+
+
+def test_exposed_on_a_first_answer_that_flows(api):
+    assert exposed(api.post("/streamed", key="k1")) == OURS
 
 
 @pytest.mark.parametrize("path", ["/shared", f"/pay?{ALLOWED}"])
