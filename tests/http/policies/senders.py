@@ -7,6 +7,7 @@ which event it is, whether its body was tampered with, and whether the sender ca
 duplicate is no duplicate stands in the row, too.
 """
 import json
+import time
 from collections import namedtuple
 from urllib.parse import urlencode
 
@@ -75,17 +76,23 @@ def cloudevents(url, event, attempt):
             ("Content-Type", "application/json; charset=utf-8")], compact({"order": 7, "amount": event.amount})
 
 
+def uuidv7(number):
+    """A UUID of version 7 that was made in this hour: the same one for each attempt."""
+    hour = f"{int(time.time() // 3600 * 3600e3):012x}"
+    return f"{hour[:8]}-{hour[8:]}-774b-bcce-b302099a{number:04d}"
+
+
 def api_of(field, key, *changing):
     """A client of an API: the same call in each attempt, but for what names the attempt itself."""
     def send(url, event, attempt):
         body = compact({"amount": {"currency_code": "USD", "value": f"{event.amount}.00"}, "final_capture": True})
-        return [(field, key % event.number), bearer(event), ("Content-Type", "application/json"),
+        name = key(event.number) if callable(key) else key % event.number
+        return [(field, name), bearer(event), ("Content-Type", "application/json"),
                 *[(name, f"attempt-{attempt}") for name in changing]], body
     return send
 
 
 UUID = "123e4567-e89b-42d3-a456-42665544%04d"
-UUIDV7 = "01890a5d-ac96-774b-bcce-b302099a%04d"
 CODES_5XX = (500, 502, 504)
 SENDERS = [
     Sender("github-webhooks", github),
@@ -103,6 +110,6 @@ SENDERS = [
     Sender("idempotency-draft", api_of("Idempotency-Key", f'"{UUID}"'), kept=(400, *CODES_5XX)),
     # Credentials are in the scope: another client has keys of its own, and is asked by the application.
     Sender("acp", api_of("Idempotency-Key", UUID, "Request-Id", "Signature", "Timestamp"), kept=(400, 409), forged=401),
-    Sender("iceberg-rest", api_of("Idempotency-Key", UUIDV7), kept=(400, 409), keyless=(200, None)),
+    Sender("iceberg-rest", api_of("Idempotency-Key", uuidv7), kept=(400, 409), keyless=(200, None)),
 ]
 assert SECRET

@@ -169,9 +169,13 @@ def test_iceberg_catalog_advertises_the_lifetime(api):
     assert "idempotency-key-lifetime" not in api.at("/iceberg-rest").get("/v1/namespaces").json
 
 
-def test_iceberg_key_of_another_version_is_refused(api, receiver):
-    answer = api.at("/iceberg-rest").post("/v1/namespaces", key="123e4567-e89b-42d3-a456-426655440000", body=b"{}")
-    assert answer.problem == (400, "key-invalid") and receiver.worked == []
+@pytest.mark.parametrize("key, problem", [
+    ("123e4567-e89b-42d3-a456-426655440000", (400, "key-invalid")),
+    ("01890a5d-ac96-774b-bcce-b302099a8057", (409, "key-expired")),  # of 2023
+])
+def test_iceberg_key_of_another_version_or_time_is_refused(api, receiver, key, problem):
+    assert api.at("/iceberg-rest").post("/v1/namespaces", key=key, body=b"{}").problem == problem
+    assert receiver.worked == []
 
 
 @pytest.mark.parametrize("policy", ["acp", "stripe-api"])
