@@ -112,8 +112,12 @@ hosts: all $(TEST_MODULES)
 	@$(PYTEST) $(if $(filter-out tests/http,$(SELECTED)),$(SELECTED),tests/http/hosts) -s $(PYTEST_ARGS)
 ## make hosts         two hosts and each store they can share: races, lost hosts, wrong clocks, stores that are away
 
-# The clients of docs/clients.md, each scenario with all of them.
-.PHONY: clients
+# The clients of docs/clients.md, each scenario with all of them; official SDKs, which npm brings into build/sdks.
+.PHONY: clients sdks
+sdks: all
+	@$(PYTEST) -rs tests/http/sdks $(PYTEST_ARGS)
+## make sdks          SDKs of Stripe, OpenAI, PayPal, Adyen, Svix and Square through a lossy proxy (skipped without npm)
+
 clients: all
 	@$(PYTEST) tests/http/pages/test_documented_clients.py $(PYTEST_ARGS)
 ## make clients       the clients of docs/clients.md, in seven languages and a browser, through a lossy proxy

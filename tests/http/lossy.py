@@ -6,10 +6,13 @@ Each connection brings one request. Its fate is the next of fates, "pass" when t
 
 pass    the answer goes to the client
 lose    the server has answered, and the client's connection is reset before a byte of it
+504     the server has answered, and the client is told by the proxy that it has not
 cut     half of the answer goes to the client, then the connection is reset
 refuse  the connection is reset before the server has heard of the request
 
-attempts has the time at which each request was there, and its head. only= names the methods that fates are for.
+attempts has the time at which each request was there, and its head. Fates are for requests whose line begins with
+only=.
+With tls= the proxy speaks TLS to the client.
 """
 import re
 import socket
@@ -63,6 +66,8 @@ class Handler(socketserver.StreamRequestHandler):
         if fate == "refuse":
             return self.reset()
         answer = self.ask(head, body)
+        if fate == "504":
+            answer = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         if fate == "lose":
             return self.reset()
         self.wfile.write(answer[:len(answer) // 2] if fate == "cut" else answer)
@@ -87,15 +92,22 @@ class Lossy(socketserver.ThreadingTCPServer):
     daemon_threads = allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, upstream, fates=(), only=("POST",)):
+    def __init__(self, upstream, fates=(), only="POST ", tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream, self.fates, self.only = upstream, list(fates), only
+        self.upstream, self.fates, self.only, self.tls = upstream, list(fates), only, tls
         self.attempts, self.guard = [], threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def finish_request(self, request, client_address):
+        """In the request's own thread: a handshake that hangs holds up nobody else."""
+        if self.tls:
+            request = self.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+        request.close()
+
     def next_fate(self, head):
-        if head.split()[0].decode() not in self.only:
+        if not head.decode("latin-1").startswith(self.only):
             return "pass"
         with self.guard:
             self.attempts.append((time.monotonic(), head))
