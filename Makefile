@@ -53,6 +53,11 @@ DRIVER_LIBS  += -lhiredis
 else
 STORE_SRC := $(filter-out src/store/redis/%,$(STORE_SRC))
 endif
+# Keys and fingerprints out of JSON bodies.
+ifeq ($(call has_header,jansson.h),yes)
+DRIVER_FLAGS += -DIDEM_WITH_JANSSON
+DRIVER_LIBS  += -ljansson
+endif
 # memcached needs no library.
 DRIVER_FLAGS += -DIDEM_WITH_MEMCACHE
 # Of apr_dbd's engines the one is loaded that a configuration names; the drivers have packages of their own.

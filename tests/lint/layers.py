@@ -19,7 +19,7 @@ COMMON = "src/store/common"  # the last room below the drivers
 # APR's own names, then what belongs to httpd although its name does not say so.
 APR = re.compile(r"ap[ru]_\w+\.h$")
 HTTPD = re.compile(r"(ap_\w+|http\w*|httpd|util_\w+|mod_\w+|mpm_\w+|scoreboard|unixd|cache_common|heartbeat)\.h$")
-DRIVER_LIBRARIES = {"lmdb.h": "src/store/lmdb", "hiredis/hiredis.h": "src/store/redis"}
+DRIVER_LIBRARIES = {"jansson.h": "src/core", "lmdb.h": "src/store/lmdb", "hiredis/hiredis.h": "src/store/redis"}
 # Headers that httpd's glue must have of a driver: what its hooks call.
 HOOKED = {"src/store/socache/socache.h"}
 
