@@ -10,6 +10,7 @@
  */
 #include "gate.h"
 
+#include "body_parts.h"
 #include "chain.h"
 #include "child.h"
 #include "claim.h"
@@ -18,12 +19,12 @@
 #include "detect.h"
 #include "execution.h"
 #include "expose.h"
-#include "fingerprint.h"
 #include "intake.h"
 #include "keeper.h"
 #include "keyage.h"
 #include "keysource.h"
 #include "log.h"
+#include "naming.h"
 #include "places.h"
 #include "quota.h"
 #include "recorder.h"
@@ -191,63 +192,6 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
     return refuse(txn);
 }
 
-static apr_status_t values_of(idem_txn *txn, const apr_array_header_t *parts, idem_part_value *values)
-{
-    for (int i = 0; i < parts->nelts; i++) {
-        const idem_part *part = &APR_ARRAY_IDX(parts, i, const idem_part);
-        const char *why = NULL;
-        apr_status_t rv = idem_part_value_of(&txn->asked, part, &values[i].value, &why);
-
-        values[i].name = part->spelled;
-        if (rv != APR_SUCCESS) {
-            IDEM_LOG(txn, APLOG_ERR, 52, "%s could not be evaluated: %s", part->spelled, why ? why : "unknown reason");
-            return rv;
-        }
-    }
-    return APR_SUCCESS;
-}
-
-static apr_status_t name_slot(idem_txn *txn, idem_blob key)
-{
-    idem_part_value values[IDEM_PARTS_MAX + 1];
-    unsigned char slot[IDEM_SLOT_LEN];
-    int parts = txn->settings->scope->nelts;
-    apr_status_t rv = values_of(txn, txn->settings->scope, values);
-
-    if (txn->detecting) { /* a name no part has: what was only watched never answers anybody */
-        values[parts].name = "detection";
-        values[parts++].value = idem_blob_str("only");
-    }
-    if (rv == APR_SUCCESS)
-        rv = idem_slot_make(idem_keyring_slot_key(txn->ring), values, parts, key, slot);
-    if (rv == APR_SUCCESS)
-        rv = idem_quota_name(txn, values, parts);
-    if (rv == APR_SUCCESS)
-        idem_txn_set_slot(txn, slot);
-    return rv;
-}
-
-/* What credentials are made of has changed between versions: a record of another form is incomparable, not of somebody
- * else. */
-#define CREDENTIALS_FORM "/2 "
-
-static apr_status_t take_print(idem_txn *txn)
-{
-    idem_part_value values[IDEM_PARTS_MAX];
-    apr_status_t rv = values_of(txn, txn->settings->fingerprint, values);
-
-    /* Which cookies are credentials is part of what the print is made of: other ones make it another print. */
-    for (int i = 0; i < txn->settings->fingerprint->nelts; i++)
-        if (APR_ARRAY_IDX(txn->settings->fingerprint, i, const idem_part).kind == IDEM_PART_CREDENTIALS)
-            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, CREDENTIALS_FORM,
-                                         apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
-    if (rv == APR_SUCCESS)
-        rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts,
-                             &txn->head.print);
-    txn->head.print.body_flags |= IDEM_BODY_MARKED | (txn->asked.boundary ? IDEM_BODY_PARTED : 0U);
-    return rv == APR_SUCCESS ? idem_intake_print(txn, &txn->head.print) : rv;
-}
-
 /* Sent by an execution that is over, to a guard that would take it for another operation: it must not run now. */
 static int refuse_late(idem_txn *txn)
 {
@@ -255,34 +199,60 @@ static int refuse_late(idem_txn *txn)
     return refuse_early(txn, IDEM_OUTCOME_UNKNOWN, NULL);
 }
 
-static int guard(idem_txn *txn, const idem_way *way)
-{
-    request_rec *r = txn->r;
-    const char *type = idem_header_joined(&txn->asked, "Content-Type", ", ");
-    apr_status_t rv;
-    int status;
+/* ---- the body ------------------------------------------------------------------------------------------------------
+ */
 
-    txn->asked.content_type = type;
-    if (type)
-        txn->asked.boundary = idem_multipart_boundary(type, r->pool, &txn->asked.content_type);
-    idem_warn_volatile_auth(txn);
-    rv = name_slot(txn, txn->key);
-    if (rv == APR_SUCCESS && way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
-        return refuse_late(txn);
-    if (rv != APR_SUCCESS || idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS) {
-        txn->phase = IDEM_DONE;
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    status = idem_intake_prefetch(txn);
+/* Nothing was claimed. */
+static int stop(idem_txn *txn, int status)
+{
     if (txn->problem)
         return refuse_early(txn, txn->problem, txn->detail);
-    if (status == OK && take_print(txn) != APR_SUCCESS)
-        status = HTTP_INTERNAL_SERVER_ERROR;
-    if (status != OK) {
-        idem_txn_step(txn, IDEM_EV_GONE);
-        return status;
+    idem_txn_step(txn, IDEM_EV_GONE);
+    return status;
+}
+
+/* Reads it ahead, once. */
+static int read_body(idem_txn *txn)
+{
+    if (txn->intake)
+        return OK;
+    txn->needs_body |= idem_parts_in_body(txn->settings->scope) || idem_parts_in_body(txn->settings->fingerprint);
+    if (idem_intake_begin(txn, txn->asked.boundary) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    return idem_intake_prefetch(txn);
+}
+
+/* What of the slot's name is in the body. */
+static int read_scope(idem_txn *txn)
+{
+    int status = idem_parts_in_body(txn->settings->scope) ? read_body(txn) : OK;
+
+    if (status == OK && txn->asked.body && !txn->asked.body->whole && idem_parts_in_body(txn->settings->scope)) {
+        txn->problem = IDEM_BODY_TOO_LARGE;
+        txn->detail =
+            "What tells this key from others' is expected inside the request body, and the body is larger than "
+            "this server searches. The request was not executed. Send a smaller body.";
     }
-    return decide(txn);
+    return status;
+}
+
+static int guard(idem_txn *txn, const idem_way *way)
+{
+    int status = read_scope(txn);
+
+    if (status != OK || txn->problem)
+        return stop(txn, status);
+    idem_warn_volatile_auth(txn);
+    if (idem_name_slot(txn, txn->key) != APR_SUCCESS)
+        return stop(txn, HTTP_INTERNAL_SERVER_ERROR);
+    if (way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
+        return refuse_late(txn);
+    status = read_body(txn);
+    if (status == OK && idem_take_print(txn) != APR_SUCCESS)
+        status = HTTP_INTERNAL_SERVER_ERROR;
+    if (txn->asked.body)
+        idem_body_forget(txn->asked.body);
+    return status == OK ? decide(txn) : stop(txn, status);
 }
 
 /* ---- is it guarded ----------------------------------------------------------------------------------------------- */
@@ -310,19 +280,31 @@ static int is_decided(request_rec *r)
     return 0;
 }
 
+/* Its handler reads what was read ahead; nothing else becomes of it. */
+static int let_pass(idem_txn *txn)
+{
+    txn->unguarded = 1;
+    txn->phase = IDEM_DONE;
+    if (txn->asked.body)
+        idem_body_forget(txn->asked.body);
+    return DECLINED;
+}
+
 /* On its way in an execution that another guard decided: that was the decision. */
-static int pass(request_rec *r)
+static int pass(request_rec *r, idem_txn *txn)
 {
     IDEM_SLOG(r->server, APLOG_DEBUG, 130, "a request on its way in an execution of another guard has passed");
+    if (txn)
+        let_pass(txn);
     idem_execution_passes(r);
     return DECLINED;
 }
 
 /* The engine has looked at it: it is not guarded. */
-static int leave(request_rec *r, const char *why)
+static int leave(request_rec *r, idem_txn *txn, const char *why)
 {
     idem_status_unused(r, why);
-    return DECLINED;
+    return txn ? let_pass(txn) : DECLINED;
 }
 
 /* What would be guarded were the engine on is told so, where somebody wants that; all else passes. */
@@ -337,48 +319,91 @@ static int pass_by(request_rec *r)
     return DECLINED;
 }
 
+static idem_txn *start_txn(request_rec *r, const idem_asked *asked)
+{
+    idem_txn *txn = idem_txn_create(r, idem_settings_of(r), idem_stores_front(r->server));
+    const char *type = idem_header_joined(asked, "Content-Type", ", ");
+
+    idem_txn_settle_at_end(txn);
+    txn->asked = *asked;
+    txn->asked.content_type = type;
+    if (type)
+        txn->asked.boundary = idem_multipart_boundary(type, r->pool, &txn->asked.content_type);
+    return txn;
+}
+
+/* The key is in the body, or the body is the key. */
+static int read_for_key(idem_txn *txn, idem_finding *found)
+{
+    int status;
+
+    txn->needs_body = 1;
+    status = read_body(txn);
+    if (status != OK)
+        return status;
+    idem_find_key(&txn->asked, txn->settings, found);
+    if (found->is_request && idem_key_of_request(txn, &found->key) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    txn->is_own_key = found->is_request;
+    return OK;
+}
+
+/* With a key, or with what is wrong with it. */
+static int guard_found(idem_txn *txn, const idem_finding *found, const idem_way *way)
+{
+    idem_problem problem;
+
+    txn->key = found->key;
+    txn->came_by = way->members;
+    if (found->status != APR_SUCCESS) {
+        IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s",
+                 found->detail ? found->detail : "unknown reason");
+        return stop(txn, HTTP_INTERNAL_SERVER_ERROR);
+    }
+    if (found->problem != IDEM_PROBLEM_NONE)
+        return refuse_early(txn, found->problem, found->detail);
+    if (!found->key.data)
+        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
+    problem = txn->is_own_key ? IDEM_PROBLEM_NONE : idem_keyage_read(txn);
+    if (problem != IDEM_PROBLEM_NONE)
+        return refuse_early(txn, problem, txn->detail);
+    return guard(txn, way);
+}
+
+static int is_unguarded(const idem_finding *found, const idem_settings *settings)
+{
+    return found->status == APR_SUCCESS && found->problem == IDEM_PROBLEM_NONE && !found->key.data &&
+           !settings->require_key;
+}
+
 static int consider(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
     idem_asked asked;
-    idem_blob key;
-    const char *detail = NULL;
-    apr_status_t rv;
-    idem_problem problem;
-    idem_front *front = idem_stores_front(r->server);
+    idem_finding found;
     idem_way way = {0};
-    idem_txn *txn;
+    idem_txn *txn = NULL;
+    int status;
 
     idem_asked_of(r, &asked);
     if (!is_method(settings, asked.method))
-        return leave(r, "method");
-    problem = idem_find_key(&asked, settings, &key, &detail, &rv);
-    if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && !key.data && !settings->require_key)
-        return leave(r, "no-key");
-
-    if (rv == APR_SUCCESS && problem == IDEM_PROBLEM_NONE && key.data)
-        idem_execution_read(r, front, key, &way);
-    if (way.inside)
-        return pass(r);
-    txn = idem_txn_create(r, settings, front);
-    idem_txn_settle_at_end(txn);
-    txn->asked = asked;
-    txn->key = key;
-    txn->came_by = way.members;
-    txn->asked.session_cookies = settings->session_cookies;
-    if (rv != APR_SUCCESS) {
-        IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s", detail ? detail : "unknown reason");
-        txn->phase = IDEM_DONE;
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return leave(r, NULL, "method");
+    asked.session_cookies = settings->session_cookies;
+    asked.fingerprint = settings->fingerprint;
+    idem_find_key(&asked, settings, &found);
+    if (found.wants_body) {
+        txn = start_txn(r, &asked);
+        status = read_for_key(txn, &found);
+        if (status != OK)
+            return stop(txn, status);
     }
-    if (problem != IDEM_PROBLEM_NONE)
-        return refuse_early(txn, problem, detail);
-    if (!key.data)
-        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
-    problem = idem_keyage_read(txn);
-    if (problem != IDEM_PROBLEM_NONE)
-        return refuse_early(txn, problem, txn->detail);
-    return guard(txn, &way);
+    if (is_unguarded(&found, settings))
+        return leave(r, txn, "no-key");
+    if (found.key.data)
+        idem_execution_read(r, idem_stores_front(r->server), found.key, &way);
+    if (way.inside)
+        return pass(r, txn);
+    return guard_found(txn ? txn : start_txn(r, &asked), &found, &way);
 }
 
 /* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to
@@ -389,6 +414,8 @@ static int join(idem_txn *txn, request_rec *r)
         return visit(txn, r);
     if (txn->intake)
         idem_intake_join(txn, r);
+    if (txn->unguarded)
+        idem_execution_passes(r);
     return DECLINED;
 }
 
@@ -415,7 +442,7 @@ int idem_gate_log(request_rec *r)
 {
     idem_txn *txn = idem_txn_of(r);
 
-    if (txn && txn->detecting)
+    if (txn && txn->detecting && !txn->unguarded)
         idem_detect_end(txn);
     if (txn && !idem_child_is_copy())
         idem_keeper_request_ended();

@@ -94,6 +94,15 @@ static const char *read_element(cmd_parms *cmd, const idem_option *option, const
     return option->check(cmd->pool, word, element);
 }
 
+/* The request itself is what is left when no source has a key. */
+static int has_source_behind_request(const apr_array_header_t *parts)
+{
+    for (int i = 0; i + 1 < parts->nelts; i++)
+        if (APR_ARRAY_IDX(parts, i, const idem_part).kind == IDEM_PART_FINGERPRINT)
+            return 1;
+    return 0;
+}
+
 static const char *read_list(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
 {
     apr_array_header_t *list = apr_array_make(cmd->pool, words->count, (int)element_size(option));
@@ -105,6 +114,8 @@ static const char *read_list(cmd_parms *cmd, const idem_option *option, const id
             return wrong;
         add(option, list, element);
     }
+    if (option->use == IDEM_USE_KEY && has_source_behind_request(list))
+        return "takes fingerprint as the last source only";
     *(apr_array_header_t **)idem_member(one, option) = list;
     return NULL;
 }

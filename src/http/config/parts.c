@@ -38,6 +38,11 @@ static const struct word {
     {"cookie:", "NAME", IDEM_PART_COOKIE, ANY},
     {"env:", "NAME", IDEM_PART_ENV, ANY},
     {"expr=", "EXPRESSION", IDEM_PART_EXPR, ANY},
+    {"form:", "NAME", IDEM_PART_FORM, ANY},
+    {"json:", "/POINTER", IDEM_PART_JSON, ANY},
+    {"body=json", "[,-/POINTER...]", IDEM_PART_BODY_JSON, IDEM_USE_FINGERPRINT},
+    {"body=form", "[,-NAME...]", IDEM_PART_BODY_FORM, IDEM_USE_FINGERPRINT},
+    {"fingerprint", NULL, IDEM_PART_FINGERPRINT, IDEM_USE_KEY},
 };
 #define WORDS (int)(sizeof(words) / sizeof(*words))
 
@@ -74,6 +79,7 @@ static const char *read_name(cmd_parms *cmd, const struct word *w, const char *n
                             part->kind == IDEM_PART_HEADER   ? "a header"
                             : part->kind == IDEM_PART_COOKIE ? "a cookie"
                             : part->kind == IDEM_PART_ENV    ? "an environment variable"
+                            : part->kind == IDEM_PART_FORM   ? "a form's field"
                                                              : "a query parameter",
                             w->word, name);
     if (part->kind == IDEM_PART_HEADER) {
@@ -104,19 +110,107 @@ static const char *read_expr(cmd_parms *cmd, const char *text, idem_part *part)
     return NULL;
 }
 
+/* ---- in the body
+ * ----------------------------------------------------------------------------------------------------- */
+
+#define WITHOUT ",-"
+
+static const char *need_json(const idem_part *part, apr_pool_t *pool)
+{
+    if (idem_json_is_there || (part->kind != IDEM_PART_JSON && part->kind != IDEM_PART_BODY_JSON))
+        return NULL;
+    return apr_psprintf(pool, "cannot take \"%s\": this module was built without jansson", part->spelled);
+}
+
+static const char *read_pointer(cmd_parms *cmd, const char *text, idem_part *part)
+{
+    idem_pointer *pointer = apr_palloc(cmd->pool, sizeof(*pointer));
+
+    part->pointer = pointer;
+    part->spelled = apr_pstrcat(cmd->pool, "json:", text, NULL);
+    return idem_pointer_parse(text, cmd->pool, pointer);
+}
+
+/* A pointer begins with '/', so ",-" of another kind belongs to the pointer before it. */
+static const char *next_without(const char *at, idem_part_kind kind)
+{
+    do
+        at = ap_strstr_c(at + 1, kind == IDEM_PART_BODY_JSON ? ",-/" : WITHOUT);
+    while (at && !at[strlen(WITHOUT)]);
+    return at;
+}
+
+static const char *add_without(cmd_parms *cmd, const char *name, idem_part_kind kind, apr_array_header_t *without)
+{
+    if (kind == IDEM_PART_BODY_JSON)
+        return idem_pointer_parse(name, cmd->pool, apr_array_push(without));
+    APR_ARRAY_PUSH(without, const char *) = name;
+    return *name ? NULL : "takes the name of a form's field behind each ,-";
+}
+
+/* ",-/timestamp,-/meta/request_id" or ",-_wpnonce", or nothing. */
+static const char *read_without(cmd_parms *cmd, const struct word *w, const char *text, idem_part *part)
+{
+    int size = part->kind == IDEM_PART_BODY_JSON ? (int)sizeof(idem_pointer) : (int)sizeof(const char *);
+    apr_array_header_t *without = apr_array_make(cmd->pool, 2, size);
+    const char *wrong = NULL;
+
+    part->spelled = apr_pstrcat(cmd->pool, w->word, text, NULL);
+    if (!*text)
+        return NULL;
+    if (strncmp(text, WITHOUT, strlen(WITHOUT)) != 0)
+        return apr_psprintf(cmd->pool, "takes nothing or %s behind %s, not \"%s\"", w->behind, w->word, text);
+    for (const char *next; text && !wrong; text = next) {
+        const char *name = text + strlen(WITHOUT);
+
+        next = next_without(text, part->kind);
+        wrong = add_without(cmd, next ? apr_pstrmemdup(cmd->pool, name, (apr_size_t)(next - name)) : name, part->kind,
+                            without);
+    }
+    part->without = without;
+    return wrong;
+}
+
+static const char *read_behind(cmd_parms *cmd, const struct word *w, const char *text, idem_part *part)
+{
+    switch (part->kind) {
+    case IDEM_PART_EXPR: return read_expr(cmd, text, part);
+    case IDEM_PART_JSON: return read_pointer(cmd, text, part);
+    case IDEM_PART_BODY_JSON:
+    case IDEM_PART_BODY_FORM: return read_without(cmd, w, text, part);
+    default: return read_name(cmd, w, text, part);
+    }
+}
+
+/* ---- all
+ * ---------------------------------------------------------------------------------------------------------------- */
+
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part)
 {
     const struct word *w = find(word, use);
+    const char *wrong;
 
     memset(part, 0, sizeof(*part));
     if (!w)
         return apr_psprintf(cmd->pool, "does not know \"%s\"; it takes %s", word, all(cmd->pool, use));
     part->kind = w->kind;
     part->spelled = w->word;
-    if (!w->behind)
-        return NULL;
-    word += strlen(w->word);
-    return part->kind == IDEM_PART_EXPR ? read_expr(cmd, word, part) : read_name(cmd, w, word, part);
+    wrong = w->behind ? read_behind(cmd, w, word + strlen(w->word), part) : NULL;
+    return wrong ? wrong : need_json(part, cmd->pool);
+}
+
+int idem_part_is_in_body(const idem_part *part)
+{
+    return part->kind == IDEM_PART_FORM || part->kind == IDEM_PART_JSON || part->kind == IDEM_PART_BODY_FORM ||
+           part->kind == IDEM_PART_BODY_JSON;
+}
+
+int idem_parts_in_body(const apr_array_header_t *parts)
+{
+    for (int i = 0; i < parts->nelts; i++)
+        if (idem_part_is_in_body(&APR_ARRAY_IDX(parts, i, const idem_part)))
+            return 1;
+    return 0;
 }
 
 int idem_parts_have(const apr_array_header_t *parts, idem_part_kind kind)

@@ -8,6 +8,7 @@
 #ifndef IDEM_PARTS_H
 #define IDEM_PARTS_H
 
+#include "canonical.h"
 #include "key.h"
 
 #include <ap_expr.h>
@@ -29,6 +30,11 @@ typedef enum idem_part_kind {
     IDEM_PART_OPERATION, /* the fields by which a client says what is to be done */
     IDEM_PART_ADDR,
     IDEM_PART_BODY,
+    IDEM_PART_FORM,        /* form:NAME */
+    IDEM_PART_JSON,        /* json:/POINTER */
+    IDEM_PART_BODY_FORM,   /* the fields of a form, in order */
+    IDEM_PART_BODY_JSON,   /* canonical JSON */
+    IDEM_PART_FINGERPRINT, /* the request is its own key */
     IDEM_PART_TOO_MANY /* stands for a list that became longer than IDEM_PARTS_MAX by merging: evaluating it fails */
 } idem_part_kind;
 
@@ -40,6 +46,8 @@ typedef struct idem_part {
     const char *spelled; /* normalised: "header:x-tenant" (lower case where names have none), "host", "expr=%{…}" */
     const char *name;    /* behind the colon, as it is looked up; NULL for kinds without */
     const ap_expr_info_t *expr;
+    const idem_pointer *pointer;       /* json: only */
+    const apr_array_header_t *without; /* body=json: of idem_pointer; body=form: of const char *; NULL for nothing */
 } idem_part;
 
 /*
@@ -49,6 +57,11 @@ typedef struct idem_part {
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part);
 
 int idem_parts_have(const apr_array_header_t *parts, idem_part_kind kind);
+
+/* Is it found in the body, which has to be read whole for it? The part "body" is not: its digest is made while others
+ * read. */
+int idem_part_is_in_body(const idem_part *part);
+int idem_parts_in_body(const apr_array_header_t *parts);
 
 /*
  * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
@@ -64,12 +77,17 @@ typedef struct idem_asked {
     const apr_array_header_t *session_cookies; /* of const char *, patterns (cookies.h), for credentials */
     const char *content_type;                  /* with a multipart boundary taken out, NULL if there is none */
     const char *boundary;                      /* the boundary taken out, NULL if none was */
+    const apr_array_header_t *fingerprint;     /* of idem_part: what else is compared */
+    struct idem_body *body;                    /* read ahead (body_parts.h); NULL where it was not */
 } idem_asked;
 
-/* Fills all of asked but session_cookies, content_type and boundary. */
+/* Fills all of asked but what stands behind query in it. */
 void idem_asked_of(request_rec *r, idem_asked *asked);
 
-/* Evaluates into asked->r->pool. APR_EGENERAL and *why only for an expression that fails. BODY gives no value. */
+/*
+ * Evaluates into asked->r->pool. APR_EGENERAL and *why for an expression that fails, or a part in the body that cannot
+ * be told. BODY gives no value.
+ */
 apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, idem_blob *value, const char **why);
 
 /* All field lines of that name in order, as sent; NULL if there is none. May point into the request. */

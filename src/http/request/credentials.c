@@ -50,12 +50,21 @@ const char *idem_application_auth(const idem_asked *asked)
     return field && !is_checked_by_httpd(asked->r, field) ? field : NULL;
 }
 
-int idem_is_identified(const idem_asked *asked)
+/* An application empties the cookie of a session that has ended: whoever sends it so is anybody. */
+static int has_session(const idem_asked *asked)
 {
     int named;
+    const apr_array_header_t *cookies = idem_cookies_of_client(asked, &named);
 
-    (void)idem_cookies_of_client(asked, &named);
-    return named || sent_auth(asked) || (asked->r->user && *asked->r->user);
+    for (int i = 0; named && i < cookies->nelts; i++)
+        if (APR_ARRAY_IDX(cookies, i, const idem_cookie).value.len)
+            return 1;
+    return 0;
+}
+
+int idem_is_identified(const idem_asked *asked)
+{
+    return has_session(asked) || sent_auth(asked) || (asked->r->user && *asked->r->user);
 }
 
 /* ---- the part ---------------------------------------------------------------------------------------------------- */

@@ -2,9 +2,14 @@
 /*
  * keysource.c - tries IdempotencyKey's sources in order and checks what it finds.
  *
- * Called by the gate before the body is read and before any store is asked.
+ * Called by the gate before the body is read and before any store is asked; once more with the body, where only that
+ * can tell.
  */
 #include "keysource.h"
+
+#include "body_parts.h"
+
+#include <string.h>
 
 #include <apr_cstr.h>
 #include <apr_strings.h>
@@ -52,20 +57,75 @@ static idem_problem check(const idem_part *part, const idem_settings *settings, 
     return IDEM_PROBLEM_NONE;
 }
 
-idem_problem idem_find_key(const idem_asked *asked, const idem_settings *settings, idem_blob *key, const char **detail,
-                           apr_status_t *status)
+/* 0: it says nothing, and the next source is tried. */
+static int try_body(const idem_asked *asked, const idem_part *part, const idem_settings *settings, idem_finding *found)
 {
-    *status = APR_SUCCESS;
-    for (int i = 0; i < settings->key_sources->nelts; i++) {
-        const idem_part *part = &APR_ARRAY_IDX(settings->key_sources, i, const idem_part);
-        idem_blob value;
+    idem_blob value;
 
-        *status = idem_part_value_of(asked, part, &value, detail);
-        if (*status != APR_SUCCESS)
-            return IDEM_PROBLEM_NONE;
-        if (!counts_as_absent(part, value))
-            return check(part, settings, asked->r->pool, value, key, detail);
+    if (!idem_body_may_have(asked, part))
+        return 0;
+    if (!asked->body) {
+        found->wants_body = 1;
+        return 1;
     }
-    *key = idem_blob_of(NULL, 0);
-    return IDEM_PROBLEM_NONE;
+    if (!asked->body->whole) {
+        found->problem = IDEM_BODY_TOO_LARGE;
+        return 1;
+    }
+    switch (idem_body_key(asked, part, &value, &found->detail)) {
+    case IDEM_BODY_ABSENT: return 0;
+    case IDEM_BODY_UNFIT: found->problem = IDEM_KEY_INVALID; return 1;
+    default: found->problem = check(part, settings, asked->r->pool, value, &found->key, &found->detail); return 1;
+    }
+}
+
+/*
+ * Only where it is known who the client is: others' requests may be equal by chance, and would get each other's
+ * answers. A body that is too long to be a key leaves the request without one.
+ */
+static int try_request(const idem_asked *asked, const idem_settings *settings, idem_finding *found)
+{
+    if (!idem_is_identified(asked))
+        return 0;
+    if (!asked->body)
+        found->wants_body = 1;
+    else if (asked->body->whole)
+        found->is_request = 1;
+    else if (settings->require_key)
+        found->problem = IDEM_BODY_TOO_LARGE;
+    return 1;
+}
+
+static int try_value(const idem_asked *asked, const idem_part *part, const idem_settings *settings, idem_finding *found)
+{
+    idem_blob value;
+
+    found->status = idem_part_value_of(asked, part, &value, &found->detail);
+    if (found->status != APR_SUCCESS)
+        return 1;
+    if (counts_as_absent(part, value))
+        return 0;
+    found->problem = check(part, settings, asked->r->pool, value, &found->key, &found->detail);
+    return 1;
+}
+
+void idem_find_key(const idem_asked *asked, const idem_settings *settings, idem_finding *found)
+{
+    const idem_part *request = NULL;
+    int is_found = 0;
+
+    memset(found, 0, sizeof(*found));
+    for (int i = 0; i < settings->key_sources->nelts && !is_found; i++) {
+        const idem_part *part = &APR_ARRAY_IDX(settings->key_sources, i, const idem_part);
+
+        if (part->kind == IDEM_PART_FINGERPRINT)
+            request = part; /* the last one, wherever a section has put it */
+        else
+            is_found = idem_part_is_in_body(part) ? try_body(asked, part, settings, found)
+                                                  : try_value(asked, part, settings, found);
+    }
+    if (!is_found && request)
+        try_request(asked, settings, found);
+    if (found->problem != IDEM_PROBLEM_NONE || found->status != APR_SUCCESS)
+        found->key = idem_blob_of(NULL, 0);
 }

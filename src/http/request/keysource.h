@@ -8,11 +8,20 @@
 #include "config.h"
 #include "problem.h"
 
+/* What was found. */
+typedef struct idem_finding {
+    idem_blob key;        /* data NULL: there is none */
+    int is_request;       /* there is none, but the request is to be its own key (IdempotencyKey fingerprint) */
+    int wants_body;       /* nothing can be said before the body is read */
+    idem_problem problem; /* KEY_INVALID or BODY_TOO_LARGE */
+    const char *detail;   /* what is wrong, never the key; NULL: the table's */
+    apr_status_t status;  /* APR_EGENERAL with detail for the log: an expression failed */
+} idem_finding;
+
 /*
- * Tries the configured sources in order. IDEM_PROBLEM_NONE with key->data NULL: there is no key. IDEM_KEY_INVALID:
- * *detail says what is wrong, never the key. APR_EGENERAL in *status with *detail for the log: an expression failed.
+ * Tries the configured sources in order. The body is asked for only where no source before gave a key, and where the
+ * request's type allows one in it: then asked->body has to be filled and everything is tried again.
  */
-idem_problem idem_find_key(const idem_asked *asked, const idem_settings *settings, idem_blob *key, const char **detail,
-                           apr_status_t *status);
+void idem_find_key(const idem_asked *asked, const idem_settings *settings, idem_finding *found);
 
 #endif

@@ -7,6 +7,7 @@
  * is data NULL. Limits: those httpd sets on the request line and on headers. Cookies are in cookies.c, credentials in
  * credentials.c, the fields of an operation in operation.c.
  */
+#include "body_parts.h"
 #include "cookies.h"
 #include "parts_private.h"
 #include "sent.h"
@@ -200,6 +201,11 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
     case IDEM_PART_OPERATION: *value = idem_operation(asked); break;
     case IDEM_PART_ADDR: *value = idem_blob_str(r->useragent_ip); break;
     case IDEM_PART_BODY: break; /* hashed while it is read: http/intake.c */
+    case IDEM_PART_FORM:
+    case IDEM_PART_JSON:
+    case IDEM_PART_BODY_FORM:
+    case IDEM_PART_BODY_JSON: return idem_body_value(asked, part, value, why);
+    case IDEM_PART_FINGERPRINT: break; /* made of all others: http/request/selfkey.c */
     case IDEM_PART_TOO_MANY:
         *why = "sections and .htaccess files add up to more parts than there may be";
         return APR_EGENERAL;

@@ -78,6 +78,8 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return ap_pass_brigade(f->next, bb);
     }
     txn = idem_txn_of(r);
+    if (txn && txn->unguarded)
+        txn = NULL;
     if (txn && txn->detecting)
         note_control(txn, r);
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);

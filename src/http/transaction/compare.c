@@ -36,13 +36,21 @@ static void say_who_differs(const idem_txn *txn)
              is_known ? ", they differ in" : "; in this one they are", names ? names : "what is not told apart");
 }
 
+/* What should have been found in a body that was too long to be looked into: there the bytes count. */
+static int stands_for_body(const idem_txn *txn, const idem_part *part)
+{
+    return idem_part_is_in_body(part) && !idem_parts_have(txn->settings->fingerprint, IDEM_PART_BODY);
+}
+
 static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
 {
     apr_array_header_t *names = apr_array_make(txn->r->pool, 4, sizeof(const char *));
 
     for (int i = 0; i < txn->settings->fingerprint->nelts && i < IDEM_PARTS_MAX; i++) {
         const idem_part *part = part_at(txn, i);
-        int differs = part->kind == IDEM_PART_BODY ? body_differs : (int)(differ >> i & 1U);
+        int differs = part->kind == IDEM_PART_BODY
+                          ? body_differs
+                          : (int)(differ >> i & 1U) || (body_differs && stands_for_body(txn, part));
 
         if (!differs)
             continue;

@@ -9,7 +9,7 @@
  *
  * The temporary file has no name from the moment it was made: nothing is left behind by a process that dies.
  */
-#include "intake.h"
+#include "intake_private.h"
 
 #include "log.h"
 #include "taken.h"
@@ -21,25 +21,6 @@
 #include <http_core.h>
 #include <http_protocol.h>
 
-#define PIECE 16384
-
-struct idem_intake {
-    idem_txn *txn;
-    ap_filter_t *source; /* ours of the request that reads at the moment; of the first one where the body was taken */
-    apr_bucket_brigade *kept; /* read ahead and not handed out */
-    apr_bucket_brigade *in;   /* scratch */
-    apr_file_t *spool;
-    apr_uint64_t read;
-    apr_uint64_t declared; /* before a decoder takes the field away */
-    idem_bodyhash *hash;   /* NULL where the body is no part of the fingerprint */
-    int whole;             /* its end was seen */
-    int cut;               /* it broke off under the handler */
-    int no_room;           /* the temporary file failed, not the client */
-    int taken;             /* another module has read it, or a part, before us */
-    int lost;              /* ..., and not all of it can be had */
-    int comparing;         /* read on for a comparison: no handler will see it, or needs it */
-};
-
 static ap_filter_rec_t *intake_handle;
 
 static int running(const idem_intake *intake)
@@ -48,7 +29,7 @@ static int running(const idem_intake *intake)
 }
 
 /* As fields say it: those that the client sent, or those that a handler will see. */
-static apr_uint64_t declared_length(const request_rec *r, const apr_table_t *fields)
+apr_uint64_t idem_intake_declared(const request_rec *r, const apr_table_t *fields)
 {
     const char *field = apr_table_get(fields, "Content-Length");
     apr_off_t length;
@@ -73,7 +54,7 @@ static apr_status_t take_end(idem_intake *intake)
 
     if (is_short && intake->txn->r->connection->master && !intake->taken)
         return APR_ECONNABORTED;
-    intake->lost |= is_short && intake->hash;
+    intake->lost |= is_short && intake->used;
     intake->whole = !intake->lost;
     return intake->lost ? APR_EGENERAL : APR_SUCCESS;
 }
@@ -89,20 +70,22 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
 {
     request_rec *r = txn->r;
     idem_intake *intake = apr_pcalloc(r->pool, sizeof(*intake));
-    int used = idem_parts_have(txn->settings->fingerprint, IDEM_PART_BODY);
+    int hashed =
+        idem_parts_have(txn->settings->fingerprint, IDEM_PART_BODY) || idem_parts_in_body(txn->settings->fingerprint);
 
     intake->txn = txn;
+    intake->used = hashed || txn->needs_body;
     intake->taken = idem_body_was_taken(r);
     /* Who has taken it may have made another body of it, and says so there (mod_auth_form). */
-    intake->declared = declared_length(r, intake->taken ? r->headers_in : txn->asked.sent);
+    intake->declared = idem_intake_declared(r, intake->taken ? r->headers_in : txn->asked.sent);
     intake->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     intake->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     txn->intake = intake;
     idem_intake_join(txn, r);
-    intake->lost =
-        used && intake->taken && idem_body_is_lost(r, intake->source, declared_length(r, txn->asked.sent) != 0);
-    return used ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool)
-                : APR_SUCCESS;
+    intake->lost = intake->used && intake->taken &&
+                   idem_body_is_lost(r, intake->source, idem_intake_declared(r, txn->asked.sent) != 0);
+    return hashed ? idem_bodyhash_create(&intake->hash, idem_keyring_print_key(txn->ring), boundary, r->pool)
+                  : APR_SUCCESS;
 }
 
 /*
@@ -112,7 +95,7 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary)
  */
 static void let_stream(request_rec *r, ap_filter_t *f)
 {
-    if (idem_is_proxied(r) && declared_length(r, r->headers_in) != IDEM_LENGTH_UNKNOWN &&
+    if (idem_is_proxied(r) && idem_intake_declared(r, r->headers_in) != IDEM_LENGTH_UNKNOWN &&
         f->next == r->proto_input_filters)
         r->proto_input_filters = f;
 }
@@ -171,6 +154,7 @@ static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
 
     if (in_memory > len)
         in_memory = len;
+    intake->kept_of_piece = in_memory;
     if (in_memory)
         rv = apr_brigade_write(intake->kept, NULL, NULL, data, in_memory);
     if (rv != APR_SUCCESS || in_memory == len)
@@ -179,12 +163,37 @@ static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
         rv = open_spool(intake);
     if (rv == APR_SUCCESS)
         rv = apr_file_write_full(intake->spool, data + in_memory, len - in_memory, NULL);
+    if (rv == APR_SUCCESS)
+        intake->spooled += (apr_off_t)(len - in_memory);
     intake->no_room = rv != APR_SUCCESS;
     return rv;
 }
 
 /* Reads one piece of at most most bytes, counts it, and keeps it unless it is only compared. */
-static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
+static void show_spool(idem_intake *intake)
+{
+    apr_bucket *file;
+
+    if (!intake->spooled)
+        return;
+    file = apr_brigade_insert_file(intake->kept, intake->spool, 0, intake->spooled, intake->txn->r->pool);
+#if APR_HAS_MMAP
+    apr_bucket_file_enable_mmap(file, 0); /* a mapped body would count as this process's memory */
+#else
+    (void)file;
+#endif
+}
+
+/* Before b everything is kept. b and what follows it is put behind that as it is. */
+static void keep_as_it_is(idem_intake *intake, apr_bucket *b)
+{
+    if (intake->kept_of_piece && apr_bucket_split(b, intake->kept_of_piece) == APR_SUCCESS)
+        apr_bucket_delete(b);
+    show_spool(intake);
+    APR_BRIGADE_CONCAT(intake->kept, intake->in);
+}
+
+apr_status_t idem_intake_read(idem_intake *intake, apr_off_t most)
 {
     apr_bucket *b;
     apr_status_t rv;
@@ -212,34 +221,17 @@ static apr_status_t read_piece(idem_intake *intake, apr_off_t most)
                     rv = keep(intake, data, len);
             }
         }
+        if (intake->no_room && intake->txn->detecting) {
+            keep_as_it_is(intake, b);
+            return rv;
+        }
         apr_bucket_delete(b);
     }
     apr_brigade_cleanup(intake->in);
     return rv;
 }
 
-static apr_status_t show_spool(idem_intake *intake)
-{
-    apr_off_t length = 0;
-    apr_bucket *file;
-    apr_status_t rv;
-
-    if (!intake->spool)
-        return APR_SUCCESS;
-    rv = apr_file_seek(intake->spool, APR_CUR, &length);
-    intake->no_room = rv != APR_SUCCESS;
-    if (rv != APR_SUCCESS)
-        return rv;
-    file = apr_brigade_insert_file(intake->kept, intake->spool, 0, length, intake->txn->r->pool);
-#if APR_HAS_MMAP
-    apr_bucket_file_enable_mmap(file, 0); /* a mapped body would count as this process's memory */
-#else
-    (void)file;
-#endif
-    return APR_SUCCESS;
-}
-
-static int input_failed(idem_txn *txn, apr_status_t rv)
+int idem_intake_failed(idem_txn *txn, apr_status_t rv)
 {
     int status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
     char reason[120];
@@ -271,6 +263,38 @@ static int over_limit(request_rec *r, apr_uint64_t declared)
     return limit > 0 && !idem_is_proxied(r) && declared > (apr_uint64_t)limit;
 }
 
+/* What was read can be looked into. */
+static void show_body(const idem_intake *intake)
+{
+    idem_body *body = apr_pcalloc(intake->txn->r->pool, sizeof(*body));
+
+    body->kept = intake->kept;
+    body->file = intake->spool;
+    body->in_file = intake->spooled;
+    body->length = intake->read;
+    body->whole = intake->whole;
+    intake->txn->asked.body = body;
+}
+
+/* Who only watches lets the handler meet the fault itself, behind what was read before it. */
+static int stop_watching(idem_intake *intake, apr_status_t rv)
+{
+    if (!intake->no_room) /* else it is there already */
+        show_spool(intake);
+    IDEM_LOG(intake->txn, APLOG_INFO, 172,
+             "the request body could not be read ahead (%d): the request passes unwatched", rv);
+    return DECLINED;
+}
+
+static apr_status_t read_ahead(idem_intake *intake, apr_uint64_t limit)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
+        rv = idem_intake_read(intake, IDEM_INTAKE_PIECE);
+    return rv;
+}
+
 int idem_intake_prefetch(idem_txn *txn)
 {
     idem_intake *intake = txn->intake;
@@ -278,134 +302,20 @@ int idem_intake_prefetch(idem_txn *txn)
     apr_uint64_t declared = intake->declared;
     apr_status_t rv = APR_SUCCESS;
 
-    if (txn->detecting)
+    if (txn->detecting && !txn->needs_body)
         return OK;
     if (intake->lost)
-        return input_failed(txn, APR_EGENERAL);
-    if (declared != IDEM_LENGTH_UNKNOWN && declared > limit)
-        return over_limit(txn->r, declared) ? input_failed(txn, APR_ENOSPC) : OK;
-    while (rv == APR_SUCCESS && !intake->whole && intake->read <= limit)
-        rv = read_piece(intake, PIECE);
-    if (rv == APR_SUCCESS)
-        rv = show_spool(intake);
-    return rv == APR_SUCCESS ? OK : input_failed(txn, rv);
-}
-
-/* ---- what is known of it ----------------------------------------------------------------------------------------- */
-
-apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
-{
-    idem_intake *intake = txn->intake;
-    apr_status_t rv;
-
-    /* Another boundary may be longer: a multipart body's length says nothing. */
-    print->declared = txn->asked.boundary ? IDEM_LENGTH_UNKNOWN
-                      : intake            ? intake->declared
-                                          : declared_length(txn->r, txn->asked.sent);
-    if (!intake || !intake->hash || intake->lost || !(print->body_flags & IDEM_BODY_USED))
-        return APR_SUCCESS;
-    if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
-        return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
-    rv = intake->whole ? idem_bodyhash_peek(intake->hash, print->body, &print->hashed)
-                       : idem_bodyhash_peek_cut(intake->hash, print->body, &print->hashed);
-    if (rv == APR_SUCCESS)
-        print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
-    return rv;
-}
-
-/*
- * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart
- * body is half seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at.
- * Further away the marks count: of a multipart body less than two bytes are counted for each that is fed, and what was
- * held back, which margin allows for.
- */
-static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const idem_print *print)
-{
-    apr_uint64_t margin = txn->asked.boundary ? 2 * IDEM_BOUNDARY_MAX : 0, far;
-
-    if (print->hashed == kept->hashed && !memcmp(print->body, kept->body, IDEM_DIGEST_LEN))
-        return 0;
-    if (print->hashed >= kept->hashed + margin)
-        return 0;
-    if (print->hashed + margin >= kept->hashed)
-        return margin ? 1 : (apr_size_t)(kept->hashed - print->hashed);
-    far = kept->hashed - margin - print->hashed;
-    if (margin)
-        far = (far + 1) / 2;
-    return far < PIECE ? (apr_size_t)far : PIECE;
-}
-
-/* A body read ahead whole, against a record that knows only its beginning: hash that beginning again. */
-static apr_status_t print_beginning(idem_txn *txn, const idem_print *kept, idem_print *print)
-{
-    idem_intake *intake = txn->intake;
-    idem_bodyhash *hash;
-    apr_status_t rv = idem_bodyhash_create(&hash, idem_keyring_print_key(txn->ring), txn->asked.boundary, txn->r->pool);
-
-    for (apr_bucket *b = APR_BRIGADE_FIRST(intake->kept); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(intake->kept);
-         b = APR_BUCKET_NEXT(b)) {
-        const char *data;
-        apr_size_t len, used = 0;
-
-        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
-        while (rv == APR_SUCCESS && used < len) {
-            apr_size_t piece;
-
-            rv = idem_bodyhash_peek(hash, print->body, &print->hashed);
-            piece = next_piece(txn, kept, print);
-            if (rv != APR_SUCCESS || !piece)
-                break;
-            if (piece > len - used)
-                piece = len - used;
-            idem_bodyhash_feed(hash, data + used, piece);
-            used += piece;
-        }
-    }
-    if (rv == APR_SUCCESS)
-        rv = idem_bodyhash_peek(hash, print->body, &print->hashed);
-    print->body_flags &= ~(unsigned)IDEM_BODY_WHOLE;
-    return rv;
-}
-
-int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print)
-{
-    idem_intake *intake = txn->intake;
-    apr_status_t rv = APR_SUCCESS;
-
-    if (!intake->hash || !(kept->body_flags & IDEM_BODY_KNOWN))
-        return OK;
-    intake->comparing = 1;
-    if (intake->whole && !(kept->body_flags & IDEM_BODY_WHOLE) && print->hashed != kept->hashed) {
-        rv = print_beginning(txn, kept, print);
-        return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
-    }
-    while (rv == APR_SUCCESS && !intake->whole) {
-        apr_size_t piece;
-
-        if (idem_bodyhash_peek(intake->hash, print->body, &print->hashed) != APR_SUCCESS)
-            return HTTP_INTERNAL_SERVER_ERROR; /* no memory for a digest: that is not the body's fault */
-        piece = next_piece(txn, kept, print);
-        if (!piece && (kept->body_flags & IDEM_BODY_WHOLE) && print->hashed == kept->hashed)
-            piece = 1; /* does it end here too? */
-        if (!piece)
-            break;
-        rv = read_piece(intake, (apr_off_t)piece);
-    }
+        rv = APR_EGENERAL;
+    else if (declared == IDEM_LENGTH_UNKNOWN || declared <= limit)
+        rv = read_ahead(intake, limit);
+    else if (!txn->detecting && over_limit(txn->r, declared))
+        rv = APR_ENOSPC;
     if (rv != APR_SUCCESS)
-        return input_failed(txn, rv);
-    rv = idem_bodyhash_peek(intake->hash, print->body, &print->hashed);
-    print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
-    return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
-}
-
-int idem_intake_cut(const idem_txn *txn)
-{
-    return txn->intake && txn->intake->cut;
-}
-
-int idem_intake_unread(const idem_txn *txn)
-{
-    return txn->intake && !txn->intake->whole;
+        return txn->detecting ? stop_watching(intake, rv) : idem_intake_failed(txn, rv);
+    show_spool(intake);
+    if (txn->needs_body)
+        show_body(intake);
+    return OK;
 }
 
 /* ---- handing out ------------------------------------------------------------------------------------------------- */

@@ -22,8 +22,9 @@ apr_status_t idem_intake_begin(idem_txn *txn, const char *boundary);
 void idem_intake_join(idem_txn *txn, request_rec *r);
 
 /*
- * Reads ahead. OK, or the HTTP status of a body that could not be read (nothing is claimed then); txn->problem says so
- * where it is not the client's fault but a problem to be answered.
+ * Reads ahead; where txn->needs_body, also for who only watches, and txn->asked.body is filled. DECLINED where that
+ * cannot go on watching. OK, or the HTTP status of a body that could not be read (nothing is claimed then);
+ * txn->problem says so where it is not the client's fault but a problem to be answered.
  */
 int idem_intake_prefetch(idem_txn *txn);
 

@@ -42,7 +42,7 @@ static idem_counter_rule rule_of(const idem_txn *txn)
 
 apr_status_t idem_quota_name(idem_txn *txn, const idem_part_value *scope, int parts)
 {
-    idem_part_value values[IDEM_PARTS_MAX + 2];
+    idem_part_value values[IDEM_PARTS_MAX + 3];
     idem_counter_rule rule = rule_of(txn);
     unsigned char numbers[16];
     idem_blob secret = idem_blob_of(salt, sizeof(salt)), no_key = {NULL, 0};

@@ -211,7 +211,8 @@ static apr_status_t txn_end(void *data)
     if (txn->process != idem_this_process())
         return APR_SUCCESS; /* a copy of a request that goes on elsewhere */
     settle_what_is_held(txn);
-    idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
+    if (!txn->unguarded)
+        idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
     return APR_SUCCESS;
 }
 

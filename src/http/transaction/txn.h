@@ -51,6 +51,9 @@ typedef struct idem_txn {
     int retry_after;                /* seconds; 0: the table's */
     int key_expired;                /* by its own time it begins nothing any more (keyage.c) */
     int input_status;               /* an HTTP status where the request's body could not be read; 0 otherwise */
+    int needs_body;                 /* key, scope or fingerprint are in the body: it is looked into */
+    int is_own_key;                 /* the key was made of the request (IdempotencyKey fingerprint) */
+    int unguarded;                  /* it was looked into for a key, and there is none: the request passes */
     int detecting;                  /* DetectionOnly: say what would be done, and let the request run */
     int app_says_no_store;          /* detecting: seen as the response left */
     apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */

@@ -11,10 +11,12 @@ pytestmark = pytest.mark.mpm_independent
 
 HELP = ('must be an http or https URL, an absolute path or none, in ASCII without spaces, quotes, "<", ">" and "#", '
         'not "{}"')
-SOURCES = "header:NAME, query:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
-SCOPES = "host, user, credentials, method, path, addr, header:NAME, cookie:NAME, env:NAME, expr=EXPRESSION"
+SOURCES = ("header:NAME, query:NAME, cookie:NAME, env:NAME, expr=EXPRESSION, form:NAME, json:/POINTER, "
+           "fingerprint")
+SCOPES = ("host, user, credentials, method, path, addr, header:NAME, cookie:NAME, env:NAME, expr=EXPRESSION, "
+          "form:NAME, json:/POINTER")
 FINGERPRINTS = ("user, credentials, method, path, query, operation, body, addr, header:NAME, cookie:NAME, env:NAME, "
-                "expr=EXPRESSION")
+                "expr=EXPRESSION, form:NAME, json:/POINTER, body=json[,-/POINTER...], body=form[,-NAME...]")
 SAFE = 'must not name GET, HEAD, OPTIONS, TRACE or CONNECT, as "{}" does'
 STARS = "takes * at the beginning or the end of a cookie's name only, not"
 MIXED = "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once"
@@ -64,9 +66,20 @@ WRONG = [
     ("Methods", "+LOCK PUT", MIXED),
     ("Key", "nonsense", f'does not know "nonsense"; it takes {SOURCES}'),
     ("Key", "body", f'does not know "body"; it takes {SOURCES}'),
-    ("Key", "form:key", f'does not know "form:key"; it takes {SOURCES}'),
-    ("Key", "json:/key", f'does not know "json:/key"; it takes {SOURCES}'),
-    ("Key", "fingerprint", f'does not know "fingerprint"; it takes {SOURCES}'),
+    ("Key", "body=json", f'does not know "body=json"; it takes {SOURCES}'),
+    ("Key", "form:", 'takes the name of a form\'s field behind form:, not ""'),
+    ("Key", "json:", 'takes a JSON pointer, which begins with /, not ""'),
+    ("Key", "json:id", 'takes a JSON pointer, which begins with /, not "id"'),
+    ("Key", "json:/a~2b", "takes ~ in a JSON pointer only as ~0 (for ~) and ~1 (for /)"),
+    ("Key", "fingerprint header:X", "takes fingerprint as the last source only"),
+    ("Scope", "fingerprint", f'does not know "fingerprint"; it takes {SCOPES}'),
+    ("Scope", "body=json", f'does not know "body=json"; it takes {SCOPES}'),
+    ("Fingerprint", "body=xml", f'does not know "body=xml"; it takes {FINGERPRINTS}'),
+    ("Fingerprint", "body=jsonx", 'takes nothing or [,-/POINTER...] behind body=json, not "x"'),
+    ("Fingerprint", "body=json,/a", 'takes nothing or [,-/POINTER...] behind body=json, not ",/a"'),
+    ("Fingerprint", "body=json,-a", 'takes a JSON pointer, which begins with /, not "a"'),
+    ("Fingerprint", "body=form,a", 'takes nothing or [,-NAME...] behind body=form, not ",a"'),
+    ("Fingerprint", "body=form,-", "takes the name of a form's field behind each ,-"),
     ("Key", "none", "must name something, not none"),
     ("Key", "header:", 'takes the name of a header behind header:, not ""'),
     ("Key", "header:a:b", 'takes the name of a header behind header:, not "a:b"'),
@@ -81,8 +94,6 @@ WRONG = [
     ("Scope", "-none", "takes none alone, not among other words or with a sign"),
     ("Scope", "+addr user", MIXED),
     ("Fingerprint", "host", f'does not know "host"; it takes {FINGERPRINTS}'),
-    ("Fingerprint", "body=json", f'does not know "body=json"; it takes {FINGERPRINTS}'),
-    ("Fingerprint", "body=form", f'does not know "body=form"; it takes {FINGERPRINTS}'),
     ("Fingerprint", " ".join(f"header:h{i}" for i in range(17)), "takes at most 16 parts, not 17"),
     ("SessionCookie", '"a;b"', 'takes names of cookies, not "a;b"'),
     ("SessionCookie", "a=b", 'takes names of cookies, not "a=b"'),
