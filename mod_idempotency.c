@@ -13,6 +13,7 @@
 #include "intake.h"
 #include "child.h"
 #include "log.h"
+#include "logline.h"
 #include "metrics.h"
 #include "mpm.h"
 #include "notice.h"
@@ -39,6 +40,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     if (idem_socache_pre_config(pconf) != APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
     idem_stores_register(pconf);
+    idem_logline_register(pconf);
     return OK;
 }
 

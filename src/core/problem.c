@@ -3,16 +3,15 @@
  * problem.c - the problems' table, and their rendering as application/problem+json (RFC 9457).
  *
  * Called by whoever refuses a request. The document is valid JSON whatever the texts hold: they may quote a request or
- * a configuration, so bytes that are no UTF-8 become U+FFFD.
+ * a configuration.
  */
 #include "problem.h"
 
+#include "text.h"
+
 #include <string.h>
 
-#include <apr_escape.h>
 #include <apr_strings.h>
-
-#define ESCAPED_MAX 6 /* \u001f */
 
 static const idem_problem_info problems[IDEM_PROBLEMS] = {
     [IDEM_KEY_MISSING] =
@@ -81,61 +80,11 @@ const char *idem_problem_type(const idem_problem_info *info, const char *help, a
                 : apr_pstrcat(pool, "urn:problem-type:idempotency:", info->name, NULL);
 }
 
-/*
- * The length of the well-formed UTF-8 sequence at s (Unicode, table 3-7: no overlong forms, no surrogates, nothing
- * above U+10FFFF), 0 if there is none. The terminating NUL is no continuation byte, so nothing behind it is read.
- */
-static apr_size_t utf8_length(const unsigned char *s)
-{
-    apr_size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-
-    for (apr_size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return len;
-}
-
-static char *put_escaped(char *to, unsigned char ch)
-{
-    apr_cpystrn(to, "\\u00", sizeof("\\u00"));
-    apr_escape_hex(to + 4, &ch, 1, 0, NULL); /* ends the text as well, for which there is room */
-    return to + 6;
-}
-
-/* text as the inside of a JSON string (RFC 8259, section 7). */
-static const char *json_text(const char *text, apr_pool_t *pool)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    char *start = apr_palloc(pool, strlen(text) * ESCAPED_MAX + 1), *to = start;
-
-    while (*s) {
-        apr_size_t len = utf8_length(s);
-
-        if (!len) {
-            memcpy(to, "\xef\xbf\xbd", 3); /* U+FFFD */
-            to += 3;
-            s++;
-        }
-        else if (*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f) {
-            to = put_escaped(to, *s++);
-        }
-        else {
-            memcpy(to, s, len);
-            to += len;
-            s += len;
-        }
-    }
-    *to = '\0';
-    return start;
-}
-
 const char *idem_problem_json(const idem_problem_info *info, int status, const char *help, const char *detail,
                               apr_pool_t *pool)
 {
     return apr_psprintf(pool, "{\"type\":\"%s\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}\n",
-                        json_text(idem_problem_type(info, help, pool), pool), json_text(info->title, pool), status,
-                        json_text(detail ? detail : info->detail, pool));
+                        idem_json_escaped(idem_problem_type(info, help, pool), pool),
+                        idem_json_escaped(info->title, pool), status,
+                        idem_json_escaped(detail ? detail : info->detail, pool));
 }

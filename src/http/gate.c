@@ -19,6 +19,7 @@
 #include "detect.h"
 #include "execution.h"
 #include "expose.h"
+#include "found.h"
 #include "intake.h"
 #include "keeper.h"
 #include "keyage.h"
@@ -125,8 +126,8 @@ static int replay(idem_txn *txn)
         return refuse(txn);
     if (txn->detecting)
         return idem_detect_pass(txn, IDEM_OUTCOME_REPLAYED);
-    IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes", txn->seen.response.status,
-             txn->seen.response.body.len);
+    IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes%s", txn->seen.response.status,
+             txn->seen.response.body.len, idem_found_text(txn));
     idem_txn_outcome(txn, IDEM_OUTCOME_REPLAYED);
     return idem_replay(txn, txn->r, idem_chain_replay_entry(txn->r, &txn->seen.response));
 }
@@ -447,6 +448,6 @@ int idem_gate_log(request_rec *r)
     if (txn && !idem_child_is_copy())
         idem_keeper_request_ended();
     for (; txn && r; r = r->next)
-        idem_txn_export(txn, r);
+        idem_txn_export_times(txn, r);
     return DECLINED;
 }

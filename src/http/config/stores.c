@@ -356,7 +356,10 @@ void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
         const char *why = NULL;
         apr_status_t rv = attach_patiently(store->front, pchild, &why);
 
-        if (rv != APR_SUCCESS && rv != IDEM_EDOWN)
+        if (rv == APR_SUCCESS && idem_front_store(store->front)->owner)
+            IDEM_SLOG(s, APLOG_INFO, 220, "store %s: this process is owner %" APR_UINT64_T_HEX_FMT,
+                      idem_front_url(store->front), idem_front_store(store->front)->owner);
+        else if (rv != APR_SUCCESS && rv != IDEM_EDOWN)
             IDEM_SLOG(s, APLOG_ERR, 65, "store %s cannot be used by this process: %s", idem_front_url(store->front),
                       why ? why : "unknown reason");
     }

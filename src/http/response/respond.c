@@ -9,6 +9,7 @@
 
 #include "accept.h"
 #include "control.h"
+#include "found.h"
 #include "intake.h"
 #include "log.h"
 #include "told.h"
@@ -74,7 +75,7 @@ int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_retur
     const idem_problem_info *info = idem_problem_info_of(txn->problem);
     int status = problem_status(txn->settings, txn->problem, info);
 
-    IDEM_LOG(txn, APLOG_INFO, 40, "refused: %s", info->name);
+    IDEM_LOG(txn, APLOG_INFO, 40, "refused: %s%s", info->name, idem_found_text(txn));
     idem_txn_outcome(txn, idem_outcome_of(txn->problem));
     if (!may_return) /* a handler's own response is replaced: nothing of it may remain */
         apr_table_clear(r->headers_out);

@@ -109,7 +109,9 @@ static idem_event send_release(idem_txn *txn)
 
 void idem_txn_release(idem_txn *txn)
 {
+    idem_txn_store_begins(txn);
     send_release(txn);
+    idem_txn_store_ends(txn);
     txn->settlement = IDEM_SETTLEMENT_NONE; /* nothing was executed: there is no outcome that could have been settled */
 }
 
@@ -144,6 +146,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
 
     if (txn->process != idem_this_process())
         return be_silent(txn);
+    idem_txn_store_begins(txn);
     action = idem_txn_step(txn, take_body_print(txn, event));
     idem_renewer_drop(txn->held, action == IDEM_DO_SETTLE_RELEASE && txn->head.attempt == 1);
     txn->held = NULL;
@@ -187,6 +190,7 @@ void idem_txn_look_again(idem_txn *txn)
         txn->problem = txn->seen.owner_dead ? IDEM_OUTCOME_UNKNOWN : IDEM_IN_PROGRESS;
     else
         txn->problem = txn->seen.head.state == IDEM_RECORD ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
+    idem_txn_store_ends(txn);
 }
 
 /* ---- the end of the request

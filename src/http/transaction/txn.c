@@ -11,6 +11,7 @@
 #include "metrics.h"
 #include "processes.h"
 #include "stores.h"
+#include "text.h"
 
 #include <apr_atomic.h>
 #include <apr_escape.h>
@@ -62,7 +63,21 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->head.lease = idem_server_settings_of(r->server)->lease;
     apr_cpystrn(txn->slot_name, "-", sizeof(txn->slot_name));
     apr_pool_userdata_setn(txn, TXN_KEY, NULL, r->pool);
+    idem_txn_store_begins(txn);
     return txn;
+}
+
+void idem_txn_store_begins(idem_txn *txn)
+{
+    txn->spent = idem_front_spent();
+}
+
+void idem_txn_store_ends(idem_txn *txn)
+{
+    apr_interval_time_t now = idem_front_spent();
+
+    txn->stored += now - txn->spent;
+    txn->spent = now;
 }
 
 static int holds(idem_phase phase)
@@ -81,6 +96,7 @@ idem_action idem_txn_step(idem_txn *txn, idem_event event)
         AP_DEBUG_ASSERT(0);
     }
     idem_metrics_change(IDEM_GAUGE_LEASES, holds(step.next) - holds(txn->phase));
+    idem_txn_store_ends(txn);
     txn->phase = step.next;
     return step.action;
 }
@@ -102,6 +118,8 @@ void idem_txn_outcome(idem_txn *txn, idem_outcome outcome)
 {
     if (!txn->outcome)
         txn->outcome = outcome;
+    if (txn->outcome == IDEM_OUTCOME_REPLAYED && txn->seen.written)
+        txn->first_at = idem_time_text(txn->seen.written, txn->r->pool);
     idem_txn_export(txn, txn->r);
 }
 
@@ -122,4 +140,13 @@ void idem_txn_export(const idem_txn *txn, request_rec *r)
         idem_lease_export(r, &txn->head);
     else if (txn->slot_name[0] != '-')
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", txn->slot_name);
+    if (txn->first_at)
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_FIRST_AT", txn->first_at);
+}
+
+void idem_txn_export_times(const idem_txn *txn, request_rec *r)
+{
+    idem_txn_export(txn, r);
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_WAIT_US", apr_ltoa(r->pool, (long)txn->waited));
+    apr_table_setn(r->subprocess_env, "IDEMPOTENCY_STORE_US", apr_ltoa(r->pool, (long)txn->stored));
 }

@@ -58,6 +58,9 @@ typedef struct idem_txn {
     int app_says_no_store;          /* detecting: seen as the response left */
     apr_interval_time_t claimed_at; /* when the claim that won was sent, monotonic */
     apr_interval_time_t wait_until; /* when waiting for another owner ends, monotonic; 0 before it began */
+    apr_interval_time_t waited;     /* for other owners */
+    apr_interval_time_t stored;     /* in calls of the store, those of waiting included */
+    apr_interval_time_t spent;      /* the thread's account when stored was brought up to date */
 
     apr_array_header_t *places; /* of idem_place: where it went on to (places.c); NULL for nowhere */
     apr_array_header_t
@@ -79,6 +82,8 @@ typedef struct idem_txn {
 
     idem_outcome outcome;
     idem_settlement settlement;
+    const char
+        *first_at; /* when the record was made that is the answer; NULL for no record, and where nobody can say */
 } idem_txn;
 
 /* A proxy serves r: known also before its handler runs. */
@@ -96,6 +101,13 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
 /* Moves the phase by the table and returns what to do. An impossible pair is logged and gives IDEM_DO_FAIL. */
 idem_action idem_txn_step(idem_txn *txn, idem_event event);
 
+/*
+ * What the store is asked between the two is the transaction's time; a step is an end, and a beginning, too. The thread
+ * may be another one than before.
+ */
+void idem_txn_store_begins(idem_txn *txn);
+void idem_txn_store_ends(idem_txn *txn);
+
 /* Names the slot: from here on the log says who. */
 void idem_txn_set_slot(idem_txn *txn, const unsigned char slot[IDEM_SLOT_LEN]);
 
@@ -110,6 +122,9 @@ const char *idem_txn_outcome_text(const idem_txn *txn);
 
 /* Writes IDEMPOTENCY_… into r's environment; of a lease, so much as its handler is to know of it. */
 void idem_txn_export(const idem_txn *txn, request_rec *r);
+
+/* …, and how long it took: for the log of a request that has ended. */
+void idem_txn_export_times(const idem_txn *txn, request_rec *r);
 void idem_lease_export(request_rec *r, const idem_head *lease);
 
 #endif

@@ -91,6 +91,7 @@ static idem_event wait_for_change(idem_txn *txn)
 idem_event idem_wait(idem_txn *txn)
 {
     volatile apr_uint32_t *place = idem_place_take();
+    apr_interval_time_t began = idem_monotonic();
     idem_event event;
 
     if (!place) {
@@ -99,8 +100,9 @@ idem_event idem_wait(idem_txn *txn)
         return IDEM_EV_WAITERS_FULL;
     }
     if (!txn->wait_until)
-        txn->wait_until = idem_monotonic() + txn->settings->wait;
+        txn->wait_until = began + txn->settings->wait;
     event = wait_for_change(txn);
+    txn->waited += idem_monotonic() - began;
     idem_place_leave(place);
     return event;
 }

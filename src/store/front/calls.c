@@ -28,6 +28,13 @@ typedef struct passage {
     int refused; /* by the breaker */
 } passage;
 
+static _Thread_local apr_interval_time_t calls_spent;
+
+apr_interval_time_t idem_front_spent(void)
+{
+    return calls_spent;
+}
+
 static apr_status_t begin(passage *p, idem_front *front, idem_op op, const unsigned char *slot, apr_pool_t *pool)
 {
     memset(p, 0, sizeof(*p));
@@ -66,6 +73,7 @@ static apr_status_t begin_and_enter(passage *p, idem_front *front, idem_op op, c
 static apr_status_t end(passage *p, apr_status_t rv, const char **why)
 {
     idem_front *front = p->front;
+    apr_interval_time_t took;
 
     if (rv != APR_SUCCESS && !p->call.why)
         p->call.why = idem_store_sentence(rv, p->call.pool);
@@ -75,8 +83,10 @@ static apr_status_t end(passage *p, apr_status_t rv, const char **why)
     if (rv == IDEM_EDAMAGED)
         idem_front_damaged(front, p->call.why);
     *why = p->call.why;
+    took = idem_monotonic() - p->began;
+    calls_spent += took;
     if (front->observer)
-        front->observer(front->baton, p->op, rv, idem_monotonic() - p->began);
+        front->observer(front->baton, p->op, rv, took);
     return rv;
 }
 
@@ -115,6 +125,7 @@ static apr_status_t decode_found(passage *p, idem_seen *seen)
     seen->corrupt = fault != NULL;
     seen->owner_dead = !fault && seen->head.state == IDEM_LEASE && p->found.owner_dead;
     take_times(&p->found, seen);
+    seen->written = !fault && p->found.expires ? p->found.expires - seen->head.ttl : 0;
     return APR_SUCCESS;
 }
 

@@ -40,7 +40,8 @@ typedef struct idem_seen {
     idem_response response;        /* for a RECORD */
     int owner_dead;                /* for a LEASE */
     apr_interval_time_t age, left; /* since it was written, until it expires; -1 if the store cannot say */
-    int corrupt; /* something stands there that is no value of this slot: counts as unknown, why says what */
+    int corrupt;        /* something stands there that is no value of this slot: counts as unknown, why says what */
+    apr_time_t written; /* when it was claimed or settled, by the store's clock; 0 where the store cannot say */
 } idem_seen;
 
 /* Finds a driver that is not compiled in; set once by the glue (httpd's providers). May be NULL. */
@@ -116,6 +117,9 @@ apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const i
 apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why);
 
 apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why);
+
+/* How long calls have taken that were made in this thread, microseconds since it began. */
+apr_interval_time_t idem_front_spent(void);
 
 /* The driver's account, in no order with other calls; APR_ENOTIMPL where it would cost more than a look
  * (IDEM_READS_FREE). */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * text.c - text inside of JSON, and times.
+ *
+ * Called by who writes a document or a line of a log. What is given may come from a client: it cannot end the string
+ * that it stands in, nor the line.
+ */
+#include "text.h"
+
+#include <string.h>
+
+#include <apr_escape.h>
+#include <apr_strings.h>
+
+#define ESCAPED_MAX 6 /* \u001f */
+
+/*
+ * The length of the well-formed UTF-8 sequence at s (Unicode, table 3-7: no overlong forms, no surrogates, nothing
+ * above U+10FFFF), 0 if there is none. The terminating NUL is no continuation byte, so nothing behind it is read.
+ */
+static apr_size_t utf8_length(const unsigned char *s)
+{
+    apr_size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+    for (apr_size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+static char *put_escaped(char *to, unsigned char ch)
+{
+    apr_cpystrn(to, "\\u00", sizeof("\\u00"));
+    apr_escape_hex(to + 4, &ch, 1, 0, NULL); /* ends the text as well, for which there is room */
+    return to + 6;
+}
+
+const char *idem_json_escaped(const char *text, apr_pool_t *pool)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    char *start = apr_palloc(pool, strlen(text) * ESCAPED_MAX + 1), *to = start;
+
+    while (*s) {
+        apr_size_t len = utf8_length(s);
+
+        if (!len) {
+            memcpy(to, "\xef\xbf\xbd", 3); /* U+FFFD */
+            to += 3;
+            s++;
+        }
+        else if (*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f) {
+            to = put_escaped(to, *s++);
+        }
+        else {
+            memcpy(to, s, len);
+            to += len;
+            s += len;
+        }
+    }
+    *to = '\0';
+    return start;
+}
+
+const char *idem_time_text(apr_time_t at, apr_pool_t *pool)
+{
+    apr_time_exp_t t;
+
+    if (apr_time_exp_gmt(&t, at) != APR_SUCCESS)
+        return "-";
+    return apr_psprintf(pool, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
+                        t.tm_hour, t.tm_min, t.tm_sec, t.tm_usec / 1000);
+}
