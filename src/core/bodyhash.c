@@ -51,6 +51,8 @@ struct idem_bodyhash {
     apr_size_t pattern_len;  /* 0 for a raw body */
     apr_size_t matched;      /* how much of the pattern came last; what lies behind KEPT is not in the digest */
     tail tail;
+    int closed;
+    unsigned char value[IDEM_DIGEST_LEN]; /* once it is closed */
     unsigned char pattern[KEPT + IDEM_BOUNDARY_MAX];
 };
 
@@ -196,22 +198,50 @@ apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash)
     return hash->fed;
 }
 
-apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
+/* The part of a boundary that stands at the end so far, as ordinary bytes. */
+static idem_blob as_ordinary(const idem_bodyhash *hash, unsigned char ordinary[1 + IDEM_BOUNDARY_MAX])
 {
-    unsigned char ordinary[1 + IDEM_BOUNDARY_MAX];
     idem_blob held = held_back(hash);
-    apr_size_t len = held.len ? 1 + held.len : 0;
 
     ordinary[0] = (unsigned char)MARK_LITERAL[0];
     idem_put_bytes(ordinary + 1, held.data, held.len);
-    *bytes = hash->normalised + len;
-    return idem_digest_peek_with(hash->digest, idem_blob_of(ordinary, len), out);
+    return idem_blob_of(ordinary, held.len ? 1 + held.len : 0);
+}
+
+static apr_status_t peek_bodyhash(idem_bodyhash *hash, idem_blob rest, unsigned char *out, apr_uint64_t *bytes)
+{
+    *bytes = hash->normalised + rest.len;
+    if (!hash->closed)
+        return idem_digest_peek_with(hash->digest, rest, out);
+    idem_put_bytes(out, hash->value, IDEM_DIGEST_LEN);
+    return APR_SUCCESS;
+}
+
+apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
+{
+    unsigned char ordinary[1 + IDEM_BOUNDARY_MAX];
+
+    return peek_bodyhash(hash, as_ordinary(hash, ordinary), out, bytes);
 }
 
 apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes)
 {
-    *bytes = hash->normalised;
-    return idem_digest_peek_with(hash->digest, idem_blob_of(NULL, 0), out);
+    return peek_bodyhash(hash, idem_blob_of(NULL, 0), out, bytes);
+}
+
+apr_status_t idem_bodyhash_close(idem_bodyhash *hash)
+{
+    unsigned char ordinary[1 + IDEM_BOUNDARY_MAX];
+    idem_blob rest = as_ordinary(hash, ordinary);
+    apr_status_t status;
+
+    if (hash->closed)
+        return APR_SUCCESS;
+    feed_digest(hash, rest.data, rest.len);
+    hash->matched = 0;
+    status = idem_digest_close(hash->digest, hash->value);
+    hash->closed = status == APR_SUCCESS;
+    return status;
 }
 
 /* ---- the boundary in the Content-Type ---------------------------------------------------------------------------- */

@@ -37,6 +37,9 @@ apr_status_t idem_bodyhash_peek(idem_bodyhash *hash, unsigned char out[IDEM_DIGE
  * it. */
 apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_DIGEST_LEN], apr_uint64_t *bytes);
 
+/* The body has ended: nothing more is fed, and from here on a look costs nothing. Both give the value of the whole. */
+apr_status_t idem_bodyhash_close(idem_bodyhash *hash);
+
 /*
  * The boundary parameter of a Content-Type of any multipart type (content_type NULL where there is none), unquoted, in
  * pool; NULL if it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets

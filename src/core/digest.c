@@ -3,11 +3,15 @@
  * digest.c - SHA-256 and HMAC-SHA-256 by OpenSSL 3's EVP, and its random numbers.
  *
  * Called by the rest of the core, for slots, fingerprints, bodies and checksums. Algorithms are fetched once per
- * process, since a fetch by name costs more than the digest of a short piece. A failure inside libcrypto is remembered
- * and turns up at the final, so that callers check one place. No deprecated interface; nothing of OpenSSL is visible
- * outside this file.
+ * process, since a fetch by name costs more than the digest of a short piece; for the same reason short pieces are
+ * gathered before libcrypto gets them, and a finished SHA-256 is kept for the next one of its thread (spares.c). A
+ * failure inside libcrypto is remembered and turns up at the final, so that callers check one place. What always holds:
+ * nothing that was fed stays in memory behind the end of a digest. No deprecated interface; nothing of OpenSSL is
+ * visible outside this file.
  */
 #include "digest.h"
+
+#include "spares.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -18,11 +22,16 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+#define GATHERED 256 /* bytes: what a slot or the parts of a fingerprint usually take */
+
 struct idem_digest {
+    idem_spare spare; /* first: spares.c knows nothing else of it */
     EVP_MD_CTX *md;   /* this one without a secret */
     EVP_MD_CTX *copy; /* for peeking; made at the first peek, then reused */
     EVP_MAC_CTX *mac; /* this one with a secret */
-    int failed;
+    int failed, finished;
+    apr_size_t gathered; /* bytes that libcrypto has not got */
+    unsigned char gather[GATHERED];
 };
 
 /*
@@ -31,9 +40,11 @@ struct idem_digest {
 static CRYPTO_ONCE fetched = CRYPTO_ONCE_STATIC_INIT;
 static EVP_MD *sha256;
 static EVP_MAC *hmac;
+static idem_spares spares;
 
 static void fetch_algorithms(void)
 {
+    idem_spares_open(&spares);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 }
@@ -55,24 +66,53 @@ static int start_hmac(idem_digest *d, const idem_blob *secret)
 
 static int start_sha256(idem_digest *d)
 {
-    d->md = EVP_MD_CTX_new();
+    if (!d->md)
+        d->md = EVP_MD_CTX_new();
     return d->md && EVP_DigestInit_ex2(d->md, sha256, NULL) == 1;
 }
 
-static apr_status_t free_digest(void *data)
+static void destroy_digest(idem_spare *spare)
 {
-    idem_digest *d = data;
+    idem_digest *d = (idem_digest *)spare;
 
+    OPENSSL_cleanse(d->gather, d->gathered);
     EVP_MD_CTX_free(d->md);
     EVP_MD_CTX_free(d->copy);
     EVP_MAC_CTX_free(d->mac);
     free(d);
+}
+
+/* httpd unloads the library and loads it again at each restart. At a process's end libcrypto may be closed already. */
+__attribute__((destructor)) static void forget_spares(void)
+{
+    if (OPENSSL_init_crypto(0, NULL) == 1)
+        idem_spares_close(&spares);
+}
+
+/* libcrypto wipes a block when it finishes it: only a finished digest holds nothing of what was fed. */
+static apr_status_t free_digest(void *data)
+{
+    idem_digest *d = data;
+
+    d->spare.destroy = destroy_digest;
+    if (d->mac || d->copy || !d->finished || !idem_spares_keep(&spares, &d->spare))
+        destroy_digest(&d->spare);
     return APR_SUCCESS;
+}
+
+static idem_digest *new_digest(const idem_blob *secret)
+{
+    idem_digest *d = secret && secret->len ? NULL : (idem_digest *)idem_spares_take(&spares);
+
+    if (!d)
+        return calloc(1, sizeof *d);
+    d->failed = d->finished = 0;
+    return d;
 }
 
 apr_status_t idem_digest_start(idem_digest **digest, const idem_blob *secret)
 {
-    idem_digest *d = calloc(1, sizeof *d);
+    idem_digest *d = new_digest(secret);
 
     *digest = NULL;
     if (!d)
@@ -94,12 +134,35 @@ apr_status_t idem_digest_create(idem_digest **digest, const idem_blob *secret, a
     return status;
 }
 
-void idem_digest_feed(idem_digest *digest, const void *data, apr_size_t len)
+/* ---- feeding ----------------------------------------------------------------------------------------------------- */
+
+static void pass_on(idem_digest *digest, const void *data, apr_size_t len)
 {
     int ok = digest->mac ? EVP_MAC_update(digest->mac, data, len) : EVP_DigestUpdate(digest->md, data, len);
 
     if (ok != 1)
         digest->failed = 1;
+}
+
+static void pass_on_gathered(idem_digest *digest)
+{
+    if (!digest->gathered)
+        return;
+    pass_on(digest, digest->gather, digest->gathered);
+    OPENSSL_cleanse(digest->gather, digest->gathered);
+    digest->gathered = 0;
+}
+
+void idem_digest_feed(idem_digest *digest, const void *data, apr_size_t len)
+{
+    if (len > sizeof digest->gather - digest->gathered)
+        pass_on_gathered(digest);
+    if (len > sizeof digest->gather) {
+        pass_on(digest, data, len);
+        return;
+    }
+    idem_put_bytes(digest->gather + digest->gathered, data, len);
+    digest->gathered += len;
 }
 
 void idem_digest_feed_part(idem_digest *digest, idem_blob part)
@@ -145,6 +208,7 @@ static int peek_mac(idem_digest *d, idem_blob tail, unsigned char *out)
 
 apr_status_t idem_digest_peek_with(idem_digest *digest, idem_blob tail, unsigned char out[IDEM_DIGEST_LEN])
 {
+    pass_on_gathered(digest);
     if (digest->failed)
         return APR_EGENERAL;
     return (digest->mac ? peek_mac(digest, tail, out) : peek_md(digest, tail, out)) ? APR_SUCCESS : APR_EGENERAL;
@@ -155,12 +219,19 @@ apr_status_t idem_digest_peek(idem_digest *digest, unsigned char out[IDEM_DIGEST
     return idem_digest_peek_with(digest, idem_blob_of("", 0), out);
 }
 
+apr_status_t idem_digest_close(idem_digest *digest, unsigned char out[IDEM_DIGEST_LEN])
+{
+    pass_on_gathered(digest);
+    digest->finished = !digest->failed && (digest->mac ? final_mac(digest->mac, out) : final_md(digest->md, out));
+    return digest->finished ? APR_SUCCESS : APR_EGENERAL;
+}
+
 apr_status_t idem_digest_finish(idem_digest *digest, unsigned char out[IDEM_DIGEST_LEN])
 {
-    int ok = !digest->failed && (digest->mac ? final_mac(digest->mac, out) : final_md(digest->md, out));
+    apr_status_t status = idem_digest_close(digest, out);
 
     free_digest(digest);
-    return ok ? APR_SUCCESS : APR_EGENERAL;
+    return status;
 }
 
 apr_status_t idem_digest_of(const idem_blob *secret, idem_blob data, unsigned char out[IDEM_DIGEST_LEN])

@@ -2,7 +2,8 @@
 /*
  * digest.h - SHA-256 and HMAC-SHA-256; digest.c is the only file that knows the digests of OpenSSL's EVP.
  *
- * A digest belongs to one thread at a time. Its OpenSSL context is freed by a cleanup of the pool it was made from.
+ * A digest belongs to one thread at a time. Its OpenSSL context is freed by a cleanup of the pool it was made from, or
+ * kept for the next digest of the thread in which that pool ended.
  */
 #ifndef IDEM_DIGEST_H
 #define IDEM_DIGEST_H
@@ -30,6 +31,9 @@ apr_status_t idem_digest_peek(idem_digest *digest, unsigned char out[IDEM_DIGEST
 
 /* The value it would have if tail were fed too. */
 apr_status_t idem_digest_peek_with(idem_digest *digest, idem_blob tail, unsigned char out[IDEM_DIGEST_LEN]);
+
+/* The value, of a digest that gets no more and is not peeked into again; its pool's end frees it. */
+apr_status_t idem_digest_close(idem_digest *digest, unsigned char out[IDEM_DIGEST_LEN]);
 
 /* For use within one function, without a pool: finish gives the value and frees the digest, whatever it returns. */
 apr_status_t idem_digest_start(idem_digest **digest, const idem_blob *secret);

@@ -135,7 +135,7 @@ class Connection:
     def ask(self, path, key=None, body=BODY, method="POST"):
         """The status of the answer."""
         lines = [f"{method} {path} HTTP/1.1", "Host: bench.test", "Content-Type: application/json",
-                 "Authorization: Bearer 3d1c1d9f8f7a4c2b", f"Content-Length: {len(body)}"]
+                 f"Content-Length: {len(body)}"]
         if key:
             lines.append(f"Idempotency-Key: {key}")
         self.socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)

@@ -21,8 +21,9 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
         return APR_SUCCESS;
     if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
-    rv = intake->whole ? idem_bodyhash_peek(intake->hash, print->body, &print->hashed)
-                       : idem_bodyhash_peek_cut(intake->hash, print->body, &print->hashed);
+    rv = intake->whole ? idem_bodyhash_close(intake->hash) : APR_SUCCESS;
+    if (rv == APR_SUCCESS)
+        rv = idem_bodyhash_peek_cut(intake->hash, print->body, &print->hashed);
     if (rv == APR_SUCCESS)
         print->body_flags |= IDEM_BODY_KNOWN | (intake->whole ? IDEM_BODY_WHOLE : 0);
     return rv;

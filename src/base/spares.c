@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spares.c - a short stack of spare things for each thread, under a key of the C library's.
+ *
+ * Called by whatever makes such things, from any thread. The key's destructor runs when a thread ends, but not for the
+ * thread that ends the process, and it is code of this library: the key goes when the library goes.
+ */
+#include "spares.h"
+
+#include <stddef.h>
+
+static void destroy_all(void *top)
+{
+    for (idem_spare *spare = top, *next; spare; spare = next) {
+        next = spare->next;
+        spare->destroy(spare);
+    }
+}
+
+void idem_spares_open(idem_spares *spares)
+{
+    spares->is_open = pthread_key_create(&spares->key, destroy_all) == 0;
+}
+
+void idem_spares_close(idem_spares *spares)
+{
+    if (!spares->is_open)
+        return;
+    spares->is_open = 0;
+    destroy_all(pthread_getspecific(spares->key));
+    pthread_key_delete(spares->key);
+}
+
+idem_spare *idem_spares_take(const idem_spares *spares)
+{
+    idem_spare *top = spares->is_open ? pthread_getspecific(spares->key) : NULL;
+
+    return top && pthread_setspecific(spares->key, top->next) == 0 ? top : NULL;
+}
+
+int idem_spares_keep(const idem_spares *spares, idem_spare *spare)
+{
+    idem_spare *top;
+
+    if (!spares->is_open)
+        return 0;
+    top = pthread_getspecific(spares->key);
+    spare->next = top;
+    spare->count = top ? top->count + 1 : 1;
+    return spare->count <= IDEM_SPARES_MOST && pthread_setspecific(spares->key, spare) == 0;
+}
