@@ -74,10 +74,10 @@ extern "C" {
 #define IDEM_HEAD_MIN 80
 
 typedef enum idem_state {
-    IDEM_LEASE = 1,     /* somebody executes */
-    IDEM_RECORD = 2,    /* a finished response */
-    IDEM_TOMBSTONE = 3, /* done, but the response could not be kept */
-    IDEM_UNKNOWN = 4    /* execution began, the outcome is unknown */
+    IDEM_STATE_LEASE = 1,     /* somebody executes */
+    IDEM_STATE_RECORD = 2,    /* a finished response */
+    IDEM_STATE_TOMBSTONE = 3, /* done, but the response could not be kept */
+    IDEM_STATE_UNKNOWN = 4    /* execution began, the outcome is unknown */
 } idem_state;
 
 typedef struct idem_blob {

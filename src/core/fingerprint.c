@@ -91,21 +91,21 @@ idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *
 {
     *differ = 0;
     if (mine->body_flags & IDEM_BODY_PARTED && !(kept->body_flags & IDEM_BODY_MARKED))
-        return IDEM_INCOMPARABLE;
+        return IDEM_LIKENESS_INCOMPARABLE;
     if (kept->parts != mine->parts || kept->parts > IDEM_PARTS_MAX ||
         !idem_equal_ct(kept->made_of, mine->made_of, sizeof kept->made_of))
-        return IDEM_INCOMPARABLE;
+        return IDEM_LIKENESS_INCOMPARABLE;
     if (idem_equal_ct(kept->rest, mine->rest, sizeof kept->rest))
-        return IDEM_SAME;
+        return IDEM_LIKENESS_SAME;
     for (unsigned i = 0; i < kept->parts; i++)
         if (!idem_equal_ct(kept->part[i], mine->part[i], sizeof kept->part[i]))
             *differ |= 1u << i;
-    return IDEM_DIFFERENT;
+    return IDEM_LIKENESS_DIFFERENT;
 }
 
 static idem_likeness same_if(int same)
 {
-    return same ? IDEM_SAME : IDEM_DIFFERENT;
+    return same ? IDEM_LIKENESS_SAME : IDEM_LIKENESS_DIFFERENT;
 }
 
 /* The end of the kept body is known. */
@@ -114,7 +114,7 @@ static idem_likeness compare_with_whole(const idem_print *kept, const idem_print
     if (mine->body_flags & IDEM_BODY_WHOLE)
         return same_if(mine->hashed == kept->hashed && idem_equal_ct(mine->body, kept->body, sizeof kept->body));
     /* Mine goes on behind what was hashed of it: longer for certain, unless that stopped before the kept one's end. */
-    return mine->hashed >= kept->hashed ? IDEM_DIFFERENT : IDEM_INCOMPARABLE;
+    return mine->hashed >= kept->hashed ? IDEM_LIKENESS_DIFFERENT : IDEM_LIKENESS_INCOMPARABLE;
 }
 
 /* The kept body was hashed as far as its handler read it; what followed is known by the declared length alone. */
@@ -123,8 +123,8 @@ static idem_likeness compare_with_beginning(const idem_print *kept, const idem_p
     if (mine->hashed == kept->hashed)
         return same_if(idem_equal_ct(mine->body, kept->body, sizeof kept->body));
     if (mine->hashed < kept->hashed && (mine->body_flags & IDEM_BODY_WHOLE))
-        return IDEM_DIFFERENT; /* it ended before what the first one had at least */
-    return IDEM_INCOMPARABLE;
+        return IDEM_LIKENESS_DIFFERENT; /* it ended before what the first one had at least */
+    return IDEM_LIKENESS_INCOMPARABLE;
 }
 
 /* Does what mine declares say enough, whatever its bytes are? Of a whole body the bytes themselves say it. */
@@ -141,12 +141,12 @@ idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *
     unsigned both = kept->body_flags & mine->body_flags, either = kept->body_flags | mine->body_flags;
 
     if (!(either & IDEM_BODY_USED))
-        return IDEM_SAME;
+        return IDEM_LIKENESS_SAME;
     if (!(both & IDEM_BODY_USED) || !(kept->body_flags & IDEM_BODY_KNOWN))
-        return IDEM_INCOMPARABLE;
+        return IDEM_LIKENESS_INCOMPARABLE;
     if (lengths_differ(kept, mine) || (kept->body_flags ^ mine->body_flags) & IDEM_BODY_PARTED)
-        return IDEM_DIFFERENT;
+        return IDEM_LIKENESS_DIFFERENT;
     if (!(mine->body_flags & IDEM_BODY_KNOWN))
-        return IDEM_INCOMPARABLE;
+        return IDEM_LIKENESS_INCOMPARABLE;
     return kept->body_flags & IDEM_BODY_WHOLE ? compare_with_whole(kept, mine) : compare_with_beginning(kept, mine);
 }

@@ -34,9 +34,10 @@ typedef struct idem_print {
 } idem_print;
 
 typedef enum idem_likeness {
-    IDEM_SAME,
-    IDEM_DIFFERENT,
-    IDEM_INCOMPARABLE /* made of other parts (the configuration changed), or a body's digest is missing on one side */
+    IDEM_LIKENESS_SAME,
+    IDEM_LIKENESS_DIFFERENT,
+    IDEM_LIKENESS_INCOMPARABLE /* made of other parts (the configuration changed), or a body's digest is missing on one
+                                  side */
 } idem_likeness;
 
 /*
@@ -46,16 +47,16 @@ typedef enum idem_likeness {
 apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *parts, int count, idem_print *print);
 
 /*
- * All parts but the body. *differ gets bit i for each part i that differs (0 when IDEM_SAME). A kept print without
- * MARKED cannot be compared with that of a multipart body: it may be of one, and condensed otherwise.
+ * All parts but the body. *differ gets bit i for each part i that differs (0 when IDEM_LIKENESS_SAME). A kept print
+ * without MARKED cannot be compared with that of a multipart body: it may be of one, and condensed otherwise.
  */
 idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *mine, unsigned *differ);
 
 /*
  * The bodies, where both prints use them. mine must have been hashed over kept->hashed bytes or, both whole, may have
  * any length. kept whole: mine must be whole, of that length and digest. kept in part: the same declared length and
- * digest. A declared length that kept's was not is enough to differ, and mine need not be KNOWN then. IDEM_INCOMPARABLE
- * if either is not KNOWN, or the hashed lengths do not allow a verdict.
+ * digest. A declared length that kept's was not is enough to differ, and mine need not be KNOWN then.
+ * IDEM_LIKENESS_INCOMPARABLE if either is not KNOWN, or the hashed lengths do not allow a verdict.
  */
 idem_likeness idem_print_compare_body(const idem_print *kept, const idem_print *mine);
 

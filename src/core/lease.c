@@ -3,7 +3,7 @@
  * lease.c - the table of lease.h: phases down, events across, each cell the next phase and what to do.
  *
  * A cell that is not written is a pair that must not happen. idem_step{0,0} cannot be told from a written cell, so a
- * written cell never has next == IDEM_IDLE: nothing returns there.
+ * written cell never has next == IDEM_PHASE_IDLE: nothing returns there.
  *
  * The cells to read first are GONE and CUT: until the handler was entered the slot is given back, afterwards it never
  * is, because the handler may have acted.
@@ -13,15 +13,15 @@
 #include <assert.h>
 
 /* clang-format off */
-#define TO(phase, action) {IDEM_##phase, IDEM_DO_##action}
+#define TO(phase, action) {IDEM_PHASE_##phase, IDEM_DO_##action}
 
 static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
-    [IDEM_IDLE] =
+    [IDEM_PHASE_IDLE] =
         {
             [IDEM_EV_GUARDED] = TO(CLAIMING, CLAIM),
             [IDEM_EV_GONE] = TO(DONE, NOTHING),
         },
-    [IDEM_CLAIMING] =
+    [IDEM_PHASE_CLAIMING] =
         {
             [IDEM_EV_WON] = TO(HOLDING, RUN),
             [IDEM_EV_BUSY] = TO(DONE, REFUSE),
@@ -33,13 +33,13 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_STORE_BYPASS] = TO(DONE, BYPASS),
             [IDEM_EV_OVER_LIMIT] = TO(DONE, REFUSE), /* looked for it instead of claiming it */
         },
-    [IDEM_TAKING] =
+    [IDEM_PHASE_TAKING] =
         {
             [IDEM_EV_WON] = TO(HOLDING, RUN),
             [IDEM_EV_LOST] = TO(CLAIMING, CLAIM),
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
         },
-    [IDEM_WAITING] =
+    [IDEM_PHASE_WAITING] =
         {
             [IDEM_EV_BUSY] = TO(DONE, REFUSE), /* the slot's next owner runs another request */
             [IDEM_EV_FOUND] = TO(COMPARING, COMPARE),
@@ -51,7 +51,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_STORE_DOWN] = TO(DONE, REFUSE),
             [IDEM_EV_GONE] = TO(DONE, NOTHING),
         },
-    [IDEM_COMPARING] =
+    [IDEM_PHASE_COMPARING] =
         {
             [IDEM_EV_SAME] = TO(DONE, REPLAY),
             [IDEM_EV_SAME_TOMBSTONE] = TO(DONE, REFUSE),
@@ -59,7 +59,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_UNSURE] = TO(DONE, REFUSE),
             [IDEM_EV_BODY_CUT] = TO(DONE, NOTHING),
         },
-    [IDEM_HOLDING] =
+    [IDEM_PHASE_HOLDING] =
         {
             [IDEM_EV_STARTED] = TO(RUNNING, ENTER),
             [IDEM_EV_LOST] = TO(CLAIMING, CLAIM), /* a lease that nobody renewed in time, and nothing has run */
@@ -67,7 +67,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_GONE] = TO(DONE, RELEASE),
             [IDEM_EV_OVER_LIMIT] = TO(DONE, RELEASE_REFUSE),
         },
-    [IDEM_RUNNING] =
+    [IDEM_PHASE_RUNNING] =
         {
             [IDEM_EV_RECORDED] = TO(SETTLING, SETTLE_RECORD),
             [IDEM_EV_OVERSIZE] = TO(SETTLING, SETTLE_TOMBSTONE),
@@ -77,7 +77,7 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
             [IDEM_EV_BODY_CUT] = TO(SETTLING, SETTLE_UNKNOWN),
             [IDEM_EV_GONE] = TO(SETTLING, SETTLE_UNKNOWN),
         },
-    [IDEM_SETTLING] =
+    [IDEM_PHASE_SETTLING] =
         {
             [IDEM_EV_ACKED] = TO(DONE, ANSWER),
             [IDEM_EV_LOST] = TO(DONE, ANSWER_FROM_SLOT),
@@ -89,9 +89,9 @@ static const idem_step table[IDEM_PHASES][IDEM_EVENTS] = {
 /* clang-format on */
 
 static const char *const phase_names[IDEM_PHASES] = {
-    [IDEM_IDLE] = "IDLE",       [IDEM_CLAIMING] = "CLAIMING",   [IDEM_TAKING] = "TAKING",
-    [IDEM_WAITING] = "WAITING", [IDEM_COMPARING] = "COMPARING", [IDEM_HOLDING] = "HOLDING",
-    [IDEM_RUNNING] = "RUNNING", [IDEM_SETTLING] = "SETTLING",   [IDEM_DONE] = "DONE",
+    [IDEM_PHASE_IDLE] = "IDLE",       [IDEM_PHASE_CLAIMING] = "CLAIMING",   [IDEM_PHASE_TAKING] = "TAKING",
+    [IDEM_PHASE_WAITING] = "WAITING", [IDEM_PHASE_COMPARING] = "COMPARING", [IDEM_PHASE_HOLDING] = "HOLDING",
+    [IDEM_PHASE_RUNNING] = "RUNNING", [IDEM_PHASE_SETTLING] = "SETTLING",   [IDEM_PHASE_DONE] = "DONE",
 };
 
 static const char *const event_names[IDEM_EVENTS] = {
@@ -150,10 +150,10 @@ static const char *const action_names[IDEM_ACTIONS] = {
 
 idem_step idem_lease_step(idem_phase phase, idem_event event)
 {
-    static const idem_step impossible = {IDEM_DONE, IDEM_DO_FAIL};
+    static const idem_step impossible = {IDEM_PHASE_DONE, IDEM_DO_FAIL};
 
     assert((unsigned)phase < IDEM_PHASES && (unsigned)event < IDEM_EVENTS);
-    if (table[phase][event].next == IDEM_IDLE)
+    if (table[phase][event].next == IDEM_PHASE_IDLE)
         return impossible;
     return table[phase][event];
 }

@@ -10,15 +10,15 @@
 #define IDEM_LEASE_H
 
 typedef enum idem_phase {
-    IDEM_IDLE,
-    IDEM_CLAIMING,  /* a claim is under way, or is about to be repeated */
-    IDEM_TAKING,    /* the owner seen is dead: a takeover is under way */
-    IDEM_WAITING,   /* somebody executes and we wait for the outcome */
-    IDEM_COMPARING, /* a record or tombstone was found: is this the same request? */
-    IDEM_HOLDING,   /* the slot is ours, the handler has not been entered */
-    IDEM_RUNNING,   /* the handler may have acted */
-    IDEM_SETTLING,  /* the outcome is known and on its way to the store */
-    IDEM_DONE,
+    IDEM_PHASE_IDLE,
+    IDEM_PHASE_CLAIMING,  /* a claim is under way, or is about to be repeated */
+    IDEM_PHASE_TAKING,    /* the owner seen is dead: a takeover is under way */
+    IDEM_PHASE_WAITING,   /* somebody executes and we wait for the outcome */
+    IDEM_PHASE_COMPARING, /* a record or tombstone was found: is this the same request? */
+    IDEM_PHASE_HOLDING,   /* the slot is ours, the handler has not been entered */
+    IDEM_PHASE_RUNNING,   /* the handler may have acted */
+    IDEM_PHASE_SETTLING,  /* the outcome is known and on its way to the store */
+    IDEM_PHASE_DONE,
     IDEM_PHASES
 } idem_phase;
 
@@ -83,7 +83,7 @@ typedef struct idem_step {
     idem_action action;
 } idem_step;
 
-/* The only way from one phase to another. A pair that is not in the table gives {IDEM_DONE, IDEM_DO_FAIL}. */
+/* The only way from one phase to another. A pair that is not in the table gives {IDEM_PHASE_DONE, IDEM_DO_FAIL}. */
 idem_step idem_lease_step(idem_phase phase, idem_event event);
 
 const char *idem_phase_name(idem_phase phase);

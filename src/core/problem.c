@@ -14,47 +14,47 @@
 #include <apr_strings.h>
 
 static const idem_problem_info problems[IDEM_PROBLEMS] = {
-    [IDEM_KEY_MISSING] =
+    [IDEM_PROBLEM_KEY_MISSING] =
         {"key-missing", 400, 0, "An idempotency key is required",
          "This operation is only accepted with an idempotency key. Choose a new random value for each logical "
          "operation, a UUID for example, send it with the request, and send the same value again with each retry."},
-    [IDEM_KEY_INVALID] =
+    [IDEM_PROBLEM_KEY_INVALID] =
         {"key-invalid", 400, 0, "The idempotency key is invalid",
          "The idempotency key does not have the form this server accepts. Nothing was executed. Send exactly one "
          "key of printable ASCII characters, within the length and format the service documents."},
-    [IDEM_IN_PROGRESS] =
+    [IDEM_PROBLEM_IN_PROGRESS] =
         {"in-progress", 409, 1, "The first request is still being processed",
          "A request with this idempotency key is being executed right now. This one was not executed. Send it "
          "again, unchanged and with the same key, after the time in Retry-After to get the first one's response."},
-    [IDEM_OUTCOME_UNKNOWN] =
+    [IDEM_PROBLEM_OUTCOME_UNKNOWN] =
         {"outcome-unknown", 409, 0, "The outcome of the first request is unknown",
          "A request with this idempotency key was begun and interrupted, so it may or may not have taken effect. "
          "This one was not executed. Find out by other means what happened; use a new key only to execute the "
          "operation anew."},
-    [IDEM_RESPONSE_NOT_KEPT] =
+    [IDEM_PROBLEM_RESPONSE_NOT_KEPT] =
         {"response-not-kept", 409, 0, "Already executed, but the response was not kept",
          "A request with this idempotency key was executed to its end; its response could not be kept and cannot "
          "be repeated. This one was not executed. Read the operation's result from the resource it changed."},
-    [IDEM_KEY_REUSED] =
+    [IDEM_PROBLEM_KEY_REUSED] =
         {"key-reused", 422, 0, "The idempotency key belongs to another request",
          "This idempotency key was used before for a request that is not the same. This one was not executed. Use "
          "a new key for a new operation; a retry must repeat the first request unchanged, its credentials "
          "included."},
-    [IDEM_STORE_UNAVAILABLE] =
+    [IDEM_PROBLEM_STORE_UNAVAILABLE] =
         {"store-unavailable", 503, 5, "Retries cannot be recognized at the moment",
          "The server cannot reach its memory of earlier requests, so it cannot tell whether this one is a retry. "
          "This one was not executed. Send it again, unchanged and with the same key, after the time in "
          "Retry-After."},
-    [IDEM_TOO_MANY_KEYS] =
+    [IDEM_PROBLEM_TOO_MANY_KEYS] =
         {"too-many-keys", 429, 0, "Too many new idempotency keys",
          "More new idempotency keys were sent than this server allows in a period. This request was not executed. "
          "Send it again, unchanged and with the same key, after the time in Retry-After."},
-    [IDEM_BODY_TOO_LARGE] =
+    [IDEM_PROBLEM_BODY_TOO_LARGE] =
         {"body-too-large", 413, 0, "The request body is too large to read a key from",
          "The idempotency key is expected inside the request body, and the body is larger than this server "
          "searches. The request was not executed. Send a smaller body, or the key where the service documents it "
          "for large ones."},
-    [IDEM_KEY_EXPIRED] =
+    [IDEM_PROBLEM_KEY_EXPIRED] =
         {"key-expired", 409, 0, "The idempotency key is too old",
          "By its own time this key is older than the server remembers keys, and nothing is known under it any more. "
          "This request was not executed. An earlier one with the same key may have been: find out by other means; use "

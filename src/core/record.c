@@ -37,9 +37,9 @@ static int is_line(const void *data, apr_size_t len)
 
 static const char *fault_of_head(const idem_head *head)
 {
-    if (head->state < IDEM_LEASE || head->state > IDEM_UNKNOWN)
+    if (head->state < IDEM_STATE_LEASE || head->state > IDEM_STATE_UNKNOWN)
         return "the record is in no known state";
-    if (head->flags & ~(unsigned)(head->state == IDEM_RECORD ? IDEM_HEAD_SEALED : 0))
+    if (head->flags & ~(unsigned)(head->state == IDEM_STATE_RECORD ? IDEM_HEAD_SEALED : 0))
         return "the record has unknown flags";
     if (head->ttl < 0 || head->lease < 0 || head->lease / 1000 > APR_UINT32_MAX)
         return "the record has an impossible life span";
@@ -235,7 +235,7 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
     unsigned char *start, *to, sum[IDEM_DIGEST_LEN];
     apr_status_t status = APR_SUCCESS;
 
-    if (head.flags || fault_of_head(&head) || (head.state == IDEM_RECORD) != (response != NULL))
+    if (head.flags || fault_of_head(&head) || (head.state == IDEM_STATE_RECORD) != (response != NULL))
         return APR_EINVAL;
     if (response && !response_encodable(response))
         return APR_EINVAL;
@@ -450,7 +450,7 @@ const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const 
         return fault;
     c = idem_cursor_of(idem_blob_of(value.data, SUM_AT(value)));
     fault = decode_head(&c, head);
-    if (!fault && head->state == IDEM_RECORD)
+    if (!fault && head->state == IDEM_STATE_RECORD)
         return take_rest(ring, &c, head, pool, response);
     if (!fault && value.data[4] != PLAIN_VERSION)
         return "an entry that has no response is of a version that has places";

@@ -69,14 +69,14 @@ typedef struct idem_response {
 /* How long the encoding of this response will be, head, seal and checksum included; response NULL for none. */
 apr_size_t idem_record_size(const idem_keyring *ring, const idem_response *response);
 
-/* Encodes into pool, sealed if ring is given. response must be given for IDEM_RECORD and NULL for the others. */
+/* Encodes into pool, sealed if ring is given. response must be given for IDEM_STATE_RECORD and NULL for the others. */
 apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *head, const idem_response *response,
                                 apr_pool_t *pool, idem_blob *value);
 
 /*
- * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_RECORD: strings are in pool, the body
- * points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused: anybody
- * who can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign,
+ * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_STATE_RECORD: strings are in pool, the
+ * body points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused:
+ * anybody who can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign,
  * malformed, of another slot or of a newer version.
  */
 const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],

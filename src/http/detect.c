@@ -38,7 +38,7 @@ static idem_event verdict(const idem_txn *txn, request_rec *r, int rv)
 
 int idem_detect_conclude(idem_txn *txn, request_rec *r, int rv)
 {
-    if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
+    if (txn->phase != IDEM_PHASE_RUNNING || rv == SUSPENDED)
         return rv;
     if (rv != DECLINED)
         idem_txn_settle(txn, verdict(txn, r, rv), NULL);
@@ -54,7 +54,7 @@ void idem_detect_end(idem_txn *txn)
 
     if (txn->outcome == IDEM_OUTCOME_REPLAYED && (kept->body_flags & IDEM_BODY_KNOWN) &&
         idem_intake_print(txn, &txn->head.print) == APR_SUCCESS &&
-        idem_print_compare_body(kept, &txn->head.print) == IDEM_DIFFERENT)
-        txn->outcome = idem_outcome_of(IDEM_KEY_REUSED);
+        idem_print_compare_body(kept, &txn->head.print) == IDEM_LIKENESS_DIFFERENT)
+        txn->outcome = idem_outcome_of(IDEM_PROBLEM_KEY_REUSED);
     IDEM_LOG(txn, APLOG_INFO, 55, "%s", txn->outcome ? idem_txn_outcome_text(txn) : "detected: nothing");
 }

@@ -189,7 +189,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 {
     txn->problem = problem;
     txn->detail = detail;
-    txn->phase = IDEM_DONE; /* nothing was claimed, nothing will be */
+    txn->phase = IDEM_PHASE_DONE; /* nothing was claimed, nothing will be */
     return refuse(txn);
 }
 
@@ -197,7 +197,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 static int refuse_late(idem_txn *txn)
 {
     IDEM_LOG(txn, APLOG_INFO, 131, "sent by an execution of this key that is over: refused");
-    return refuse_early(txn, IDEM_OUTCOME_UNKNOWN, NULL);
+    return refuse_early(txn, IDEM_PROBLEM_OUTCOME_UNKNOWN, NULL);
 }
 
 /* ---- the body ------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ static int read_scope(idem_txn *txn)
     int status = idem_parts_in_body(txn->settings->scope) ? read_body(txn) : OK;
 
     if (status == OK && txn->asked.body && !txn->asked.body->whole && idem_parts_in_body(txn->settings->scope)) {
-        txn->problem = IDEM_BODY_TOO_LARGE;
+        txn->problem = IDEM_PROBLEM_BODY_TOO_LARGE;
         txn->detail =
             "What tells this key from others' is expected inside the request body, and the body is larger than "
             "this server searches. The request was not executed. Send a smaller body.";
@@ -285,7 +285,7 @@ static int is_decided(request_rec *r)
 static int let_pass(idem_txn *txn)
 {
     txn->unguarded = 1;
-    txn->phase = IDEM_DONE;
+    txn->phase = IDEM_PHASE_DONE;
     if (txn->asked.body)
         idem_body_forget(txn->asked.body);
     return DECLINED;
@@ -364,7 +364,7 @@ static int guard_found(idem_txn *txn, const idem_finding *found, const idem_way 
     if (found->problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, found->problem, found->detail);
     if (!found->key.data)
-        return refuse_early(txn, IDEM_KEY_MISSING, NULL);
+        return refuse_early(txn, IDEM_PROBLEM_KEY_MISSING, NULL);
     problem = txn->is_own_key ? IDEM_PROBLEM_NONE : idem_keyage_read(txn);
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, txn->detail);
@@ -411,7 +411,7 @@ static int consider(request_rec *r)
  * read. */
 static int join(idem_txn *txn, request_rec *r)
 {
-    if (txn->phase == IDEM_RUNNING && txn->inside != r)
+    if (txn->phase == IDEM_PHASE_RUNNING && txn->inside != r)
         return visit(txn, r);
     if (txn->intake)
         idem_intake_join(txn, r);

@@ -71,7 +71,7 @@ idem_blob unit_encoded(apr_pool_t *pool, const idem_head *head, const idem_respo
 
 idem_blob unit_record(apr_pool_t *pool)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_response(pool);
 
     return unit_encoded(pool, &head, &response);

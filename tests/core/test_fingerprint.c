@@ -47,7 +47,7 @@ static void equal_requests_are_the_same(void **state)
 
     (void)state;
     assert_memory_equal(&one, &two, sizeof one);
-    assert_rest(&one, &two, IDEM_SAME, 0);
+    assert_rest(&one, &two, IDEM_LIKENESS_SAME, 0);
     assert_int_equal(one.parts, 3);
     assert_int_equal(one.body_flags, 0);
     assert_true(one.declared == IDEM_LENGTH_UNKNOWN);
@@ -59,18 +59,18 @@ static void the_differing_parts_are_named(void **state)
 
     (void)state;
     mine = simple("PUT", "q", "a");
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 0);
     mine = simple("POST", "r", "b");
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 1 | 1u << 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 1 | 1u << 2);
     mine = simple("POST", "q", NULL);
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 2);
     mine = simple("POST", "q", "");
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 2);
     mine = simple("POST", "qa", "");
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 1 | 1u << 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 1 | 1u << 2);
     kept = simple("POST", "q", NULL);
     mine = simple("POST", "q", "");
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 1u << 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 1u << 2);
 }
 
 /* The verdict is the long digest's: short ones that meet by chance hide no difference. */
@@ -80,7 +80,7 @@ static void the_long_digest_decides(void **state)
 
     (void)state;
     memcpy(mine.part, kept.part, sizeof mine.part);
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 0);
 }
 
 static void other_parts_cannot_be_compared(void **state)
@@ -91,13 +91,13 @@ static void other_parts_cannot_be_compared(void **state)
 
     (void)state;
     mine = print_of(NULL, parts, 3);
-    assert_rest(&kept, &mine, IDEM_INCOMPARABLE, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_INCOMPARABLE, 0);
     mine = print_of(NULL, parts, 2);
-    assert_rest(&kept, &mine, IDEM_INCOMPARABLE, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_INCOMPARABLE, 0);
     mine = print_of(NULL, swapped, 3);
-    assert_rest(&kept, &mine, IDEM_INCOMPARABLE, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_INCOMPARABLE, 0);
     kept.parts = mine.parts = IDEM_PARTS_MAX + 1;
-    assert_rest(&kept, &mine, IDEM_INCOMPARABLE, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_INCOMPARABLE, 0);
 }
 
 static void another_secret_cannot_be_compared(void **state)
@@ -106,8 +106,8 @@ static void another_secret_cannot_be_compared(void **state)
     idem_print one = print_of("s", parts, 1), two = print_of("t", parts, 1), none = print_of(NULL, parts, 1);
 
     (void)state;
-    assert_rest(&one, &two, IDEM_INCOMPARABLE, 0);
-    assert_rest(&none, &two, IDEM_INCOMPARABLE, 0);
+    assert_rest(&one, &two, IDEM_LIKENESS_INCOMPARABLE, 0);
+    assert_rest(&none, &two, IDEM_LIKENESS_INCOMPARABLE, 0);
     assert_memory_not_equal(one.part[0], two.part[0], IDEM_PART_DIGEST_LEN);
 }
 
@@ -125,7 +125,7 @@ static void the_body_is_a_part_without_value(void **state)
     assert_memory_equal(one.part[1], zeros, IDEM_PART_DIGEST_LEN);
     assert_memory_equal(one.part[3], zeros, IDEM_PART_DIGEST_LEN);
     assert_memory_equal(one.body, zeros, IDEM_DIGEST_LEN);
-    assert_rest(&one, &three, IDEM_INCOMPARABLE, 0);
+    assert_rest(&one, &three, IDEM_LIKENESS_INCOMPARABLE, 0);
 }
 
 static void all_parts_fit_and_no_more(void **state)
@@ -140,9 +140,9 @@ static void all_parts_fit_and_no_more(void **state)
     print = print_of(NULL, parts, IDEM_PARTS_MAX);
     parts[IDEM_PARTS_MAX - 1] = part("env:15", "w");
     other = print_of(NULL, parts, IDEM_PARTS_MAX);
-    assert_rest(&print, &other, IDEM_DIFFERENT, 1u << (IDEM_PARTS_MAX - 1));
+    assert_rest(&print, &other, IDEM_LIKENESS_DIFFERENT, 1u << (IDEM_PARTS_MAX - 1));
     print = print_of(NULL, parts, 0);
-    assert_rest(&print, &print, IDEM_SAME, 0);
+    assert_rest(&print, &print, IDEM_LIKENESS_SAME, 0);
 }
 
 /* A print that changes with an upgrade refuses every retry: this one was computed apart, from the documented layout. */
@@ -175,46 +175,46 @@ static const struct {
     idem_likeness expected;
 } bodies[] = {
     /* not used, or on one side only, or not known */
-    {{0, 0, 0, 0}, {0, 0, 9, 0}, IDEM_SAME},
-    {{U, 5, 5, 'a'}, {0, 5, 5, 'a'}, IDEM_INCOMPARABLE},
-    {{0, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_INCOMPARABLE},
-    {{U, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_INCOMPARABLE},
-    {{UKW, 5, 5, 'a'}, {U, 5, 5, 'a'}, IDEM_INCOMPARABLE},
+    {{0, 0, 0, 0}, {0, 0, 9, 0}, IDEM_LIKENESS_SAME},
+    {{U, 5, 5, 'a'}, {0, 5, 5, 'a'}, IDEM_LIKENESS_INCOMPARABLE},
+    {{0, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_LIKENESS_INCOMPARABLE},
+    {{U, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_LIKENESS_INCOMPARABLE},
+    {{UKW, 5, 5, 'a'}, {U, 5, 5, 'a'}, IDEM_LIKENESS_INCOMPARABLE},
     /* kept whole: the declared length may be another where a boundary is left out */
-    {{UKW, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_SAME},
-    {{UKW, 5, 5, 'a'}, {UKW, 5, 9, 'a'}, IDEM_SAME},
-    {{UKW, 5, 5, 'a'}, {UKW, 5, NO_LENGTH, 'a'}, IDEM_SAME},
-    {{UKW, 0, 0, 'a'}, {UKW, 0, 0, 'a'}, IDEM_SAME},
-    {{UKW, 5, 5, 'a'}, {UKW, 5, 5, 'b'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UKW, 6, 6, 'b'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UKW, 4, 4, 'a'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UK, 5, 9, 'a'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UK, 6, 9, 'b'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UK, 4, 5, 'b'}, IDEM_INCOMPARABLE},
+    {{UKW, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_LIKENESS_SAME},
+    {{UKW, 5, 5, 'a'}, {UKW, 5, 9, 'a'}, IDEM_LIKENESS_SAME},
+    {{UKW, 5, 5, 'a'}, {UKW, 5, NO_LENGTH, 'a'}, IDEM_LIKENESS_SAME},
+    {{UKW, 0, 0, 'a'}, {UKW, 0, 0, 'a'}, IDEM_LIKENESS_SAME},
+    {{UKW, 5, 5, 'a'}, {UKW, 5, 5, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UKW, 6, 6, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UKW, 4, 4, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UK, 5, 9, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UK, 6, 9, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UK, 4, 5, 'b'}, IDEM_LIKENESS_INCOMPARABLE},
     /* kept in part */
-    {{UK, 5, 9, 'a'}, {UK, 5, 9, 'a'}, IDEM_SAME},
-    {{UK, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_SAME},
-    {{UK, 5, NO_LENGTH, 'a'}, {UK, 5, NO_LENGTH, 'a'}, IDEM_SAME},
-    {{UK, 5, 9, 'a'}, {UK, 5, 9, 'b'}, IDEM_DIFFERENT},
-    {{UK, 5, 9, 'a'}, {UK, 5, 8, 'a'}, IDEM_DIFFERENT},
-    {{UK, 5, 9, 'a'}, {UK, 5, NO_LENGTH, 'a'}, IDEM_DIFFERENT},
-    {{UK, 5, 9, 'a'}, {UK, 6, 8, 'b'}, IDEM_DIFFERENT},
-    {{UK, 5, NO_LENGTH, 'a'}, {UKW, 4, NO_LENGTH, 'b'}, IDEM_DIFFERENT},
-    {{UK, 5, 9, 'a'}, {UK, 4, 9, 'b'}, IDEM_INCOMPARABLE},
-    {{UK, 5, 9, 'a'}, {UK, 6, 9, 'b'}, IDEM_INCOMPARABLE},
-    {{UK, 5, NO_LENGTH, 'a'}, {UKW, 6, NO_LENGTH, 'b'}, IDEM_INCOMPARABLE},
+    {{UK, 5, 9, 'a'}, {UK, 5, 9, 'a'}, IDEM_LIKENESS_SAME},
+    {{UK, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_LIKENESS_SAME},
+    {{UK, 5, NO_LENGTH, 'a'}, {UK, 5, NO_LENGTH, 'a'}, IDEM_LIKENESS_SAME},
+    {{UK, 5, 9, 'a'}, {UK, 5, 9, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {UK, 5, 8, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {UK, 5, NO_LENGTH, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {UK, 6, 8, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, NO_LENGTH, 'a'}, {UKW, 4, NO_LENGTH, 'b'}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {UK, 4, 9, 'b'}, IDEM_LIKENESS_INCOMPARABLE},
+    {{UK, 5, 9, 'a'}, {UK, 6, 9, 'b'}, IDEM_LIKENESS_INCOMPARABLE},
+    {{UK, 5, NO_LENGTH, 'a'}, {UKW, 6, NO_LENGTH, 'b'}, IDEM_LIKENESS_INCOMPARABLE},
     /* nothing of mine was read: its declared length may be enough */
-    {{UKW, 5, 5, 'a'}, {U, 0, 9, 0}, IDEM_DIFFERENT},
-    {{UKW, 5, NO_LENGTH, 'a'}, {U, 0, 9, 0}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {U, 0, NO_LENGTH, 0}, IDEM_INCOMPARABLE},
-    {{UK, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_DIFFERENT},
-    {{UK, 5, 9, 'a'}, {U, 0, 9, 0}, IDEM_INCOMPARABLE},
-    {{U, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_INCOMPARABLE},
+    {{UKW, 5, 5, 'a'}, {U, 0, 9, 0}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, NO_LENGTH, 'a'}, {U, 0, 9, 0}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {U, 0, NO_LENGTH, 0}, IDEM_LIKENESS_INCOMPARABLE},
+    {{UK, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_LIKENESS_DIFFERENT},
+    {{UK, 5, 9, 'a'}, {U, 0, 9, 0}, IDEM_LIKENESS_INCOMPARABLE},
+    {{U, 5, 9, 'a'}, {U, 0, 8, 0}, IDEM_LIKENESS_INCOMPARABLE},
     /* a multipart body and one that is not are two, whatever their digests */
-    {{UKW | MP, 5, 5, 'a'}, {UKW | MP, 5, 5, 'a'}, IDEM_SAME},
-    {{UKW | MP, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UKW | MP, 5, 5, 'a'}, IDEM_DIFFERENT},
-    {{UKW, 5, 5, 'a'}, {UKW | IDEM_BODY_MARKED, 5, 5, 'a'}, IDEM_SAME},
+    {{UKW | MP, 5, 5, 'a'}, {UKW | MP, 5, 5, 'a'}, IDEM_LIKENESS_SAME},
+    {{UKW | MP, 5, 5, 'a'}, {UKW, 5, 5, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UKW | MP, 5, 5, 'a'}, IDEM_LIKENESS_DIFFERENT},
+    {{UKW, 5, 5, 'a'}, {UKW | IDEM_BODY_MARKED, 5, 5, 'a'}, IDEM_LIKENESS_SAME},
 };
 
 static idem_print print_with(const body *b)
@@ -248,12 +248,12 @@ static void a_multipart_body_of_the_version_before_cannot_be_compared(void **sta
     (void)state;
     mine.body_flags = UKW | MP;
     kept.body_flags = UKW;
-    assert_rest(&kept, &mine, IDEM_INCOMPARABLE, 0);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_INCOMPARABLE, 0);
     kept.body_flags |= IDEM_BODY_MARKED;
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 2);
     mine.body_flags = UKW | IDEM_BODY_MARKED;
     kept.body_flags = UKW;
-    assert_rest(&kept, &mine, IDEM_DIFFERENT, 2);
+    assert_rest(&kept, &mine, IDEM_LIKENESS_DIFFERENT, 2);
 }
 
 int main(void)

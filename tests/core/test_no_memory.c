@@ -65,7 +65,7 @@ static int next(int *n)
 
 static void decodes_or_does_not_look(apr_pool_t *pool, const idem_keyring *ring)
 {
-    idem_head head = unit_head(IDEM_RECORD), got_head;
+    idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
     idem_response response = unit_response(pool), got;
     idem_blob value;
     int n = 0, unlooked = 0;
@@ -97,7 +97,7 @@ static void a_sealed_record_is_read_or_nobody_looked(void **state)
 static void a_damaged_record_is_never_found_good(void **state)
 {
     const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);
-    idem_head head = unit_head(IDEM_RECORD), got_head;
+    idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
     idem_response response = unit_response(*state), got;
     unsigned char *bytes;
     idem_blob value;
@@ -120,7 +120,7 @@ static void a_damaged_record_is_never_found_good(void **state)
 static void a_record_that_cannot_be_made_is_not_called_malformed(void **state)
 {
     const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_response(*state);
     idem_blob value;
     int n = 0, failed = 0;

@@ -13,16 +13,16 @@ static const struct {
     const char *name;
     int status, retry_after;
 } promised[] = {
-    {IDEM_KEY_MISSING, "key-missing", 400, 0},
-    {IDEM_KEY_INVALID, "key-invalid", 400, 0},
-    {IDEM_IN_PROGRESS, "in-progress", 409, 1},
-    {IDEM_OUTCOME_UNKNOWN, "outcome-unknown", 409, 0},
-    {IDEM_RESPONSE_NOT_KEPT, "response-not-kept", 409, 0},
-    {IDEM_KEY_REUSED, "key-reused", 422, 0},
-    {IDEM_STORE_UNAVAILABLE, "store-unavailable", 503, 5},
-    {IDEM_TOO_MANY_KEYS, "too-many-keys", 429, 0},
-    {IDEM_BODY_TOO_LARGE, "body-too-large", 413, 0},
-    {IDEM_KEY_EXPIRED, "key-expired", 409, 0},
+    {IDEM_PROBLEM_KEY_MISSING, "key-missing", 400, 0},
+    {IDEM_PROBLEM_KEY_INVALID, "key-invalid", 400, 0},
+    {IDEM_PROBLEM_IN_PROGRESS, "in-progress", 409, 1},
+    {IDEM_PROBLEM_OUTCOME_UNKNOWN, "outcome-unknown", 409, 0},
+    {IDEM_PROBLEM_RESPONSE_NOT_KEPT, "response-not-kept", 409, 0},
+    {IDEM_PROBLEM_KEY_REUSED, "key-reused", 422, 0},
+    {IDEM_PROBLEM_STORE_UNAVAILABLE, "store-unavailable", 503, 5},
+    {IDEM_PROBLEM_TOO_MANY_KEYS, "too-many-keys", 429, 0},
+    {IDEM_PROBLEM_BODY_TOO_LARGE, "body-too-large", 413, 0},
+    {IDEM_PROBLEM_KEY_EXPIRED, "key-expired", 409, 0},
 };
 
 static void the_table_is_as_promised(void **state)
@@ -52,7 +52,7 @@ static void a_row_is_found_by_its_whole_name(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(promised); i++)
         assert_int_equal(idem_problem_named(promised[i].name, strlen(promised[i].name)), promised[i].problem);
-    assert_int_equal(idem_problem_named("key-reused=1", 10), IDEM_KEY_REUSED);
+    assert_int_equal(idem_problem_named("key-reused=1", 10), IDEM_PROBLEM_KEY_REUSED);
     assert_int_equal(idem_problem_named("key-reuse", 9), IDEM_PROBLEM_NONE);
     assert_int_equal(idem_problem_named("key-reused2", 11), IDEM_PROBLEM_NONE);
     assert_int_equal(idem_problem_named("", 0), IDEM_PROBLEM_NONE);
@@ -60,7 +60,7 @@ static void a_row_is_found_by_its_whole_name(void **state)
 
 static void the_type_points_to_the_help_where_there_is_one(void **state)
 {
-    const idem_problem_info *info = idem_problem_info_of(IDEM_KEY_REUSED);
+    const idem_problem_info *info = idem_problem_info_of(IDEM_PROBLEM_KEY_REUSED);
 
     assert_string_equal(idem_problem_type(info, NULL, *state), "urn:problem-type:idempotency:key-reused");
     assert_string_equal(idem_problem_type(info, "https://example.org/help", *state),

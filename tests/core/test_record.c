@@ -22,16 +22,16 @@ static void assert_round_trip(apr_pool_t *pool, const idem_head *head, const ide
 
 static void every_state_comes_back(void **state)
 {
-    for (int s = IDEM_LEASE; s <= IDEM_UNKNOWN; s++) {
+    for (int s = IDEM_STATE_LEASE; s <= IDEM_STATE_UNKNOWN; s++) {
         idem_head head = unit_head((idem_state)s);
         idem_response response = unit_response(*state);
-        assert_round_trip(*state, &head, s == IDEM_RECORD ? &response : NULL);
+        assert_round_trip(*state, &head, s == IDEM_STATE_RECORD ? &response : NULL);
     }
 }
 
 static void places_come_back(void **state)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_response_with_places(*state);
     idem_place one = {"/", "M", 999};
 
@@ -46,7 +46,7 @@ static void places_come_back(void **state)
 
 static void absent_strings_stay_absent_and_empty_ones_empty(void **state)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_bare_response();
 
     assert_round_trip(*state, &head, &response);
@@ -58,7 +58,7 @@ static void absent_strings_stay_absent_and_empty_ones_empty(void **state)
 
 static void the_greatest_numbers_fit(void **state)
 {
-    idem_head head = unit_head(IDEM_LEASE);
+    idem_head head = unit_head(IDEM_STATE_LEASE);
 
     head.ttl = APR_INT64_MAX / 1000 * 1000;
     head.lease = (apr_interval_time_t)APR_UINT32_MAX * 1000;
@@ -113,7 +113,7 @@ static void random_responses_come_back(void **state)
 
     apr_pool_create(&pool, *state);
     for (int round = 0; round < 1000; round++, apr_pool_clear(pool)) {
-        idem_head head = unit_head(IDEM_RECORD);
+        idem_head head = unit_head(IDEM_STATE_RECORD);
         idem_response response = random_response(pool, &seed);
         head.attempt = unit_random(&seed);
         head.ttl = (apr_interval_time_t)unit_random(&seed) * 1000;
@@ -134,7 +134,7 @@ static void records_stay_what_they_are(void **state)
 /* The places stand before all that the version before had. */
 static void places_are_all_that_a_newer_version_adds(void **state)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_response_with_places(*state);
     idem_blob old = unit_record(*state), value = unit_encoded(*state, &head, &response);
     apr_size_t rest = old.len - IDEM_HEAD_LEN - IDEM_SUM_LEN;
@@ -148,11 +148,11 @@ static void places_are_all_that_a_newer_version_adds(void **state)
 
 static void the_head_is_where_drivers_look(void **state)
 {
-    idem_head head = unit_head(IDEM_TOMBSTONE);
+    idem_head head = unit_head(IDEM_STATE_TOMBSTONE);
     idem_blob value = unit_encoded(*state, &head, NULL);
 
     assert_true(idem_value_plausible(value));
-    assert_int_equal(idem_value_state(value), IDEM_TOMBSTONE);
+    assert_int_equal(idem_value_state(value), IDEM_STATE_TOMBSTONE);
     assert_int_equal(idem_value_ttl(value), head.ttl);
     assert_int_equal(idem_value_lease(value), head.lease);
     assert_true(idem_value_owner(value) == head.owner);
@@ -171,7 +171,7 @@ static void assert_not_encodable(apr_pool_t *pool, const idem_head *head, const 
 
 static void impossible_heads_are_not_encoded(void **state)
 {
-    const idem_head good = unit_head(IDEM_LEASE);
+    const idem_head good = unit_head(IDEM_STATE_LEASE);
     idem_head bad[9];
     idem_response response = unit_bare_response();
 
@@ -189,13 +189,13 @@ static void impossible_heads_are_not_encoded(void **state)
     for (size_t i = 0; i < UNIT_COUNT(bad); i++)
         assert_not_encodable(*state, &bad[i], NULL);
     assert_not_encodable(*state, &good, &response);
-    bad[0] = unit_head(IDEM_RECORD);
+    bad[0] = unit_head(IDEM_STATE_RECORD);
     assert_not_encodable(*state, &bad[0], NULL);
 }
 
 static void assert_response_not_encodable(apr_pool_t *pool, const idem_response *response)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
 
     assert_not_encodable(pool, &head, response);
 }

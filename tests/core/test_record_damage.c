@@ -27,7 +27,7 @@ static void assert_refused(apr_pool_t *pool, idem_blob value, const unsigned cha
 /* unit_record(), or with places. */
 static idem_blob record_of(apr_pool_t *pool, int places)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = places ? unit_response_with_places(pool) : unit_response(pool);
 
     return unit_encoded(pool, &head, &response);
@@ -36,7 +36,7 @@ static idem_blob record_of(apr_pool_t *pool, int places)
 static void assert_flipped_bits_refused(void **state, int places)
 {
     idem_blob value = record_of(*state, places);
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
     unit_area *area = unit_area_create(*state, value.len);
 
@@ -56,7 +56,7 @@ static void every_flipped_bit_is_refused(void **state)
 static void every_other_length_is_refused(void **state)
 {
     idem_blob value = record_of(*state, 1);
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     unsigned char longer[1024] = {0};
     unit_area *area = unit_area_create(*state, sizeof longer);
 
@@ -87,7 +87,7 @@ static int assert_canonical(apr_pool_t *pool, idem_blob value)
     if (idem_record_decode(NULL, value, idem_value_slot(value), pool, &head, &response)) {
         return 0;
     }
-    again = unit_encoded(pool, &head, head.state == IDEM_RECORD ? &response : NULL);
+    again = unit_encoded(pool, &head, head.state == IDEM_STATE_RECORD ? &response : NULL);
     assert_int_equal(again.len, value.len);
     assert_memory_equal(again.data, value.data, value.len);
     return 1;
@@ -179,8 +179,8 @@ static const struct {
     {4, 1, 0, "unknown version"},
     {5, 1, 0, "no known state"},
     {5, 1, 5, "no known state"},
-    {5, 1, IDEM_LEASE, "no response"},
-    {5, 1, IDEM_UNKNOWN, "no response"},
+    {5, 1, IDEM_STATE_LEASE, "no response"},
+    {5, 1, IDEM_STATE_UNKNOWN, "no response"},
     {6, 2, IDEM_HEAD_SEALED, "sealed"},
     {6, 2, 0x0002, "unknown flags"},
     {6, 2, 0x8000, "unknown flags"},
@@ -220,7 +220,7 @@ static const struct {
 static void each_damage_has_its_reason(void **state)
 {
     idem_blob value = unit_record(*state);
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     unit_area *area = unit_area_create(*state, value.len);
     unsigned char *bytes = apr_palloc(*state, value.len);
 
@@ -247,7 +247,7 @@ static const struct {
     const char *why;
 } place_damages[] = {
     {4, 1, 3, "newer version"},
-    {5, 1, IDEM_LEASE, "no response"},
+    {5, 1, IDEM_STATE_LEASE, "no response"},
     {AT_PLACES, 1, 0, "no places"},
     {AT_PLACES, 1, IDEM_PLACES_MAX + 1, "no places, or too many"},
     {AT_PLACES, 1, 255, "no places, or too many"},
@@ -266,7 +266,7 @@ static const struct {
 static void each_damage_of_places_has_its_reason(void **state)
 {
     idem_blob value = record_of(*state, 1);
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     unit_area *area = unit_area_create(*state, value.len);
     unsigned char *bytes = apr_palloc(*state, value.len);
 
@@ -280,11 +280,11 @@ static void each_damage_of_places_has_its_reason(void **state)
 
 static void a_head_alone_is_no_record_with_a_response(void **state)
 {
-    idem_head head = unit_head(IDEM_LEASE);
+    idem_head head = unit_head(IDEM_STATE_LEASE);
     idem_blob value = unit_encoded(*state, &head, NULL);
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
 
-    bytes[5] = IDEM_RECORD;
+    bytes[5] = IDEM_STATE_RECORD;
     unit_make_sum_right(bytes, value.len);
     assert_refused(*state, unit_guarded(*state, bytes, value.len), head.slot, "status or type");
     assert_refused(*state, unit_guarded(*state, bytes, IDEM_HEAD_MIN), head.slot, "shorter than its head");
@@ -293,7 +293,7 @@ static void a_head_alone_is_no_record_with_a_response(void **state)
 static void a_response_nobody_wants_is_checked_all_the_same(void **state)
 {
     idem_blob value = unit_record(*state);
-    idem_head head = unit_head(IDEM_RECORD), got;
+    idem_head head = unit_head(IDEM_STATE_RECORD), got;
     unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
 
     assert_null(idem_record_decode(NULL, value, head.slot, *state, &got, NULL));

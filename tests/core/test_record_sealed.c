@@ -14,7 +14,7 @@
 
 static idem_blob sealed_record(apr_pool_t *pool, const idem_keyring *ring)
 {
-    idem_head head = unit_head(IDEM_RECORD);
+    idem_head head = unit_head(IDEM_STATE_RECORD);
     idem_response response = unit_response(pool);
     idem_blob value;
 
@@ -26,7 +26,7 @@ static idem_blob sealed_record(apr_pool_t *pool, const idem_keyring *ring)
 static void places_are_sealed_like_the_rest(void **state)
 {
     const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);
-    idem_head head = unit_head(IDEM_RECORD), got_head;
+    idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
     idem_response response = unit_response_with_places(*state), got;
     idem_blob value;
     unsigned char *bytes;
@@ -55,7 +55,7 @@ static void assert_refused(apr_pool_t *pool, const idem_keyring *ring, idem_blob
 
 static void assert_comes_back(apr_pool_t *pool, const idem_keyring *ring, idem_blob value)
 {
-    idem_head head = unit_head(IDEM_RECORD), got_head;
+    idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
     idem_response response = unit_response(pool), got;
     const char *why = idem_record_decode(ring, value, head.slot, pool, &got_head, &got);
 
@@ -149,7 +149,7 @@ static void a_record_made_without_the_secret_is_refused(void **state)
 
 static void entries_without_a_response_have_nothing_to_seal(void **state)
 {
-    static const idem_state states[] = {IDEM_LEASE, IDEM_TOMBSTONE, IDEM_UNKNOWN};
+    static const idem_state states[] = {IDEM_STATE_LEASE, IDEM_STATE_TOMBSTONE, IDEM_STATE_UNKNOWN};
     const idem_keyring *ring = unit_ring(*state, UNIT_SLOT UNIT_SEAL_A);
 
     for (size_t i = 0; i < UNIT_COUNT(states); i++) {

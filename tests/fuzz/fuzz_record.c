@@ -55,7 +55,8 @@ static void look(const idem_keyring *ring, idem_blob value, apr_pool_t *pool)
     if (why)
         return;
     head.flags = 0;
-    MUST(idem_record_encode(ring, &head, head.state == IDEM_RECORD ? &response : NULL, pool, &again) == APR_SUCCESS);
+    MUST(idem_record_encode(ring, &head, head.state == IDEM_STATE_RECORD ? &response : NULL, pool, &again) ==
+         APR_SUCCESS);
     MUST(again.len == value.len);
     MUST(ring || !memcmp(again.data, value.data, value.len));
 }
@@ -69,7 +70,7 @@ static idem_blob sealed(const idem_keyring *ring, const uint8_t *data, size_t si
     MUST(value);
     memcpy(value, data, IDEM_HEAD_LEN);
     make_head(value, len);
-    value[5] = IDEM_RECORD;
+    value[5] = IDEM_STATE_RECORD;
     value[6] = 0;
     value[7] = IDEM_HEAD_SEALED;
     memcpy(value + IDEM_HEAD_LEN + IDEM_SEAL_BEFORE, data + IDEM_HEAD_LEN, plain);

@@ -17,7 +17,7 @@ static char reached_by[IDEM_PHASES][IDEM_EVENTS][LINE];
 
 static int is_pair(int phase, int event)
 {
-    return phase != IDEM_DONE && idem_lease_step((idem_phase)phase, (idem_event)event).action != IDEM_DO_FAIL;
+    return phase != IDEM_PHASE_DONE && idem_lease_step((idem_phase)phase, (idem_event)event).action != IDEM_DO_FAIL;
 }
 
 static int note(const char *phase, const char *event, const char *test)
@@ -52,7 +52,7 @@ static void print_diagram(void)
     printf("```mermaid\nstateDiagram-v2\n    [*] --> IDLE\n");
     for (int p = 0; p < IDEM_PHASES; p++)
         for (int e = 0; e < IDEM_EVENTS; e++) {
-            idem_step step = {IDEM_DONE, IDEM_DO_FAIL};
+            idem_step step = {IDEM_PHASE_DONE, IDEM_DO_FAIL};
 
             if (is_pair(p, e)) {
                 step = idem_lease_step((idem_phase)p, (idem_event)e);

@@ -18,7 +18,7 @@ def read_table(text):
     table, phase = {}, None
     for line in body.splitlines():
         cell = re.search(r"\[IDEM_EV_(\w+)\] = TO\((\w+), (\w+)\)", line)
-        row = re.search(r"\[IDEM_(\w+)\] =\s*\{?$", line)
+        row = re.search(r"\[IDEM_PHASE_(\w+)\] =\s*\{?$", line)
         if cell:
             table[phase, cell.group(1)] = (cell.group(2), cell.group(3))
         elif row:

@@ -227,7 +227,7 @@ static int run_job(kept_job *job)
     slot = job->value.data ? idem_value_slot(job->value) : job->slot;
     idem_wakeup_ring(slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
-    refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_UNKNOWN;
+    refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_STATE_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
     if (refused)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71,

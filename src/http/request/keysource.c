@@ -47,12 +47,12 @@ static idem_problem check(const idem_part *part, const idem_settings *settings, 
         fault = idem_key_check(*key, (apr_size_t)settings->key_min, (apr_size_t)settings->key_max);
     if (fault != IDEM_KEY_OK) {
         *detail = idem_key_fault_text(fault);
-        return IDEM_KEY_INVALID;
+        return IDEM_PROBLEM_KEY_INVALID;
     }
     if (!matches_format(settings->key_format, *key)) {
         *detail = apr_pstrcat(pool, "The key does not have the form that this resource asks for",
                               !strcmp(settings->key_format->spelled, "uuid") ? " (a UUID)." : ".", NULL);
-        return IDEM_KEY_INVALID;
+        return IDEM_PROBLEM_KEY_INVALID;
     }
     return IDEM_PROBLEM_NONE;
 }
@@ -69,12 +69,12 @@ static int try_body(const idem_asked *asked, const idem_part *part, const idem_s
         return 1;
     }
     if (!asked->body->whole) {
-        found->problem = IDEM_BODY_TOO_LARGE;
+        found->problem = IDEM_PROBLEM_BODY_TOO_LARGE;
         return 1;
     }
     switch (idem_body_key(asked, part, &value, &found->detail)) {
     case IDEM_BODY_ABSENT: return 0;
-    case IDEM_BODY_UNFIT: found->problem = IDEM_KEY_INVALID; return 1;
+    case IDEM_BODY_UNFIT: found->problem = IDEM_PROBLEM_KEY_INVALID; return 1;
     default: found->problem = check(part, settings, asked->r->pool, value, &found->key, &found->detail); return 1;
     }
 }
@@ -92,7 +92,7 @@ static int try_request(const idem_asked *asked, const idem_settings *settings, i
     else if (asked->body->whole)
         found->is_request = 1;
     else if (settings->require_key)
-        found->problem = IDEM_BODY_TOO_LARGE;
+        found->problem = IDEM_PROBLEM_BODY_TOO_LARGE;
     return 1;
 }
 

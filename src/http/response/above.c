@@ -27,7 +27,7 @@ static apr_status_t above_filter(ap_filter_t *f, apr_bucket_brigade *in)
     apr_status_t rv;
 
     if (!txn || f->ctx != txn ||
-        txn->phase != IDEM_RUNNING) { /* done, or somebody else has named it (.htaccess, mod_filter) */
+        txn->phase != IDEM_PHASE_RUNNING) { /* done, or somebody else has named it (.htaccess, mod_filter) */
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, in);
     }

@@ -115,7 +115,7 @@ static apr_status_t let_go(idem_txn *txn, request_rec *r, ap_filter_t *next, ide
         apr_brigade_cleanup(rec->held);
         idem_compare_lost(txn);
         if (txn->problem == IDEM_PROBLEM_NONE && idem_places_ask(txn, r) != OK)
-            txn->problem = IDEM_OUTCOME_UNKNOWN;
+            txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
         if (txn->problem == IDEM_PROBLEM_NONE && !idem_replay_refused(txn, r)) {
             if (!rec->maker) /* with one, what stands before us has had its response */
                 next = idem_chain_replay_entry(r, &txn->seen.response);
@@ -296,7 +296,7 @@ int idem_recorder_conclude(idem_txn *txn, request_rec *r, int rv)
     idem_recorder *rec = txn->recorder;
     int status;
 
-    if (txn->phase != IDEM_RUNNING || rv == SUSPENDED)
+    if (txn->phase != IDEM_PHASE_RUNNING || rv == SUSPENDED)
         return rv;
     idem_recorder_unframe(txn, r);
     if (rv == DECLINED) {

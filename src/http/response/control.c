@@ -63,11 +63,12 @@ static int read_field(void *baton, const char *name, const char *value)
     return 1;
 }
 
-/* Another guard's word that nothing was done, whatever its store: see IDEM_IN_PROGRESS and the others in
+/* Another guard's word that nothing was done, whatever its store: see IDEM_PROBLEM_IN_PROGRESS and the others in
  * core/problem.c. */
 static int read_error(void *baton, const char *name, const char *value)
 {
-    static const idem_problem undone[] = {IDEM_IN_PROGRESS, IDEM_STORE_UNAVAILABLE, IDEM_TOO_MANY_KEYS};
+    static const idem_problem undone[] = {IDEM_PROBLEM_IN_PROGRESS, IDEM_PROBLEM_STORE_UNAVAILABLE,
+                                          IDEM_PROBLEM_TOO_MANY_KEYS};
     reader *reading = baton;
 
     (void)name;

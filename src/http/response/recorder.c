@@ -25,7 +25,7 @@ static ap_filter_rec_t *recorder_handle;
 
 static int running(const idem_txn *txn)
 {
-    return txn->phase == IDEM_RUNNING;
+    return txn->phase == IDEM_PHASE_RUNNING;
 }
 
 /* The transaction that f was inserted for, NULL for one that somebody else named (.htaccess, mod_filter): its context

@@ -65,7 +65,7 @@ static void send_json(request_rec *r, const char *json, ap_filter_t *next)
 
 static int problem_status(const idem_settings *settings, idem_problem problem, const idem_problem_info *info)
 {
-    int usual = problem == IDEM_KEY_REUSED ? settings->mismatch_status : info->status;
+    int usual = problem == IDEM_PROBLEM_KEY_REUSED ? settings->mismatch_status : info->status;
 
     return idem_told_number(settings->problem_status, info->name, usual);
 }

@@ -19,7 +19,7 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
                                           : idem_intake_declared(txn->r, txn->asked.sent);
     if (!intake || !intake->hash || intake->lost || !(print->body_flags & IDEM_BODY_USED))
         return APR_SUCCESS;
-    if (!intake->whole && (txn->phase == IDEM_IDLE || txn->phase == IDEM_CLAIMING))
+    if (!intake->whole && (txn->phase == IDEM_PHASE_IDLE || txn->phase == IDEM_PHASE_CLAIMING))
         return APR_SUCCESS; /* a lease says nothing about a body that is still to be read */
     rv = intake->whole ? idem_bodyhash_close(intake->hash) : APR_SUCCESS;
     if (rv == APR_SUCCESS)

@@ -18,7 +18,7 @@ static void withdraw_claim(idem_txn *txn)
 {
     idem_head head = txn->head;
 
-    head.state = IDEM_UNKNOWN;
+    head.state = IDEM_STATE_UNKNOWN;
     if (head.attempt > 1)
         idem_keeper_settle_head(txn->front, &head);
     else
@@ -28,7 +28,7 @@ static void withdraw_claim(idem_txn *txn)
 static idem_event store_trouble(idem_txn *txn, const char *what, apr_status_t rv, const char *why)
 {
     idem_txn_log_store(txn, what, rv, why);
-    txn->problem = IDEM_STORE_UNAVAILABLE;
+    txn->problem = IDEM_PROBLEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
 }
 

@@ -28,7 +28,7 @@ static const idem_part *part_at(const idem_txn *txn, int i)
 static void say_who_differs(const idem_txn *txn)
 {
     static const idem_response nothing;
-    int is_known = txn->seen.head.state == IDEM_RECORD;
+    int is_known = txn->seen.head.state == IDEM_STATE_RECORD;
     const char *names = idem_identity_differs(&txn->asked, idem_keyring_print_key(txn->ring),
                                               is_known ? &txn->seen.response : &nothing);
 
@@ -66,7 +66,7 @@ static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
                                "This key was used before for a request that differs in: %s. "
                                "Send a new key with a new operation, and the same request with the same key.",
                                apr_array_pstrcat(txn->r->pool, names, ','));
-    return IDEM_KEY_REUSED;
+    return IDEM_PROBLEM_KEY_REUSED;
 }
 
 /* What can be said without reading on: SAME means "nothing speaks against it". */
@@ -75,15 +75,15 @@ static idem_likeness compare_now(idem_txn *txn)
     const idem_print *kept = &txn->seen.head.print, *mine = &txn->head.print;
     unsigned differ = 0;
     idem_likeness likeness = idem_print_compare_rest(kept, mine, &differ);
-    int body_differs = likeness != IDEM_INCOMPARABLE && (kept->body_flags & IDEM_BODY_USED) &&
-                       idem_print_compare_body(kept, mine) == IDEM_DIFFERENT;
+    int body_differs = likeness != IDEM_LIKENESS_INCOMPARABLE && (kept->body_flags & IDEM_BODY_USED) &&
+                       idem_print_compare_body(kept, mine) == IDEM_LIKENESS_DIFFERENT;
 
-    if (likeness == IDEM_INCOMPARABLE)
+    if (likeness == IDEM_LIKENESS_INCOMPARABLE)
         return likeness;
-    if (likeness == IDEM_SAME && !body_differs)
-        return IDEM_SAME;
+    if (likeness == IDEM_LIKENESS_SAME && !body_differs)
+        return IDEM_LIKENESS_SAME;
     txn->problem = reused(txn, differ, body_differs);
-    return IDEM_DIFFERENT;
+    return IDEM_LIKENESS_DIFFERENT;
 }
 
 /* A handler that hangs is neither waited for nor run beside. Its record, should it come, is replayed as ever. */
@@ -102,22 +102,22 @@ idem_event idem_compare_found(idem_txn *txn)
 {
     idem_likeness likeness;
 
-    txn->problem = IDEM_OUTCOME_UNKNOWN;
+    txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
     if (txn->seen.corrupt)
         return IDEM_EV_UNSURE;
-    if (txn->seen.head.state == IDEM_RECORD || txn->seen.head.state == IDEM_TOMBSTONE)
+    if (txn->seen.head.state == IDEM_STATE_RECORD || txn->seen.head.state == IDEM_STATE_TOMBSTONE)
         return IDEM_EV_FOUND;
     likeness = compare_now(txn);
-    if (txn->seen.head.state == IDEM_LEASE && !txn->seen.owner_dead) {
-        if (likeness == IDEM_DIFFERENT)
+    if (txn->seen.head.state == IDEM_STATE_LEASE && !txn->seen.owner_dead) {
+        if (likeness == IDEM_LIKENESS_DIFFERENT)
             return IDEM_EV_BUSY;
         if (runs_too_long(txn))
             return IDEM_EV_UNSURE;
-        txn->problem = IDEM_IN_PROGRESS;
+        txn->problem = IDEM_PROBLEM_IN_PROGRESS;
         return txn->settings->concurrent == IDEM_CONCURRENT_WAIT && !txn->detecting ? IDEM_EV_BUSY_WAIT : IDEM_EV_BUSY;
     }
-    txn->is_same = likeness == IDEM_SAME;
-    if (likeness == IDEM_SAME && txn->settings->interrupted == IDEM_INTERRUPTED_RETRY)
+    txn->is_same = likeness == IDEM_LIKENESS_SAME;
+    if (likeness == IDEM_LIKENESS_SAME && txn->settings->interrupted == IDEM_INTERRUPTED_RETRY)
         return IDEM_EV_UNSURE_RETRY;
     return IDEM_EV_UNSURE;
 }
@@ -127,43 +127,43 @@ idem_event idem_compare_settled(idem_txn *txn)
     const idem_print *kept = &txn->seen.head.print;
     idem_likeness likeness = compare_now(txn);
 
-    if (likeness == IDEM_DIFFERENT)
+    if (likeness == IDEM_LIKENESS_DIFFERENT)
         return IDEM_EV_DIFFERENT;
-    if (likeness == IDEM_SAME && (kept->body_flags & IDEM_BODY_USED) && !txn->detecting) {
+    if (likeness == IDEM_LIKENESS_SAME && (kept->body_flags & IDEM_BODY_USED) && !txn->detecting) {
         txn->input_status = idem_intake_reach(txn, kept, &txn->head.print);
         if (txn->input_status != OK)
             return IDEM_EV_BODY_CUT;
         likeness = idem_print_compare_body(kept, &txn->head.print);
-        if (likeness == IDEM_DIFFERENT) {
+        if (likeness == IDEM_LIKENESS_DIFFERENT) {
             txn->problem = reused(txn, 0, 1);
             return IDEM_EV_DIFFERENT;
         }
     }
-    if (likeness == IDEM_INCOMPARABLE) {
-        txn->problem = IDEM_OUTCOME_UNKNOWN;
+    if (likeness == IDEM_LIKENESS_INCOMPARABLE) {
+        txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
         txn->detail = "The server's idea of what makes two requests the same has changed since this key was used.";
         return IDEM_EV_UNSURE;
     }
     txn->is_same = 1;
-    if (txn->seen.head.state == IDEM_RECORD)
+    if (txn->seen.head.state == IDEM_STATE_RECORD)
         return IDEM_EV_SAME;
-    txn->problem = txn->detecting ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
+    txn->problem = txn->detecting ? IDEM_PROBLEM_NONE : IDEM_PROBLEM_RESPONSE_NOT_KEPT;
     return IDEM_EV_SAME_TOMBSTONE;
 }
 
 void idem_compare_lost(idem_txn *txn)
 {
     idem_txn_look_again(txn);
-    if (txn->problem == IDEM_IN_PROGRESS) {
-        if (compare_now(txn) != IDEM_DIFFERENT)
+    if (txn->problem == IDEM_PROBLEM_IN_PROGRESS) {
+        if (compare_now(txn) != IDEM_LIKENESS_DIFFERENT)
             return;
     }
-    else if (txn->problem == IDEM_PROBLEM_NONE || txn->problem == IDEM_RESPONSE_NOT_KEPT) {
+    else if (txn->problem == IDEM_PROBLEM_NONE || txn->problem == IDEM_PROBLEM_RESPONSE_NOT_KEPT) {
         idem_event event = idem_compare_settled(txn);
 
         if (event == IDEM_EV_SAME || event == IDEM_EV_SAME_TOMBSTONE)
             return;
     }
-    txn->problem = IDEM_OUTCOME_UNKNOWN;
+    txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
     txn->detail = NULL;
 }

@@ -116,7 +116,7 @@ static void look_up(request_rec *r, idem_front *front, idem_blob key, const memb
                                write_member(claimed, r->pool), NULL);
     if (!idem_equal_ct(claimed->key, true_one.key, PROOF_LEN))
         return; /* another operation, which that one's handler asked for: it is guarded as ever */
-    if (seen.head.state == IDEM_LEASE && !seen.owner_dead) {
+    if (seen.head.state == IDEM_STATE_LEASE && !seen.owner_dead) {
         way->inside = 1;
         note_passing(r, &seen.head, NULL);
         return;

@@ -15,10 +15,10 @@
 static const char *state_text(const idem_seen *seen)
 {
     switch (seen->head.state) {
-    case IDEM_LEASE: return "a lease";
-    case IDEM_RECORD: return "a record";
-    case IDEM_TOMBSTONE: return "a tombstone";
-    case IDEM_UNKNOWN: return "an unknown outcome";
+    case IDEM_STATE_LEASE: return "a lease";
+    case IDEM_STATE_RECORD: return "a record";
+    case IDEM_STATE_TOMBSTONE: return "a tombstone";
+    case IDEM_STATE_UNKNOWN: return "an unknown outcome";
     default: return NULL;
     }
 }
@@ -28,7 +28,7 @@ static const char *owner_text(const idem_txn *txn)
     const idem_seen *seen = &txn->seen;
     const idem_store *store = idem_front_store(txn->front);
 
-    if (seen->head.state != IDEM_LEASE)
+    if (seen->head.state != IDEM_STATE_LEASE)
         return "";
     if (!(store->flags & IDEM_HOST_LOCAL))
         return seen->owner_dead ? ", its owner is not heard of any more" : ", its owner lives";

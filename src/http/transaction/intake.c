@@ -25,7 +25,7 @@ static ap_filter_rec_t *intake_handle;
 
 static int running(const idem_intake *intake)
 {
-    return intake->txn->phase == IDEM_RUNNING || intake->txn->detecting;
+    return intake->txn->phase == IDEM_PHASE_RUNNING || intake->txn->detecting;
 }
 
 /* As fields say it: those that the client sent, or those that a handler will see. */
@@ -246,7 +246,7 @@ int idem_intake_failed(idem_txn *txn, apr_status_t rv)
         IDEM_LOG(txn, APLOG_WARNING, 21,
                  "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
                  apr_strerror(rv, reason, sizeof(reason)));
-        txn->problem = IDEM_STORE_UNAVAILABLE;
+        txn->problem = IDEM_PROBLEM_STORE_UNAVAILABLE;
         txn->detail = "The server has no room for the body of the request at the moment. Nothing was done.";
         return HTTP_SERVICE_UNAVAILABLE;
     }

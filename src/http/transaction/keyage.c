@@ -44,7 +44,7 @@ static int is_fixdate(const char *text, apr_time_t *time)
 static idem_problem invalid(idem_txn *txn, const char *detail)
 {
     txn->detail = detail;
-    return IDEM_KEY_INVALID;
+    return IDEM_PROBLEM_KEY_INVALID;
 }
 
 /* The older of two times counts. */
@@ -87,7 +87,7 @@ idem_problem idem_keyage_read(idem_txn *txn)
 
 static int refuse_expired(idem_txn *txn)
 {
-    txn->problem = IDEM_KEY_EXPIRED;
+    txn->problem = IDEM_PROBLEM_KEY_EXPIRED;
     return 1;
 }
 

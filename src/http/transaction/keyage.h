@@ -12,8 +12,8 @@
 #include "txn.h"
 
 /*
- * Reads the key's time. IDEM_KEY_INVALID, with txn->detail, for one that lies in the future or is missing where there
- * must be one.
+ * Reads the key's time. IDEM_PROBLEM_KEY_INVALID, with txn->detail, for one that lies in the future or is missing where
+ * there must be one.
  */
 idem_problem idem_keyage_read(idem_txn *txn);
 

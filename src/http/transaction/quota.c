@@ -58,7 +58,7 @@ apr_status_t idem_quota_name(idem_txn *txn, const idem_part_value *scope, int pa
 
 static int refused(idem_txn *txn, apr_int64_t wait)
 {
-    txn->problem = IDEM_TOO_MANY_KEYS;
+    txn->problem = IDEM_PROBLEM_TOO_MANY_KEYS;
     txn->retry_after = (int)((wait + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
     return 1;
 }

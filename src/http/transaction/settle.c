@@ -25,8 +25,8 @@ static void hand_to_keeper(idem_txn *txn, idem_blob value)
     idem_head head = txn->head;
     idem_blob fallback = {NULL, 0};
 
-    if (head.state == IDEM_RECORD)
-        head.state = IDEM_TOMBSTONE;
+    if (head.state == IDEM_STATE_RECORD)
+        head.state = IDEM_STATE_TOMBSTONE;
     if (!value.data) {
         idem_keeper_settle_head(txn->front, &head);
         return;
@@ -60,7 +60,7 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
 
     txn->head.state = state;
     rv = idem_front_encode(txn->front, &txn->head, response, txn->r->pool, &value);
-    if (rv != APR_SUCCESS && state == IDEM_RECORD) {
+    if (rv != APR_SUCCESS && state == IDEM_STATE_RECORD) {
         say_unfit(txn, rv);
         return IDEM_EV_TOO_BIG;
     }
@@ -75,9 +75,9 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     if (rv == IDEM_ELOST)
         return IDEM_EV_LOST;
     idem_txn_log_store(txn, "settle", rv, value.data ? why : NO_MEMORY);
-    if (rv == IDEM_EFULL && state == IDEM_RECORD)
+    if (rv == IDEM_EFULL && state == IDEM_STATE_RECORD)
         return IDEM_EV_STORE_FULL;
-    if (rv == IDEM_ETOOBIG && state == IDEM_RECORD)
+    if (rv == IDEM_ETOOBIG && state == IDEM_STATE_RECORD)
         return IDEM_EV_TOO_BIG;
     hand_to_keeper(txn, value);
     return IDEM_EV_STORE_DOWN;
@@ -91,7 +91,7 @@ static idem_event send_release(idem_txn *txn)
 
     if (txn->head.attempt > 1) {
         txn->settlement = IDEM_SETTLEMENT_UNKNOWN;
-        return send_value(txn, IDEM_UNKNOWN, NULL);
+        return send_value(txn, IDEM_STATE_UNKNOWN, NULL);
     }
     idem_quota_give_back(txn);
     rv = idem_front_release(txn->front, txn->head.slot, txn->head.token, txn->r->pool, &why);
@@ -134,7 +134,7 @@ static idem_event take_body_print(idem_txn *txn, idem_event event)
  */
 static idem_action be_silent(idem_txn *txn)
 {
-    txn->phase = IDEM_DONE;
+    txn->phase = IDEM_PHASE_DONE;
     if (!txn->detecting)
         txn->r->connection->aborted = 1;
     return IDEM_DO_ANSWER;
@@ -154,16 +154,16 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
         switch (action) {
         case IDEM_DO_SETTLE_RECORD:
             txn->settlement = IDEM_SETTLEMENT_RECORDED;
-            event = send_value(txn, IDEM_RECORD, response);
+            event = send_value(txn, IDEM_STATE_RECORD, response);
             break;
         case IDEM_DO_SETTLE_TOMBSTONE:
             txn->settlement = IDEM_SETTLEMENT_TOMBSTONE;
-            event = send_value(txn, IDEM_TOMBSTONE, NULL);
+            event = send_value(txn, IDEM_STATE_TOMBSTONE, NULL);
             break;
         case IDEM_DO_SETTLE_UNKNOWN:
             txn->settlement = IDEM_SETTLEMENT_UNKNOWN;
             IDEM_LOG(txn, APLOG_NOTICE, 13, "the outcome of this request is unknown: it may have acted");
-            event = send_value(txn, IDEM_UNKNOWN, NULL);
+            event = send_value(txn, IDEM_STATE_UNKNOWN, NULL);
             break;
         case IDEM_DO_SETTLE_RELEASE: event = send_release(txn); break;
         case IDEM_DO_ANSWER_FROM_SLOT:
@@ -183,13 +183,13 @@ void idem_txn_look_again(idem_txn *txn)
     apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why);
 
     if (rv != APR_SUCCESS)
-        txn->problem = rv == APR_NOTFOUND ? IDEM_OUTCOME_UNKNOWN : IDEM_STORE_UNAVAILABLE;
-    else if (txn->seen.corrupt || txn->seen.head.state == IDEM_UNKNOWN)
-        txn->problem = IDEM_OUTCOME_UNKNOWN;
-    else if (txn->seen.head.state == IDEM_LEASE)
-        txn->problem = txn->seen.owner_dead ? IDEM_OUTCOME_UNKNOWN : IDEM_IN_PROGRESS;
+        txn->problem = rv == APR_NOTFOUND ? IDEM_PROBLEM_OUTCOME_UNKNOWN : IDEM_PROBLEM_STORE_UNAVAILABLE;
+    else if (txn->seen.corrupt || txn->seen.head.state == IDEM_STATE_UNKNOWN)
+        txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
+    else if (txn->seen.head.state == IDEM_STATE_LEASE)
+        txn->problem = txn->seen.owner_dead ? IDEM_PROBLEM_OUTCOME_UNKNOWN : IDEM_PROBLEM_IN_PROGRESS;
     else
-        txn->problem = txn->seen.head.state == IDEM_RECORD ? IDEM_PROBLEM_NONE : IDEM_RESPONSE_NOT_KEPT;
+        txn->problem = txn->seen.head.state == IDEM_STATE_RECORD ? IDEM_PROBLEM_NONE : IDEM_PROBLEM_RESPONSE_NOT_KEPT;
     idem_txn_store_ends(txn);
 }
 
@@ -201,9 +201,9 @@ static void settle_what_is_held(idem_txn *txn)
 {
     if (idem_child_is_stopping())
         return; /* what is held is renewed no more: the process ends */
-    if (txn->phase == IDEM_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
+    if (txn->phase == IDEM_PHASE_HOLDING && idem_txn_step(txn, IDEM_EV_GONE) == IDEM_DO_RELEASE)
         idem_txn_release(txn);
-    else if (txn->phase == IDEM_RUNNING)
+    else if (txn->phase == IDEM_PHASE_RUNNING)
         idem_txn_settle(txn, IDEM_EV_GONE, NULL);
 }
 

@@ -56,7 +56,7 @@ idem_txn *idem_txn_create(request_rec *r, const idem_settings *settings, idem_fr
     txn->front = front;
     txn->ring = idem_stores_ring(r->server);
     txn->process = idem_this_process();
-    txn->phase = IDEM_IDLE;
+    txn->phase = IDEM_PHASE_IDLE;
     txn->head.ttl = settings->ttl;
     txn->head.attempt = 1;
     txn->detecting = settings->engine == IDEM_ENGINE_DETECTION;
@@ -82,7 +82,7 @@ void idem_txn_store_ends(idem_txn *txn)
 
 static int holds(idem_phase phase)
 {
-    return phase >= IDEM_HOLDING && phase <= IDEM_SETTLING;
+    return phase >= IDEM_PHASE_HOLDING && phase <= IDEM_PHASE_SETTLING;
 }
 
 idem_action idem_txn_step(idem_txn *txn, idem_event event)
@@ -136,7 +136,7 @@ void idem_txn_export(const idem_txn *txn, request_rec *r)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", idem_txn_outcome_text(txn));
     if (txn->settlement)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", idem_settlement_word(txn->settlement));
-    if (txn->phase == IDEM_HOLDING || txn->phase == IDEM_RUNNING)
+    if (txn->phase == IDEM_PHASE_HOLDING || txn->phase == IDEM_PHASE_RUNNING)
         idem_lease_export(r, &txn->head);
     else if (txn->slot_name[0] != '-')
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", txn->slot_name);

@@ -53,7 +53,7 @@ static idem_event look(idem_txn *txn, apr_pool_t *pool)
         return idem_compare_found(txn);
     level = rv == IDEM_EDOWN ? APLOG_INFO : APLOG_WARNING; /* that has been said, for everybody (outage.c) */
     IDEM_LOG(txn, level, 15, "the store does not answer a waiting request: %s", why ? why : "unknown reason");
-    txn->problem = IDEM_STORE_UNAVAILABLE;
+    txn->problem = IDEM_PROBLEM_STORE_UNAVAILABLE;
     return IDEM_EV_STORE_DOWN;
 }
 
@@ -75,7 +75,7 @@ static idem_event wait_for_change(idem_txn *txn)
             return event;
         now = idem_monotonic();
         if (now >= txn->wait_until) {
-            txn->problem = IDEM_IN_PROGRESS;
+            txn->problem = IDEM_PROBLEM_IN_PROGRESS;
             return IDEM_EV_TIMEOUT;
         }
         if (now >= next_look_at_client) {
@@ -96,7 +96,7 @@ idem_event idem_wait(idem_txn *txn)
 
     if (!place) {
         IDEM_LOG(txn, APLOG_INFO, 16, "too many requests wait already (IdempotencyMaxWaiters)");
-        txn->problem = IDEM_IN_PROGRESS;
+        txn->problem = IDEM_PROBLEM_IN_PROGRESS;
         return IDEM_EV_WAITERS_FULL;
     }
     if (!txn->wait_until)

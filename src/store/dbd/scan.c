@@ -67,7 +67,8 @@ apr_status_t idem_dbd_do_each(idem_dbd_conn *conn, idem_call *call, idem_dbd_ord
         if (rv != APR_SUCCESS || slot.len != IDEM_SLOT_LEN)
             break;
         memcpy(entry->slot, slot.data, IDEM_SLOT_LEN);
-        entry->found.owner_dead = idem_dbd_number(conn, &row, STATE) == IDEM_LEASE && idem_dbd_number(conn, &row, DEAD);
+        entry->found.owner_dead =
+            idem_dbd_number(conn, &row, STATE) == IDEM_STATE_LEASE && idem_dbd_number(conn, &row, DEAD);
         entry->found.expires = idem_dbd_number(conn, &row, EXPIRES) * 1000;
         order->count++;
     }

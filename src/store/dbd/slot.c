@@ -38,20 +38,20 @@ typedef apr_status_t decision(const standing *s);
 
 static apr_status_t on_claim(const standing *s)
 {
-    return s->state == 0 || (s->state == IDEM_LEASE && s->own) ? APR_EAGAIN : APR_EEXIST;
+    return s->state == 0 || (s->state == IDEM_STATE_LEASE && s->own) ? APR_EAGAIN : APR_EEXIST;
 }
 
 static apr_status_t on_takeover(const standing *s)
 {
     if (s->state == 0)
         return APR_NOTFOUND;
-    if (s->state == IDEM_LEASE && s->own)
+    if (s->state == IDEM_STATE_LEASE && s->own)
         return APR_EAGAIN;
     if (!s->seen)
         return IDEM_ELOST;
-    if (s->state == IDEM_UNKNOWN || (s->state == IDEM_LEASE && s->dead))
+    if (s->state == IDEM_STATE_UNKNOWN || (s->state == IDEM_STATE_LEASE && s->dead))
         return APR_EAGAIN;
-    return s->state == IDEM_LEASE ? IDEM_EALIVE : IDEM_ELOST;
+    return s->state == IDEM_STATE_LEASE ? IDEM_EALIVE : IDEM_ELOST;
 }
 
 /* Renewing and giving back. */
@@ -59,7 +59,7 @@ static apr_status_t on_own_lease(const standing *s)
 {
     if (s->state == 0)
         return APR_NOTFOUND;
-    return s->state == IDEM_LEASE && s->own ? APR_EAGAIN : IDEM_ELOST;
+    return s->state == IDEM_STATE_LEASE && s->own ? APR_EAGAIN : IDEM_ELOST;
 }
 
 static apr_status_t on_settle(const standing *s)
@@ -68,7 +68,7 @@ static apr_status_t on_settle(const standing *s)
         return APR_EAGAIN;
     if (!s->own)
         return IDEM_ELOST;
-    return s->state == IDEM_LEASE ? APR_EAGAIN : APR_SUCCESS;
+    return s->state == IDEM_STATE_LEASE ? APR_EAGAIN : APR_SUCCESS;
 }
 
 static apr_status_t on_fetch(const standing *s)
@@ -105,7 +105,7 @@ static apr_status_t read_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
                              conn->access->config.engine->title);
     s->done = (int)idem_dbd_number(conn, row, DONE);
     s->state = is_there ? (int)idem_dbd_number(conn, row, STATE) : 0;
-    s->dead = s->state == IDEM_LEASE && idem_dbd_number(conn, row, DEAD);
+    s->dead = s->state == IDEM_STATE_LEASE && idem_dbd_number(conn, row, DEAD);
     s->own = (int)idem_dbd_number(conn, row, OWN);
     s->seen = (int)idem_dbd_number(conn, row, SEEN);
     idem_dbd_note_time(conn, s->now);

@@ -93,7 +93,7 @@ static apr_status_t end(passage *p, apr_status_t rv, const char **why)
 static apr_status_t encode_lease(const idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_blob *value)
 {
     idem_head head = *lease;
-    head.state = IDEM_LEASE;
+    head.state = IDEM_STATE_LEASE;
     head.owner = front->store->owner;
     return idem_record_encode(front->ring, &head, NULL, pool, value);
 }
@@ -123,7 +123,7 @@ static apr_status_t decode_found(passage *p, idem_seen *seen)
     if (fault == idem_record_not_looked_at)
         return APR_ENOMEM;
     seen->corrupt = fault != NULL;
-    seen->owner_dead = !fault && seen->head.state == IDEM_LEASE && p->found.owner_dead;
+    seen->owner_dead = !fault && seen->head.state == IDEM_STATE_LEASE && p->found.owner_dead;
     take_times(&p->found, seen);
     seen->written = !fault && p->found.expires ? p->found.expires - seen->head.ttl : 0;
     return APR_SUCCESS;
@@ -139,7 +139,7 @@ static apr_status_t end_found(passage *p, apr_status_t rv, idem_seen *seen, cons
 
 apr_status_t idem_front_lease(idem_front *front, idem_head *head)
 {
-    head->state = IDEM_LEASE;
+    head->state = IDEM_STATE_LEASE;
     head->flags = 0;
     head->owner = front->store->owner;
     return idem_random(head->token, IDEM_TOKEN_LEN);

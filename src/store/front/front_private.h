@@ -21,7 +21,7 @@
 #include <apr_thread_mutex.h>
 
 /* Where a front stands in its process. */
-enum { IDEM_DETACHED, IDEM_ATTACHED, IDEM_DAMAGED };
+enum { IDEM_FRONT_DETACHED, IDEM_FRONT_ATTACHED, IDEM_FRONT_DAMAGED };
 
 struct idem_front {
     idem_store *store;

@@ -46,7 +46,7 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
     front->url = idem_url_masked(url, pool);
     front->timeout = DEFAULT_TIMEOUT;
     front->look_only = env->look_only;
-    atomic_init(&front->phase, IDEM_DETACHED);
+    atomic_init(&front->phase, IDEM_FRONT_DETACHED);
     apr_cpystrn(front->reason, "the store has not been attached in this process", sizeof(front->reason));
     if (!rest) {
         *why = apr_psprintf(pool, "\"%s\" is no store: write DRIVER:PLACE, for example lmdb:idempotency", front->url);
@@ -111,7 +111,7 @@ const idem_store *idem_front_store(const idem_front *front)
 /* The lock is held, or there is one thread. A damaged store stays so: only a new configuration looks again. */
 static void set_phase(idem_front *front, int phase, const char *reason)
 {
-    if (atomic_load(&front->phase) == IDEM_DAMAGED)
+    if (atomic_load(&front->phase) == IDEM_FRONT_DAMAGED)
         return;
     if (reason)
         apr_cpystrn(front->reason, reason, sizeof(front->reason));
@@ -126,14 +126,14 @@ static void trip_all(idem_front *front, const char *reason)
 
 static int phase_after(apr_status_t failure)
 {
-    return failure == IDEM_EDAMAGED ? IDEM_DAMAGED : IDEM_DETACHED;
+    return failure == IDEM_EDAMAGED ? IDEM_FRONT_DAMAGED : IDEM_FRONT_DETACHED;
 }
 
 /* Also what the store itself told. */
 void idem_front_damaged(idem_front *front, const char *why)
 {
     apr_thread_mutex_lock(front->lock);
-    set_phase(front, IDEM_DAMAGED, why);
+    set_phase(front, IDEM_FRONT_DAMAGED, why);
     apr_thread_mutex_unlock(front->lock);
     trip_all(front, why);
 }
@@ -157,7 +157,7 @@ static apr_status_t forget_home(void *data)
 {
     idem_front *front = data;
     front->home = NULL;
-    set_phase(front, IDEM_DETACHED, "the process is about to end");
+    set_phase(front, IDEM_FRONT_DETACHED, "the process is about to end");
     return APR_SUCCESS;
 }
 
@@ -211,7 +211,7 @@ static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char *
     front->attaching = 0;
     front->owed |= rv == APR_SUCCESS;
     front->retry_at = idem_monotonic() + RETRY_INTERVAL;
-    set_phase(front, rv == APR_SUCCESS ? IDEM_ATTACHED : phase_after(rv), *why);
+    set_phase(front, rv == APR_SUCCESS ? IDEM_FRONT_ATTACHED : phase_after(rv), *why);
     apr_thread_mutex_unlock(front->lock);
     if (rv != APR_SUCCESS)
         trip_all(front, *why);
@@ -233,19 +233,19 @@ apr_status_t idem_front_ready(idem_front *front, int may_attach, apr_pool_t *poo
         *why = "this process was forked from the one that uses the store";
         return IDEM_EDOWN;
     }
-    if (atomic_load(&front->phase) == IDEM_ATTACHED)
+    if (atomic_load(&front->phase) == IDEM_FRONT_ATTACHED)
         return APR_SUCCESS;
     apr_thread_mutex_lock(front->lock);
     phase = atomic_load(&front->phase); /* another thread may just have attached it */
-    due =
-        may_attach && phase == IDEM_DETACHED && front->home && !front->attaching && idem_monotonic() >= front->retry_at;
+    due = may_attach && phase == IDEM_FRONT_DETACHED && front->home && !front->attaching &&
+          idem_monotonic() >= front->retry_at;
     front->attaching |= due;
-    *why = phase == IDEM_ATTACHED ? NULL : apr_pstrdup(pool, front->reason);
+    *why = phase == IDEM_FRONT_ATTACHED ? NULL : apr_pstrdup(pool, front->reason);
     apr_thread_mutex_unlock(front->lock);
-    if (phase == IDEM_ATTACHED)
+    if (phase == IDEM_FRONT_ATTACHED)
         return APR_SUCCESS;
     if (!due)
-        return phase == IDEM_DAMAGED ? IDEM_EDAMAGED : IDEM_EDOWN;
+        return phase == IDEM_FRONT_DAMAGED ? IDEM_EDAMAGED : IDEM_EDOWN;
     rv = try_attach(front, pool, why);
     return rv == APR_SUCCESS || rv == IDEM_EDAMAGED ? rv : IDEM_EDOWN;
 }
@@ -255,9 +255,9 @@ apr_status_t idem_front_attach(idem_front *front, apr_pool_t *pool, const char *
     apr_status_t rv = APR_SUCCESS;
 
     *why = NULL;
-    if (atomic_load(&front->phase) == IDEM_ATTACHED)
+    if (atomic_load(&front->phase) == IDEM_FRONT_ATTACHED)
         return APR_SUCCESS;
-    if (atomic_load(&front->phase) == IDEM_DAMAGED) {
+    if (atomic_load(&front->phase) == IDEM_FRONT_DAMAGED) {
         *why = front->reason;
         return IDEM_EDAMAGED;
     }

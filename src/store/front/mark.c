@@ -45,7 +45,7 @@ static apr_status_t write_mark(idem_front *front, const unsigned char *slot, ide
     apr_status_t rv;
 
     memset(&head, 0, sizeof(head));
-    head.state = IDEM_TOMBSTONE;
+    head.state = IDEM_STATE_TOMBSTONE;
     head.ttl = MARK_LIFE;
     head.attempt = 1;
     memcpy(head.slot, slot, IDEM_SLOT_LEN);

@@ -58,5 +58,5 @@ apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *po
     if (rv != APR_SUCCESS)
         return SHORT_PAUSE;
     probe(front, part, pool);
-    return atomic_load(&front->phase) == IDEM_ATTACHED ? idem_breaker_due(&front->breakers[part]) : 0;
+    return atomic_load(&front->phase) == IDEM_FRONT_ATTACHED ? idem_breaker_due(&front->breakers[part]) : 0;
 }

@@ -58,10 +58,10 @@ void idem_lmdb_decode(lmdb_base *base, idem_blob stored, lmdb_entry *entry)
     entry->value = idem_blob_of(stored.data + EXPIRY_LEN, stored.len - EXPIRY_LEN);
     if (idem_value_plausible(entry->value)) {
         entry->state = idem_value_state(entry->value);
-        if (entry->state == IDEM_LEASE)
+        if (entry->state == IDEM_STATE_LEASE)
             entry->owner_dead = !idem_liveness_alive(base->liveness, idem_value_owner(entry->value));
     }
-    if (entry->state == IDEM_LEASE && !entry->owner_dead)
+    if (entry->state == IDEM_STATE_LEASE && !entry->owner_dead)
         return; /* a live owner's lease never expires */
     entry->there = entry->expires <= 0 || entry->expires > entry->now;
 }

@@ -77,7 +77,7 @@ apr_status_t idem_lmdb_renew(idem_store *store, idem_call *call, const unsigned 
         return status;
     if (!entry.there)
         status = APR_NOTFOUND;
-    else if (entry.state != IDEM_LEASE || !idem_lmdb_has_token(&entry, token))
+    else if (entry.state != IDEM_STATE_LEASE || !idem_lmdb_has_token(&entry, token))
         status = IDEM_ELOST;
     idem_lmdb_read_end(base, txn);
     return status;
@@ -89,7 +89,7 @@ apr_status_t idem_lmdb_renew(idem_store *store, idem_call *call, const unsigned 
 static apr_status_t check_value(idem_store *store, idem_call *call, idem_blob value, int lease)
 {
     call->why = NULL;
-    if (!idem_value_plausible(value) || (idem_value_state(value) == IDEM_LEASE) != lease) {
+    if (!idem_value_plausible(value) || (idem_value_state(value) == IDEM_STATE_LEASE) != lease) {
         call->why = "the value's head does not fit the operation";
         return APR_EINVAL;
     }
@@ -136,7 +136,7 @@ static apr_status_t claim_by_reading(lmdb_base *base, idem_call *call, const uns
 
     if (status != APR_SUCCESS)
         return status;
-    if (entry.there && !(entry.state == IDEM_LEASE && idem_lmdb_has_token(&entry, idem_value_token(value)))) {
+    if (entry.there && !(entry.state == IDEM_STATE_LEASE && idem_lmdb_has_token(&entry, idem_value_token(value)))) {
         idem_lmdb_fill_found(found, &entry, call->pool);
         status = APR_EEXIST;
     }

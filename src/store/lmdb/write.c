@@ -72,7 +72,7 @@ static int write_claim(work *w)
     int removed = 0, rc;
 
     if (w->entry.there) {
-        if (w->entry.state == IDEM_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
+        if (w->entry.state == IDEM_STATE_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
             return answer_op(w, APR_SUCCESS);
         return report_seen(w);
     }
@@ -91,13 +91,13 @@ static int write_takeover(work *w)
 {
     if (!w->entry.there)
         return answer_op(w, APR_NOTFOUND);
-    if (w->entry.state == IDEM_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
+    if (w->entry.state == IDEM_STATE_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
         return answer_op(w, APR_SUCCESS);
     if (!idem_lmdb_has_token(&w->entry, w->op->token))
         return answer_op(w, IDEM_ELOST);
-    if (w->entry.state == IDEM_LEASE && !w->entry.owner_dead)
+    if (w->entry.state == IDEM_STATE_LEASE && !w->entry.owner_dead)
         return answer_op(w, IDEM_EALIVE);
-    if (w->entry.state != IDEM_LEASE && w->entry.state != IDEM_UNKNOWN)
+    if (w->entry.state != IDEM_STATE_LEASE && w->entry.state != IDEM_STATE_UNKNOWN)
         return answer_op(w, IDEM_ELOST); /* its owner has settled it */
     return store_value(w, LMDB_FOR_NEED);
 }
@@ -107,7 +107,7 @@ static int write_settle(work *w)
     if (w->entry.there) {
         if (!idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
             return answer_op(w, IDEM_ELOST);
-        if (w->entry.state != IDEM_LEASE)
+        if (w->entry.state != IDEM_STATE_LEASE)
             return answer_op(w, APR_SUCCESS); /* a repetition */
     }
     return store_value(w, w->op->value.len > 4096 ? LMDB_FOR_BODY : LMDB_FOR_NEED);
@@ -124,7 +124,7 @@ static int write_release(work *w)
 {
     if (!w->entry.there)
         return answer_op(w, APR_NOTFOUND);
-    if (w->entry.state != IDEM_LEASE || !idem_lmdb_has_token(&w->entry, w->op->token))
+    if (w->entry.state != IDEM_STATE_LEASE || !idem_lmdb_has_token(&w->entry, w->op->token))
         return answer_op(w, IDEM_ELOST);
     return erase_slot(w);
 }

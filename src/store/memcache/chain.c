@@ -150,7 +150,7 @@ static apr_status_t read_heart(const idem_mc_op *op, int n, idem_mc_attempt *las
 static int may_be_followed(const idem_mc_attempt *attempt)
 {
     int kind = attempt->result.kind;
-    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_UNKNOWN);
+    return kind == IDEM_MC_RELEASED || kind == IDEM_MC_CLOSED || idem_mc_is_value(&attempt->result, IDEM_STATE_UNKNOWN);
 }
 
 apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *chain)

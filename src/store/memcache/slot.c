@@ -181,7 +181,7 @@ static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, con
         return IDEM_ELOST;
     if (is_lease(a))
         return chain->owner_dead ? close_attempt(op, o, chain) : IDEM_EALIVE;
-    if (a->result.kind == IDEM_MC_CLOSED || idem_mc_is_value(&a->result, IDEM_UNKNOWN))
+    if (a->result.kind == IDEM_MC_CLOSED || idem_mc_is_value(&a->result, IDEM_STATE_UNKNOWN))
         return occupy(op, o, chain, chain->n + 1);
     return IDEM_ELOST;
 }
@@ -239,7 +239,7 @@ static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_cha
     apr_status_t rv = idem_mc_cover(op, chain, chain->n, ends);
 
     memcpy(head, o->value.data, sizeof(head));
-    head[5] = IDEM_LEASE;
+    head[5] = IDEM_STATE_LEASE;
     if (rv == APR_SUCCESS)
         rv = idem_mc_make_claim(op, chain->n, idem_blob_of(head, sizeof(head)), ends);
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);

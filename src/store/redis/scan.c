@@ -152,7 +152,7 @@ static idem_found found_in(const walk *w, const redisReply *stored)
     found.value = idem_blob_of(all.data + IDEM_REDIS_TIMES_LEN, all.len - IDEM_REDIS_TIMES_LEN);
     expires = idem_value_number(all.data + 8, 8);
     found.expires = expires <= IDEM_REDIS_TIME_MOST ? (apr_time_t)expires * 1000 : 0;
-    found.owner_dead = idem_value_plausible(found.value) && idem_value_state(found.value) == IDEM_LEASE &&
+    found.owner_dead = idem_value_plausible(found.value) && idem_value_state(found.value) == IDEM_STATE_LEASE &&
                        (apr_uint64_t)w->now >= idem_value_number(all.data, 8);
     return found;
 }

@@ -173,7 +173,7 @@ static apr_status_t socache_decide_takeover(visit *v)
         return IDEM_ELOST;
     if (idem_socache_is_lease(v->standing.value))
         return v->standing.owner_dead ? put(v, v->value) : IDEM_EALIVE;
-    return idem_value_state(v->standing.value) == IDEM_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
+    return idem_value_state(v->standing.value) == IDEM_STATE_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
 }
 
 static apr_status_t socache_decide_renew(visit *v)

@@ -83,7 +83,7 @@ static inline apr_size_t idem_socache_room(const idem_socache *store)
 
 static inline int idem_socache_is_lease(idem_blob value)
 {
-    return idem_value_plausible(value) && idem_value_state(value) == IDEM_LEASE;
+    return idem_value_plausible(value) && idem_value_state(value) == IDEM_STATE_LEASE;
 }
 
 /* When a provider is told that an entry expires: in a hundred years, since expiry is this driver's business. */

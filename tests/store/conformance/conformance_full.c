@@ -27,14 +27,14 @@ static apr_status_t claim(worker *w, unsigned long number)
 static idem_blob record(worker *w, unsigned long number, apr_size_t len)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    kit_value v = {IDEM_RECORD, slot.bytes, token.bytes, w->store->owner, number % 2 ? KIT_LONG : SHORT, len};
+    kit_value v = {IDEM_STATE_RECORD, slot.bytes, token.bytes, w->store->owner, number % 2 ? KIT_LONG : SHORT, len};
     return kit_make(&v, w->pool);
 }
 
 static apr_status_t settle(worker *w, unsigned long number, idem_state state)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    if (state == IDEM_RECORD)
+    if (state == IDEM_STATE_RECORD)
         return w->k->driver->settle(w->store, kit_call(w), slot.bytes, record(w, number, BODY));
     return kit_settle(w, state, &slot, &token);
 }
@@ -52,10 +52,10 @@ static unsigned long fill(worker *w)
         status = claim(w, LEASES + n);
         if (status != APR_SUCCESS)
             break;
-        kept = settle(w, LEASES + n, IDEM_RECORD);
+        kept = settle(w, LEASES + n, IDEM_STATE_RECORD);
         if (kept != APR_SUCCESS) {
             EXPECT(w, kept, IDEM_EFULL);
-            EXPECT(w, settle(w, LEASES + n, IDEM_TOMBSTONE), APR_SUCCESS);
+            EXPECT(w, settle(w, LEASES + n, IDEM_STATE_TOMBSTONE), APR_SUCCESS);
         }
         apr_pool_clear(w->pool);
     }
@@ -87,8 +87,8 @@ static void finish_leases(worker *w)
     for (unsigned long i = LEASES / 2; i < LEASES; i++) {
         kit_name slot = kit_slot(FAMILY, i), token = kit_token(FAMILY, i);
         switch (i % 4) {
-        case 0: EXPECT(w, settle(w, i, IDEM_TOMBSTONE), APR_SUCCESS); break;
-        case 1: EXPECT(w, settle(w, i, IDEM_UNKNOWN), APR_SUCCESS); break;
+        case 0: EXPECT(w, settle(w, i, IDEM_STATE_TOMBSTONE), APR_SUCCESS); break;
+        case 1: EXPECT(w, settle(w, i, IDEM_STATE_UNKNOWN), APR_SUCCESS); break;
         case 2: EXPECT(w, kit_release(w, &slot, &token), APR_SUCCESS); break;
         default: EXPECT(w, kit_forget(w, &slot), APR_SUCCESS); break;
         }
@@ -110,14 +110,14 @@ static void settle_large(worker *w)
         if (status != APR_SUCCESS) {
             kit_name token = kit_token(FAMILY, i);
             EXPECT(w, status, IDEM_EFULL);
-            EXPECT_STANDS(w, &slot, kit_small(w, IDEM_LEASE, &slot, &token));
+            EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_LEASE, &slot, &token));
         }
     }
     EXPECT(w, status, IDEM_EFULL);
     while (--i > 0) {
         kit_name slot = kit_slot(FAMILY, i - 1);
         EXPECT(w, kit_forget(w, &slot), APR_SUCCESS);
-        EXPECT(w, kit_settle(w, IDEM_UNKNOWN, &slot, &slot), APR_SUCCESS);
+        EXPECT(w, kit_settle(w, IDEM_STATE_UNKNOWN, &slot, &slot), APR_SUCCESS);
     }
 }
 

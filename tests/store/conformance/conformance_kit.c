@@ -275,7 +275,8 @@ idem_call *kit_call(worker *w)
 
 apr_status_t kit_claim(worker *w, const kit_name *slot, const kit_name *token)
 {
-    return w->k->driver->claim(w->store, kit_call(w), slot->bytes, kit_small(w, IDEM_LEASE, slot, token), &w->found);
+    return w->k->driver->claim(w->store, kit_call(w), slot->bytes, kit_small(w, IDEM_STATE_LEASE, slot, token),
+                               &w->found);
 }
 
 apr_status_t kit_settle(worker *w, idem_state state, const kit_name *slot, const kit_name *token)
@@ -301,7 +302,7 @@ apr_status_t kit_release(worker *w, const kit_name *slot, const kit_name *token)
 apr_status_t kit_takeover(worker *w, const kit_name *slot, const kit_name *seen, const kit_name *token)
 {
     return w->k->driver->takeover(w->store, kit_call(w), slot->bytes, seen->bytes,
-                                  kit_small(w, IDEM_LEASE, slot, token));
+                                  kit_small(w, IDEM_STATE_LEASE, slot, token));
 }
 
 apr_status_t kit_forget(worker *w, const kit_name *slot)
@@ -312,7 +313,7 @@ apr_status_t kit_forget(worker *w, const kit_name *slot)
 void kit_orphan(worker *w, const kit_name *slot, const kit_name *token)
 {
     apr_uint64_t nobody = idem_value_number(token->bytes, 8) >> 2;
-    kit_value value = {IDEM_LEASE, slot->bytes, token->bytes, nobody, KIT_LONG, KIT_SMALL};
+    kit_value value = {IDEM_STATE_LEASE, slot->bytes, token->bytes, nobody, KIT_LONG, KIT_SMALL};
     idem_blob lease = kit_make(&value, w->pool);
     apr_time_t until = kit_clock() + EXPIRY_TIME;
 

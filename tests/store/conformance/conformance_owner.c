@@ -117,7 +117,7 @@ static unsigned long chaos_number(const chaos *c, int writer, unsigned long i)
 static idem_blob chaos_record(worker *w, unsigned long number)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    kit_value v = {IDEM_RECORD, slot.bytes, token.bytes, 0, KIT_LONG, KIT_SMALL + number % 7 * 100};
+    kit_value v = {IDEM_STATE_RECORD, slot.bytes, token.bytes, 0, KIT_LONG, KIT_SMALL + number % 7 * 100};
     return kit_make(&v, w->pool);
 }
 
@@ -159,7 +159,7 @@ static void check_acknowledged(worker *w)
             EXPECT(w, status, APR_SUCCESS);
         if (status == APR_SUCCESS) {
             CHECK(w->k, memcmp(idem_value_token(w->found.value), token.bytes, IDEM_TOKEN_LEN) == 0);
-            CHECK(w->k, idem_value_state(w->found.value) == IDEM_RECORD || w->found.owner_dead ||
+            CHECK(w->k, idem_value_state(w->found.value) == IDEM_STATE_RECORD || w->found.owner_dead ||
                             !(w->store->flags & IDEM_HOST_LOCAL));
         }
         apr_pool_clear(w->pool);
@@ -222,7 +222,7 @@ static void asking_job(worker *w)
     kit_open_gate(w->k, HELD);
     for (unsigned long i = 0; i < STOPS; i++) {
         kit_name slot = kit_slot(FAMILY, STOP_SLOTS + 1000 + i), token = kit_token(FAMILY, STOP_SLOTS + i);
-        idem_blob lease = kit_small(w, IDEM_LEASE, &slot, &token);
+        idem_blob lease = kit_small(w, IDEM_STATE_LEASE, &slot, &token);
         apr_time_t asked;
         apr_status_t status;
 
@@ -303,7 +303,7 @@ static void old_generation(worker *w)
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
     kit_open_gate(w->k, HELD);
     kit_pass_gate(w->k, GO);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
 }
 
 static void new_generation(worker *w)
@@ -312,7 +312,7 @@ static void new_generation(worker *w)
     int settled = w->baton != NULL;
     EXPECT(w, kit_claim(w, &slot, &token), APR_EEXIST);
     CHECK(w->k, !w->found.owner_dead);
-    CHECK_NUMBER(w->k, idem_value_state(w->found.value), settled ? IDEM_RECORD : IDEM_LEASE);
+    CHECK_NUMBER(w->k, idem_value_state(w->found.value), settled ? IDEM_STATE_RECORD : IDEM_STATE_LEASE);
 }
 
 static void graceful_case(kit *k)

@@ -122,7 +122,7 @@ static void takeover_rounds(worker *w)
             rounds[r].lost[w->number] = 1;
         }
         meet(w);
-        EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), rounds[r].won[w->number] ? APR_SUCCESS : IDEM_ELOST);
+        EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), rounds[r].won[w->number] ? APR_SUCCESS : IDEM_ELOST);
         apr_pool_clear(w->pool);
     }
 }
@@ -156,8 +156,8 @@ static void write_job(worker *w)
             EXPECT(w, kit_fetch(w, &slot), APR_NOTFOUND);
         }
         else {
-            EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
-            EXPECT_STANDS(w, &slot, kit_small(w, IDEM_RECORD, &slot, &token));
+            EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
+            EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_RECORD, &slot, &token));
         }
         apr_pool_clear(w->pool);
     }

@@ -19,7 +19,7 @@ static names of(unsigned long number)
     return n;
 }
 
-static const idem_state settled[] = {IDEM_RECORD, IDEM_TOMBSTONE, IDEM_UNKNOWN};
+static const idem_state settled[] = {IDEM_STATE_RECORD, IDEM_STATE_TOMBSTONE, IDEM_STATE_UNKNOWN};
 #define SETTLED_STATES (sizeof(settled) / sizeof(settled[0]))
 
 /* ---- claim ------------------------------------------------------------------------------------------------------- */
@@ -31,11 +31,11 @@ static void claim_job(worker *w)
     EXPECT(w, kit_fetch(w, &n.slot), APR_NOTFOUND);
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_claim(w, &n.slot, &n.other), APR_EEXIST);
-    CHECK(w->k, kit_same(w->found.value, kit_small(w, IDEM_LEASE, &n.slot, &n.mine)));
+    CHECK(w->k, kit_same(w->found.value, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine)));
     CHECK(w->k, !w->found.owner_dead);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS); /* the repetition of one whose answer was lost */
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
 
     for (size_t i = 0; i < SETTLED_STATES; i++) {
         n = of(10 + i);
@@ -68,7 +68,7 @@ static void settle_job(worker *w)
         for (size_t j = 0; j < SETTLED_STATES; j++)
             EXPECT(w, kit_settle(w, settled[j], &n.slot, &n.mine), APR_SUCCESS); /* repeated, and changes nothing */
         EXPECT_STANDS(w, &n.slot, kept);
-        EXPECT(w, kit_settle(w, IDEM_RECORD, &n.slot, &n.other), IDEM_ELOST);
+        EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &n.slot, &n.other), IDEM_ELOST);
         EXPECT_STANDS(w, &n.slot, kept);
     }
 }
@@ -77,8 +77,8 @@ static void settle_other_job(worker *w)
 {
     names n = of(40);
     EXPECT(w, kit_claim(w, &n.slot, &n.other), APR_SUCCESS);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &n.slot, &n.mine), IDEM_ELOST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.other));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &n.slot, &n.mine), IDEM_ELOST);
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.other));
 }
 
 /* ---- renew, release, forget -------------------------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static void renew_job(worker *w)
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_renew(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_renew(w, &n.slot, &n.other), IDEM_ELOST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
 }
 
 static void late_renewal_job(worker *w)
@@ -115,7 +115,7 @@ static void release_job(worker *w)
     EXPECT(w, kit_release(w, &n.slot, &n.mine), APR_NOTFOUND);
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_release(w, &n.slot, &n.other), IDEM_ELOST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
     EXPECT(w, kit_release(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_fetch(w, &n.slot), APR_NOTFOUND);
     EXPECT(w, kit_release(w, &n.slot, &n.mine), APR_NOTFOUND);
@@ -137,7 +137,7 @@ static void forget_job(worker *w)
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_forget(w, &n.slot), APR_SUCCESS); /* a lease too: an administrator's word */
     EXPECT(w, kit_fetch(w, &n.slot), APR_NOTFOUND);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &n.slot, &n.mine), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_forget(w, &n.slot), APR_SUCCESS);
     EXPECT(w, kit_forget(w, &n.slot), APR_NOTFOUND);
     EXPECT(w, kit_claim(w, &n.slot, &n.other), APR_SUCCESS);
@@ -155,13 +155,13 @@ static void takeover_job(worker *w)
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
     EXPECT(w, kit_takeover(w, &n.slot, &n.mine, &n.other), IDEM_EALIVE);
     EXPECT(w, kit_takeover(w, &n.slot, &third, &n.other), IDEM_ELOST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
 
     n = of(91);
     kit_orphan(w, &n.slot, &n.mine);
     EXPECT(w, kit_takeover(w, &n.slot, &third, &n.other), IDEM_ELOST);
     EXPECT(w, kit_takeover(w, &n.slot, &n.mine, &n.other), APR_SUCCESS);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.other));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.other));
     EXPECT(w, kit_takeover(w, &n.slot, &n.mine, &n.other), APR_SUCCESS); /* repeated: its answer was lost */
     EXPECT(w, kit_takeover(w, &n.slot, &n.mine, &third), IDEM_ELOST);
 }
@@ -170,12 +170,12 @@ static void takeover_settled_job(worker *w)
 {
     for (size_t i = 0; i < SETTLED_STATES; i++) {
         names n = of(100 + i);
-        int unknown = settled[i] == IDEM_UNKNOWN;
+        int unknown = settled[i] == IDEM_STATE_UNKNOWN;
         EXPECT(w, kit_settle(w, settled[i], &n.slot, &n.mine), APR_SUCCESS);
         EXPECT(w, kit_takeover(w, &n.slot, &n.other, &n.other), IDEM_ELOST);
         EXPECT(w, kit_takeover(w, &n.slot, &n.mine, &n.other), unknown ? APR_SUCCESS : IDEM_ELOST);
         EXPECT_STANDS(w, &n.slot,
-                      unknown ? kit_small(w, IDEM_LEASE, &n.slot, &n.other)
+                      unknown ? kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.other)
                               : kit_small(w, settled[i], &n.slot, &n.mine));
     }
 }
@@ -191,11 +191,11 @@ static void late_owner_job(worker *w)
     EXPECT(w, kit_renew(w, &n.slot, &n.mine), IDEM_ELOST);
     EXPECT(w, kit_release(w, &n.slot, &n.mine), IDEM_ELOST);
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_EEXIST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.other));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.other));
 
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &n.slot, &n.other), APR_SUCCESS);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &n.slot, &n.mine), IDEM_ELOST);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_RECORD, &n.slot, &n.other));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &n.slot, &n.other), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &n.slot, &n.mine), IDEM_ELOST);
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_RECORD, &n.slot, &n.other));
 }
 
 static void heal_job(worker *w)
@@ -205,7 +205,7 @@ static void heal_job(worker *w)
     EXPECT(w, kit_forget(w, &n.slot), APR_SUCCESS); /* stands for a store that lost it */
     EXPECT(w, kit_renew(w, &n.slot, &n.mine), APR_NOTFOUND);
     EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
-    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_LEASE, &n.slot, &n.mine));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
 
     for (size_t i = 0; i < SETTLED_STATES; i++) {
         n = of(121 + i);

@@ -17,13 +17,13 @@
 
 static apr_status_t settle_for(worker *w, const kit_name *slot, const kit_name *token, apr_uint64_t ttl)
 {
-    kit_value v = {IDEM_RECORD, slot->bytes, token->bytes, w->store->owner, ttl, KIT_SMALL};
+    kit_value v = {IDEM_STATE_RECORD, slot->bytes, token->bytes, w->store->owner, ttl, KIT_SMALL};
     return w->k->driver->settle(w->store, kit_call(w), slot->bytes, kit_make(&v, w->pool));
 }
 
 static apr_status_t claim_for(worker *w, const kit_name *slot, const kit_name *token, apr_uint64_t ttl)
 {
-    kit_value v = {IDEM_LEASE, slot->bytes, token->bytes, w->store->owner, ttl, KIT_SMALL};
+    kit_value v = {IDEM_STATE_LEASE, slot->bytes, token->bytes, w->store->owner, ttl, KIT_SMALL};
     return w->k->driver->claim(w->store, kit_call(w), slot->bytes, kit_make(&v, w->pool), &w->found);
 }
 
@@ -50,12 +50,13 @@ static void expiry_job(worker *w)
     EXPECT(w, kit_takeover(w, &slot, &token, &other), APR_NOTFOUND);
     EXPECT(w, kit_forget(w, &slot), APR_NOTFOUND);
     EXPECT(w, kit_claim(w, &slot, &other), APR_SUCCESS);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), IDEM_ELOST);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), IDEM_ELOST);
 
     before = kit_clock();
     EXPECT(w, settle_for(w, &slot, &other, SHORT), APR_SUCCESS);
     kit_await_expiry(w, &slot, before + SHORT * 1000);
-    EXPECT(w, kit_settle(w, IDEM_TOMBSTONE, &slot, &token), APR_SUCCESS); /* expired is absent to whoever settles */
+    EXPECT(w, kit_settle(w, IDEM_STATE_TOMBSTONE, &slot, &token),
+           APR_SUCCESS); /* expired is absent to whoever settles */
 }
 
 static void expiry_case(kit *k)
@@ -155,7 +156,7 @@ static void sweep_job(worker *w)
 
     if (!sweep_all(w, &total))
         kit_skip(w->k, "it needs no sweep");
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &kept, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &kept, &token), APR_SUCCESS);
     EXPECT(w, claim_for(w, &held, &token, 1), APR_SUCCESS);
     before = kit_clock();
     for (unsigned long i = 0; i < SWEPT; i++) {

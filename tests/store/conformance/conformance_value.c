@@ -22,7 +22,7 @@ static kit_value value_of(worker *w, idem_state state, const kit_name *slot, con
 static void round_trip(worker *w, unsigned long number, apr_size_t len)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    kit_value v = value_of(w, IDEM_RECORD, &slot, &token, len);
+    kit_value v = value_of(w, IDEM_STATE_RECORD, &slot, &token, len);
     idem_blob value = kit_make(&v, w->pool);
 
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
@@ -63,10 +63,10 @@ static void too_big_job(worker *w)
 {
     const idem_driver *d = w->k->driver;
     kit_name slot = kit_slot(FAMILY, 2), token = kit_token(FAMILY, 2), other = kit_token(FAMILY, 3);
-    kit_value v = value_of(w, IDEM_RECORD, &slot, &token, w->store->max_value + 1);
+    kit_value v = value_of(w, IDEM_STATE_RECORD, &slot, &token, w->store->max_value + 1);
     idem_blob record = kit_make(&v, w->pool), lease;
 
-    v.state = IDEM_LEASE;
+    v.state = IDEM_STATE_LEASE;
     lease = kit_make(&v, w->pool);
     EXPECT(w, d->claim(w->store, kit_call(w), slot.bytes, lease, &w->found), IDEM_ETOOBIG);
     EXPECT(w, d->settle(w->store, kit_call(w), slot.bytes, record), IDEM_ETOOBIG);
@@ -75,13 +75,13 @@ static void too_big_job(worker *w)
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
     EXPECT(w, d->settle(w->store, kit_call(w), slot.bytes, record), IDEM_ETOOBIG);
     CHECK(w->k, w->call.why != NULL);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_LEASE, &slot, &token));
-    EXPECT(w, kit_settle(w, IDEM_UNKNOWN, &slot, &token), APR_SUCCESS);
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_LEASE, &slot, &token));
+    EXPECT(w, kit_settle(w, IDEM_STATE_UNKNOWN, &slot, &token), APR_SUCCESS);
 
     v.token = other.bytes;
     lease = kit_make(&v, w->pool);
     EXPECT(w, d->takeover(w->store, kit_call(w), slot.bytes, token.bytes, lease), IDEM_ETOOBIG);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_UNKNOWN, &slot, &token));
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_UNKNOWN, &slot, &token));
 }
 
 static void too_big_case(kit *k)
@@ -103,7 +103,7 @@ static void odd_bytes(worker *w, int slot_byte, int token_byte, int rest_byte)
 
     memset(slot.bytes, slot_byte, sizeof(slot.bytes));
     memset(token.bytes, token_byte, sizeof(token.bytes));
-    v = value_of(w, IDEM_RECORD, &slot, &token, KIT_SMALL);
+    v = value_of(w, IDEM_STATE_RECORD, &slot, &token, KIT_SMALL);
     value = kit_make(&v, w->pool);
     memset((unsigned char *)(apr_uintptr_t)value.data + IDEM_HEAD_MIN, rest_byte, value.len - IDEM_HEAD_MIN);
 
@@ -133,11 +133,11 @@ static void torn_job(worker *w)
     for (unsigned long i = 0; i < 40; i++) {
         kit_name slot = kit_slot(FAMILY, 200 + i), token = kit_token(FAMILY, 200 + i),
                  other = kit_token(FAMILY, 300 + i);
-        kit_value v = value_of(w, IDEM_RECORD, &slot, &token, IDEM_HEAD_MIN + kit_random(&state) % 200);
+        kit_value v = value_of(w, IDEM_STATE_RECORD, &slot, &token, IDEM_HEAD_MIN + kit_random(&state) % 200);
         idem_blob value = kit_make(&v, w->pool);
         unsigned char *data = (unsigned char *)(apr_uintptr_t)value.data;
         data[4] = (unsigned char)kit_random(&state);
-        data[5] = (unsigned char)(i % 2 ? IDEM_RECORD : 5 + kit_random(&state) % 251);
+        data[5] = (unsigned char)(i % 2 ? IDEM_STATE_RECORD : 5 + kit_random(&state) % 251);
         data[6] = (unsigned char)kit_random(&state);
 
         EXPECT(w, w->k->driver->settle(w->store, kit_call(w), slot.bytes, value), APR_SUCCESS);
@@ -181,7 +181,7 @@ static int visit(void *baton, const unsigned char *slot, const idem_found *found
     if (number >= 0) {
         kit_name name, token = kit_token(FAMILY + 100, (unsigned long)number);
         memcpy(name.bytes, slot, IDEM_SLOT_LEN);
-        CHECK(l->w->k, kit_same(found->value, kit_small(l->w, IDEM_RECORD, &name, &token)));
+        CHECK(l->w->k, kit_same(found->value, kit_small(l->w, IDEM_STATE_RECORD, &name, &token)));
         l->seen[number]++;
     }
     return ++l->visits != l->stop_after;
@@ -197,7 +197,7 @@ static void each_job(worker *w)
     some->stop_after = LISTED / 2;
     for (unsigned long i = 0; i < LISTED; i++) {
         kit_name slot = kit_slot(FAMILY + 100, i), token = kit_token(FAMILY + 100, i);
-        EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+        EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
     }
     status = w->k->driver->each(w->store, kit_call(w), visit, all);
     if (status == APR_ENOTIMPL)

@@ -128,8 +128,8 @@ static apr_status_t do_claim(probe *p)
 {
     kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
     idem_found found = {{NULL, 0}, 0, 0, 0};
-    apr_status_t rv =
-        p->driver->claim(p->store, &p->call, slot.bytes, value_of(p, IDEM_LEASE, &slot, &token, KIT_SMALL), &found);
+    apr_status_t rv = p->driver->claim(p->store, &p->call, slot.bytes,
+                                       value_of(p, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL), &found);
     if (rv == APR_EEXIST)
         describe(p, &found);
     return rv;
@@ -140,7 +140,7 @@ static apr_status_t do_takeover(probe *p)
     kit_name slot = kit_slot(FAMILY, p->number[0]), seen = kit_token(FAMILY, p->number[1]);
     kit_name token = kit_token(FAMILY, p->number[2]);
     return p->driver->takeover(p->store, &p->call, slot.bytes, seen.bytes,
-                               value_of(p, IDEM_LEASE, &slot, &token, KIT_SMALL));
+                               value_of(p, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL));
 }
 
 static apr_status_t settle(probe *p, apr_size_t len)

@@ -96,7 +96,7 @@ static void name_file(visit *v)
 
 static int is_lease(idem_blob value)
 {
-    return idem_value_plausible(value) && idem_value_state(value) == IDEM_LEASE;
+    return idem_value_plausible(value) && idem_value_state(value) == IDEM_STATE_LEASE;
 }
 
 static int has_token(idem_blob value, const unsigned char *token)
@@ -293,7 +293,7 @@ static apr_status_t decide_takeover(visit *v)
         return IDEM_ELOST;
     if (is_lease(v->standing.value))
         return v->standing.owner_dead ? put(v, v->value) : IDEM_EALIVE;
-    return idem_value_state(v->standing.value) == IDEM_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
+    return idem_value_state(v->standing.value) == IDEM_STATE_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
 }
 
 static apr_status_t decide_renew(visit *v)

@@ -164,7 +164,7 @@ static void test_free_readers_are_answered_while_it_is_open(void **state)
     }
     assert_state(b, OPEN); /* what was read says nothing about what can be written */
     assert_int_equal(idem_front_claim(b->front, &other, b->pool, &b->seen, &b->why), APR_EEXIST);
-    assert_int_equal(b->seen.head.state, IDEM_LEASE);
+    assert_int_equal(b->seen.head.state, IDEM_STATE_LEASE);
     assert_memory_equal(b->seen.head.slot, other.slot, IDEM_SLOT_LEN);
     assert_int_equal(claim(b), IDEM_EDOWN);
     assert_non_null(strstr(b->why, "calls in a row failed"));

@@ -15,7 +15,7 @@ static apr_status_t settle(bench *b, idem_state state, const char *body)
     apr_status_t rv;
 
     head.state = state;
-    rv = idem_front_encode(b->front, &head, state == IDEM_RECORD ? &response : NULL, b->pool, &value);
+    rv = idem_front_encode(b->front, &head, state == IDEM_STATE_RECORD ? &response : NULL, b->pool, &value);
     return rv == APR_SUCCESS ? idem_front_settle(b->front, value, b->pool, &b->why) : rv;
 }
 
@@ -86,7 +86,7 @@ static void test_a_lease_is_seen_by_the_next_claim(void **state)
     assert_int_equal(claim(b), APR_SUCCESS);
     assert_null(b->why);
     assert_int_equal(idem_front_claim(b->front, &other, b->pool, &b->seen, &b->why), APR_EEXIST);
-    assert_int_equal(b->seen.head.state, IDEM_LEASE);
+    assert_int_equal(b->seen.head.state, IDEM_STATE_LEASE);
     assert_memory_equal(b->seen.head.token, b->head.token, IDEM_TOKEN_LEN);
     assert_int_equal(b->seen.head.ttl, b->head.ttl);
     assert_int_equal(b->seen.head.attempt, 1);
@@ -119,10 +119,10 @@ static void test_a_record_comes_back_whole(void **state)
     bench *b = *state;
 
     assert_int_equal(claim(b), APR_SUCCESS);
-    assert_int_equal(settle(b, IDEM_RECORD, "created"), APR_SUCCESS);
+    assert_int_equal(settle(b, IDEM_STATE_RECORD, "created"), APR_SUCCESS);
     b->head = head_for(b, 1);
     assert_int_equal(claim(b), APR_EEXIST);
-    assert_int_equal(b->seen.head.state, IDEM_RECORD);
+    assert_int_equal(b->seen.head.state, IDEM_STATE_RECORD);
     assert_int_equal(b->seen.response.status, 201);
     assert_string_equal(b->seen.response.content_type, "text/plain");
     assert_int_equal(b->seen.response.body.len, 7);
@@ -154,7 +154,7 @@ static void test_what_is_no_value_of_the_slot_is_corrupt(void **state)
     idem_blob value;
     unsigned char *torn;
 
-    foreign.state = IDEM_TOMBSTONE;
+    foreign.state = IDEM_STATE_TOMBSTONE;
     assert_int_equal(idem_front_encode(b->front, &foreign, NULL, b->pool, &value), APR_SUCCESS);
     plan.found = value; /* of another slot */
     answer_with(APR_EEXIST, APR_SUCCESS);
@@ -187,7 +187,7 @@ static void test_a_response_beyond_the_largest_value_is_refused_before_it_is_enc
 
     plan.max_value = idem_record_size(NULL, &response);
     open_and_attach(b);
-    b->head.state = IDEM_RECORD;
+    b->head.state = IDEM_STATE_RECORD;
     assert_int_equal(idem_front_encode(b->front, &b->head, &response, b->pool, &value), APR_SUCCESS);
     assert_int_equal(value.len, plan.max_value);
     response.body = idem_blob_str("x");
@@ -271,7 +271,7 @@ static void test_a_takeover_without_an_answer_is_sent_once_more(void **state)
     idem_head mine;
 
     assert_int_equal(claim(b), APR_SUCCESS);
-    assert_int_equal(settle(b, IDEM_UNKNOWN, NULL), APR_SUCCESS);
+    assert_int_equal(settle(b, IDEM_STATE_UNKNOWN, NULL), APR_SUCCESS);
     mine = head_for(b, 1);
     mine.attempt = 2;
     answer_with(APR_ECONNRESET, APR_SUCCESS);
@@ -290,7 +290,7 @@ static void test_nothing_else_is_repeated(void **state)
 
     assert_int_equal(claim(b), APR_SUCCESS);
     answer_with(APR_ECONNRESET, APR_SUCCESS);
-    assert_int_equal(settle(b, IDEM_TOMBSTONE, NULL), APR_ECONNRESET);
+    assert_int_equal(settle(b, IDEM_STATE_TOMBSTONE, NULL), APR_ECONNRESET);
     assert_int_equal(count.calls, 1);
     assert_int_equal(b->op, IDEM_OP_SETTLE);
     answer_with(APR_ECONNRESET, APR_SUCCESS);
@@ -309,7 +309,7 @@ static void test_each_call_has_the_timeout_it_was_given(void **state)
     assert_true(count.deadline <= apr_time_now() + apr_time_from_msec(500));
     idem_front_set_timeout(b->front, timeout);
     before = apr_time_now();
-    assert_int_equal(settle(b, IDEM_TOMBSTONE, NULL), APR_SUCCESS);
+    assert_int_equal(settle(b, IDEM_STATE_TOMBSTONE, NULL), APR_SUCCESS);
     assert_true(count.deadline >= before + timeout);
     assert_true(count.deadline <= apr_time_now() + timeout);
 }

@@ -24,7 +24,7 @@ static const char *const options[] = {"size=16M", NULL};
 static idem_blob record(worker *w, unsigned long number)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    kit_value v = {IDEM_RECORD, slot.bytes, token.bytes, 1, KIT_LONG, number % 3 ? KIT_SMALL : BODY};
+    kit_value v = {IDEM_STATE_RECORD, slot.bytes, token.bytes, 1, KIT_LONG, number % 3 ? KIT_SMALL : BODY};
     return kit_make(&v, w->pool);
 }
 
@@ -253,7 +253,7 @@ static void torn_job(worker *w)
     EXPECT(w, kit_fetch(w, &slot), APR_SUCCESS);
     EXPECT(w, kit_claim(w, &slot, &token), APR_EEXIST);
     EXPECT(w, kit_takeover(w, &slot, &token, &token), IDEM_ELOST);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), IDEM_ELOST);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), IDEM_ELOST);
     EXPECT(w, kit_renew(w, &slot, &token), IDEM_ELOST);
     EXPECT(w, kit_release(w, &slot, &token), IDEM_ELOST);
     EXPECT(w, w->k->driver->each(w->store, kit_call(w), nothing, &visits), APR_SUCCESS);

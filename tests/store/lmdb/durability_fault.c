@@ -25,11 +25,11 @@ static void stopping_job(worker *w)
 {
     kit_name kept = kit_slot(FAMILY, 1), token = kit_token(FAMILY, 1), slot = kit_slot(FAMILY, 2);
 
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &kept, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &kept, &token), APR_SUCCESS);
     kit_open_gate(w->k, READY);
     kit_pass_gate(w->k, STOP);
     atomic_store(&durability_find()->stop_flush, 1);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
 }
 
 /* What needs to write is told so in time; what needs only to read is not even slow. */
@@ -37,7 +37,7 @@ static void ask_while_stopped(worker *w)
 {
     const idem_driver *d = w->k->driver;
     kit_name kept = kit_slot(FAMILY, 1), fresh = kit_slot(FAMILY, 3), token = kit_token(FAMILY, 3);
-    idem_blob lease = kit_small(w, IDEM_LEASE, &fresh, &token);
+    idem_blob lease = kit_small(w, IDEM_STATE_LEASE, &fresh, &token);
     apr_time_t asked = kit_clock();
 
     kit_call(w)->deadline = apr_time_now() + PATIENCE;
@@ -49,7 +49,8 @@ static void ask_while_stopped(worker *w)
     kit_call(w)->deadline = apr_time_now() + PATIENCE;
     EXPECT(w, d->fetch(w->store, &w->call, kept.bytes, &w->found), APR_SUCCESS);
     EXPECT(w, d->fetch(w->store, &w->call, fresh.bytes, &w->found), APR_NOTFOUND);
-    EXPECT(w, d->claim(w->store, &w->call, kept.bytes, kit_small(w, IDEM_LEASE, &kept, &token), &w->found), APR_EEXIST);
+    EXPECT(w, d->claim(w->store, &w->call, kept.bytes, kit_small(w, IDEM_STATE_LEASE, &kept, &token), &w->found),
+           APR_EEXIST);
 }
 
 static void waiting_job(worker *w)
@@ -136,16 +137,16 @@ static void fail_once(worker *w, atomic_int *what, int error, unsigned long numb
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
     atomic_store(&durability_find()->error, error);
     atomic_store(what, 1);
-    status = kit_settle(w, IDEM_RECORD, &slot, &token);
+    status = kit_settle(w, IDEM_STATE_RECORD, &slot, &token);
     CHECK(w->k, status != APR_SUCCESS && status != IDEM_ELOST && status != APR_NOTFOUND);
     CHECK(w->k, w->call.why != NULL);
     CHECK_NUMBER(w->k, atomic_load(what), 0);
 
     while ((status = kit_fetch(w, &slot)) != APR_SUCCESS && kit_clock() < until)
         apr_sleep(20000); /* it is opened again at most once a second */
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_LEASE, &slot, &token));
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_RECORD, &slot, &token));
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_LEASE, &slot, &token));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_RECORD, &slot, &token));
 }
 
 /* A call that was interrupted is made again, and nobody notices. */
@@ -156,7 +157,7 @@ static void interrupt_once(worker *w, atomic_int *what, unsigned long number)
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
     atomic_store(&durability_find()->error, EINTR);
     atomic_store(what, 1);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
     CHECK_NUMBER(w->k, atomic_load(what), 0);
 }
 
@@ -178,7 +179,7 @@ static void after_errors_job(worker *w)
     for (unsigned long number = 10; number < 17; number++) {
         kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
         EXPECT(w, kit_fetch(w, &slot), APR_SUCCESS);
-        CHECK_NUMBER(w->k, idem_value_state(w->found.value), IDEM_RECORD);
+        CHECK_NUMBER(w->k, idem_value_state(w->found.value), IDEM_STATE_RECORD);
         EXPECT(w, kit_claim(w, &slot, &token), APR_EEXIST);
     }
 }
@@ -204,11 +205,11 @@ static void no_space_job(worker *w)
     atomic_store(&d->fail_write, -1);
     EXPECT(w, kit_claim(w, &other, &token), IDEM_EFULL);
     EXPECT_SAYS(w->k, w->call.why, "make room on its file system");
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), IDEM_EFULL);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_LEASE, &slot, &token));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), IDEM_EFULL);
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_LEASE, &slot, &token));
     EXPECT(w, kit_fetch(w, &other), APR_NOTFOUND);
     atomic_store(&d->fail_write, 0);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
     EXPECT(w, kit_claim(w, &other, &token), APR_SUCCESS);
 }
 
@@ -230,8 +231,8 @@ static void group_without_space_job(worker *w)
         atomic_store(&durability_find()->fail_write, 1);
     }
     pthread_barrier_wait(&w->k->shared->barrier);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_RECORD, &slot, &token));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_RECORD, &slot, &token));
 }
 
 static void group_without_space_case(kit *k)
@@ -250,7 +251,7 @@ static void group_without_space_case(kit *k)
 static void settle_by(worker *w, const kit_name *slot, apr_time_t patience, apr_status_t *status)
 {
     kit_name token = kit_token(FAMILY, 200);
-    idem_blob record = kit_small(w, IDEM_RECORD, slot, &token);
+    idem_blob record = kit_small(w, IDEM_STATE_RECORD, slot, &token);
 
     kit_call(w)->deadline = apr_time_now() + patience;
     *status = w->k->driver->settle(w->store, &w->call, slot->bytes, record);
@@ -277,7 +278,7 @@ static void slow_job(worker *w)
         settle_by(w, &slot, KIT_CALL_TIME, &status);
         EXPECT(w, status, APR_SUCCESS); /* a leader brings its own commit home, however late */
         pthread_barrier_wait(&w->k->shared->barrier);
-        EXPECT(w, kit_settle(w, IDEM_RECORD, &after, &after),
+        EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &after, &after),
                APR_SUCCESS); /* would carry out what had been left behind */
         return;
     }

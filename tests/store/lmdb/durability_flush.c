@@ -48,7 +48,7 @@ static void check_copy(worker *w, unsigned long number, idem_blob value)
 static idem_blob value_of(worker *w, idem_state state, unsigned long number)
 {
     kit_name slot = kit_slot(FAMILY, number), token = kit_token(FAMILY, number);
-    kit_value v = {state, slot.bytes, token.bytes, 1, KIT_LONG, state == IDEM_RECORD ? BODY : KIT_SMALL};
+    kit_value v = {state, slot.bytes, token.bytes, 1, KIT_LONG, state == IDEM_STATE_RECORD ? BODY : KIT_SMALL};
     return kit_make(&v, w->pool);
 }
 
@@ -58,7 +58,7 @@ static void one_by_one_job(worker *w)
 
     for (unsigned long i = 0; i < ROUNDS; i++) {
         kit_name slot = kit_slot(FAMILY, i);
-        idem_blob lease = value_of(w, IDEM_LEASE, i), record = value_of(w, IDEM_RECORD, i);
+        idem_blob lease = value_of(w, IDEM_STATE_LEASE, i), record = value_of(w, IDEM_STATE_RECORD, i);
         long flushes = atomic_load(&durability_find()->flushes);
 
         EXPECT(w, d->claim(w->store, kit_call(w), slot.bytes, lease, &w->found), APR_SUCCESS);
@@ -91,10 +91,11 @@ static void group_job(worker *w)
         unsigned long number = 1000 + (unsigned long)w->number * WRITES_EACH + i;
         kit_name slot = kit_slot(FAMILY, number);
 
-        EXPECT(w, d->claim(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_LEASE, number), &w->found), APR_SUCCESS);
-        EXPECT(w, d->settle(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_RECORD, number)), APR_SUCCESS);
+        EXPECT(w, d->claim(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_STATE_LEASE, number), &w->found),
+               APR_SUCCESS);
+        EXPECT(w, d->settle(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_STATE_RECORD, number)), APR_SUCCESS);
         if (i % 5 == 0) /* others write meanwhile: the snapshot is whatever has been flushed at this instant */
-            check_copy(w, number, value_of(w, IDEM_RECORD, number));
+            check_copy(w, number, value_of(w, IDEM_STATE_RECORD, number));
     }
 }
 
@@ -116,7 +117,8 @@ static void grouped_job(worker *w)
 
     pthread_barrier_wait(&w->k->shared->barrier);
     flushes = atomic_load(&durability_find()->flushes);
-    EXPECT(w, w->k->driver->settle(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_RECORD, number)), APR_SUCCESS);
+    EXPECT(w, w->k->driver->settle(w->store, kit_call(w), slot.bytes, value_of(w, IDEM_STATE_RECORD, number)),
+           APR_SUCCESS);
     pthread_barrier_wait(&w->k->shared->barrier);
     if (w->number == 0)
         atomic_store(&w->k->shared->counter[0], atomic_load(&durability_find()->flushes) - flushes);
@@ -138,7 +140,7 @@ static void unsynced_job(worker *w)
     long flushes = atomic_load(&durability_find()->flushes);
 
     EXPECT(w, kit_claim(w, &slot, &token), APR_SUCCESS);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
     CHECK_NUMBER(w->k, atomic_load(&durability_find()->flushes), flushes);
 }
 

@@ -181,8 +181,8 @@ static void old_job(worker *w)
     kit_open_gate(w->k, OLD_READY);
     kit_pass_gate(w->k, OLD_GO);
     EXPECT(w, kit_fetch(w, &last), APR_SUCCESS); /* beyond the end of the map it began with */
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
-    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_RECORD, &slot, &token));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT_STANDS(w, &slot, kit_small(w, IDEM_STATE_RECORD, &slot, &token));
 }
 
 static void new_job(worker *w)
@@ -190,7 +190,7 @@ static void new_job(worker *w)
     kit_name slot, token = kit_token(FAMILY, 2);
     for (unsigned long i = 0; i < 12; i++) { /* 12 M into what was 4 */
         slot = kit_slot(FAMILY, i == 11 ? 1000 : 10 + i);
-        kit_value v = {IDEM_RECORD, slot.bytes, token.bytes, 1, KIT_LONG, 1 << 20};
+        kit_value v = {IDEM_STATE_RECORD, slot.bytes, token.bytes, 1, KIT_LONG, 1 << 20};
         EXPECT(w, w->k->driver->settle(w->store, kit_call(w), slot.bytes, kit_make(&v, w->pool)), APR_SUCCESS);
         apr_pool_clear(w->pool);
     }
@@ -260,7 +260,7 @@ static void forking_job(worker *w)
         _exit(0);
     }
     kit_join(w->k, pid);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
 }
 
 static void forking_case(kit *k)
@@ -306,7 +306,7 @@ static void open_for_a_while(kit *k, apr_pool_t **end)
 static void keep_job(worker *w)
 {
     kit_name slot = kit_slot(FAMILY, 30), token = kit_token(FAMILY, 30);
-    EXPECT(w, kit_settle(w, IDEM_RECORD, &slot, &token), APR_SUCCESS);
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
     kit_open_gate(w->k, OLD_READY);
     kit_pass_gate(w->k, OLD_GO);
 }
