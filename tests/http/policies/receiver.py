@@ -7,11 +7,13 @@ Paths are /NAME-OF-THE-POLICY. A sender's secret is SECRET everywhere. APIs ask 
 "good".
 """
 import base64
-import hashlib
+import functools
 import hmac
 import http.server
 import json
 import os
+import subprocess
+import tempfile
 import threading
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,18 +52,72 @@ def of_twilio(call):
     return call["X-Twilio-Signature"] == base64_of(digest(twilio_text(call.url, call.body).encode(), "sha1"))
 
 
+def of_stripe(call):
+    fields = dict(part.split("=", 1) for part in (call["Stripe-Signature"] or "t=,v1=").split(","))
+    return fields["v1"] == digest(f"{fields['t']}.".encode() + call.body).hex()
+
+
+def of_slack(call):
+    signed = f"v0:{call['X-Slack-Request-Timestamp']}:".encode() + call.body
+    return call["X-Slack-Signature"] == "v0=" + digest(signed).hex()
+
+
+def of_square(call):
+    return call["x-square-hmacsha256-signature"] == base64_of(digest(call.url.encode() + call.body))
+
+
+def adyen_text(item):
+    """What Adyen signs of an item."""
+    amount = item["amount"]
+    words = [item["pspReference"], item.get("originalReference", ""), item["merchantAccountCode"],
+             item["merchantReference"], str(amount["value"]), amount["currency"], item["eventCode"], item["success"]]
+    return ":".join(words)
+
+
+def of_adyen(call):
+    items = [entry["NotificationRequestItem"] for entry in json.loads(call.body)["notificationItems"]]
+    return all(item["additionalData"]["hmacSignature"] == base64_of(digest(adyen_text(item).encode()))
+               for item in items)
+
+
+@functools.cache
+def ecdsa_key():
+    """A folder with SendGrid's key pair; it is gone with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="idem-ecdsa-")
+    openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", f"{folder.name}/key")
+    openssl("ec", "-in", f"{folder.name}/key", "-pubout", "-out", f"{folder.name}/public")
+    return folder
+
+
+def openssl(*words, given=b""):
+    return subprocess.run(["openssl", *words], input=given, capture_output=True, check=False)
+
+
+def of_sendgrid(call):
+    signed = (call["X-Twilio-Email-Event-Webhook-Timestamp"] or "").encode() + call.body
+    with tempfile.NamedTemporaryFile(prefix="idem-ecdsa-") as signature:
+        signature.write(base64.b64decode(call["X-Twilio-Email-Event-Webhook-Signature"] or ""))
+        signature.flush()
+        return openssl("dgst", "-sha256", "-verify", f"{ecdsa_key().name}/public", "-signature", signature.name,
+                       given=signed).returncode == 0
+
+
+def of_aws(call):
+    signed = (call["X-Amz-Date"] or "").encode() + call.body
+    return (call["Authorization"] or "").endswith("Signature=" + digest(signed).hex())
+
+
 def with_a_token(call):
     return (call["Authorization"] or "").startswith("Bearer good")
-
-
-def anybody(_):
-    return True
 
 
 CHECKS = {"github-webhooks": of_github, "shopify-webhooks": of_shopify, "standard-webhooks": of_standard_webhooks,
           "twilio-webhooks": of_twilio, "cloudevents": with_a_token, "paypal-api": with_a_token,
           "open-banking": with_a_token, "stripe-api": with_a_token, "idempotency-draft": with_a_token,
-          "acp": with_a_token, "iceberg-rest": with_a_token}
+          "acp": with_a_token, "iceberg-rest": with_a_token, "stripe-webhooks": of_stripe, "slack-events": of_slack,
+          "slack-interactions": of_slack, "square-webhooks": of_square, "adyen-webhooks": of_adyen,
+          "sendgrid-webhooks": of_sendgrid, "square-api": with_a_token, "google-aip-155": with_a_token,
+          "aws-client-token": of_aws, "graphql": with_a_token, "json-rpc": with_a_token, "mcp": with_a_token}
 
 
 class Call:

@@ -32,6 +32,7 @@ SDKS = {
     "openai": ("stripe-api", "/v1/chat/completions", ["lose", "504", "lose"]),
     "svix": ("idempotency-draft", "/api/v1/app/app_1/msg", ["lose", "504"]),
     "paypal": ("paypal-api", "/v2/checkout/orders", ["504", "504"]),
+    "square": ("square-api", "/v2/payments", ["504", "504"]),
     "adyen": ("idempotency-draft", "/v72/payments", ["lose", "cut", "504"]),
 }
 PLACE = """
