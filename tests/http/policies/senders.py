@@ -91,11 +91,12 @@ def uuidv7():
     return f"{hour[:8]}-{hour[8:]}-774b-bcce-b302099a%04d"
 
 
-def api_of(field, key, *changing):
-    """A client of an API: the same call in each attempt, but for what names the attempt itself."""
+def api_of(field, key, *changing, respelled=False):
+    """A client of an API: the same call in each attempt, but for what names the attempt itself, and perhaps blanks."""
     def send(url, event, attempt):
         body = compact({"amount": {"currency_code": "USD", "value": f"{event.amount}.00"}, "final_capture": True})
         name = named(event, key() if callable(key) else key)
+        body = json.dumps(json.loads(body), indent=attempt).encode() if respelled else body
         return [(field, name), bearer(event), ("Content-Type", "application/json"),
                 *[(name, f"attempt-{attempt}") for name in changing]], body
     return send
@@ -245,7 +246,7 @@ SENDERS = [
            kept=CODES_5XX, forged=400, keyless=PASSES, changed=400),
     Sender("idempotency-draft", api_of("Idempotency-Key", f'"{UUID}"'), kept=(400, *CODES_5XX)),
     # Credentials are in the scope: another client has keys of its own, and is asked by the application.
-    Sender("acp", api_of("Idempotency-Key", UUID, "Request-Id", "Signature", "Timestamp"), kept=(400,), forged=401),
+    Sender("acp", api_of("Idempotency-Key", UUID, "Request-Id", "Signature", "Timestamp", respelled=True), (400,), 401),
     Sender("iceberg-rest", api_of("Idempotency-Key", uuidv7), kept=(400,), keyless=PASSES),
     Sender("square-api", json_api("idempotency_key", key=UUID), (400, *CODES_5XX), 400, PASSES, 400),
     Sender("google-aip-155", json_api("requestId", key=UUID), (400, *CODES_5XX), keyless=PASSES),
