@@ -11,7 +11,7 @@ import pytest
 
 import env
 from httpd import Httpd
-from receiver import Receiver, digest
+from receiver import DIES, Receiver, digest
 from senders import SENDERS, Event, sendgrid, slack_headers
 
 pytestmark = pytest.mark.mpm_independent
@@ -110,6 +110,16 @@ def test_failure_of_the_application(sender, deliver, receiver, status):
     final = status in sender.kept or sender not in WEBHOOKS and status in (402, 409, 422)
     assert (again.status, again.replayed) == ((status, True) if final else (200, False))
     assert len(receiver.worked) == (0 if final else 1)
+
+
+@every
+def test_application_that_died(sender, deliver, receiver):
+    """Nobody knows whether the first one did something. An event is worked on again, an operation is not."""
+    receiver.told = [DIES]
+    assert deliver(sender).problem == (502, None)
+    again = deliver(sender, attempt=2)
+    assert again.problem == ((200, None) if sender in WEBHOOKS else (409, "outcome-unknown")), again
+    assert len(receiver.worked) == (2 if sender in WEBHOOKS else 1)
 
 
 @every
