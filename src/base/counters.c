@@ -43,7 +43,7 @@ static void unlock_bucket(bucket *b)
 }
 
 /* NULL if its period has ended, or was forgotten. */
-static idem_counter *find(bucket *b, const unsigned char *name, apr_int64_t now)
+static idem_counter *find_counter(bucket *b, const unsigned char *name, apr_int64_t now)
 {
     for (int i = 0; i < IDEM_COUNTERS_WAYS; i++)
         if (b->counters[i].ends > now && !memcmp(b->counters[i].name, name, IDEM_COUNTER_NAME))
@@ -77,7 +77,7 @@ apr_int64_t idem_counters_full(idem_counters *table, const unsigned char *name, 
 
     if (!b)
         return 0;
-    wait = until_room(find(b, name, now), rule, now);
+    wait = until_room(find_counter(b, name, now), rule, now);
     unlock_bucket(b);
     return wait;
 }
@@ -92,7 +92,7 @@ apr_int64_t idem_counters_take(idem_counters *table, const unsigned char *name, 
     *ends = 0;
     if (!b)
         return 0;
-    c = find(b, name, now);
+    c = find_counter(b, name, now);
     if (!c)
         c = begin_period(b, name, now + rule->period);
     wait = until_room(c, rule, now);
@@ -111,7 +111,7 @@ void idem_counters_give_back(idem_counters *table, const unsigned char *name, ap
 
     if (!b)
         return;
-    c = find(b, name, now);
+    c = find_counter(b, name, now);
     if (c && c->ends == ends && c->count)
         c->count--;
     unlock_bucket(b);

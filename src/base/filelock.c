@@ -10,6 +10,7 @@
  */
 #include "filelock.h"
 
+#include "bytelock.h"
 #include "clock.h"
 
 #include <apr_strings.h>
@@ -19,12 +20,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#ifdef F_OFD_SETLK
-#define SET_LOCK F_OFD_SETLK
-#else
-#define SET_LOCK F_SETLK
-#endif
 
 #define BYTE_OPENING 0
 #define BYTE_IN_USE 1
@@ -48,27 +43,11 @@ struct idem_filelock {
     lock_page *page;
 };
 
-static int lock_byte(int fd, int byte, short type)
-{
-    struct flock lock;
-    int rc;
-
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = type;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = byte;
-    lock.l_len = 1;
-    do
-        rc = fcntl(fd, SET_LOCK, &lock);
-    while (rc < 0 && errno == EINTR);
-    return rc < 0 ? errno : 0;
-}
-
 /* The kernel's own wait for a lock knows no deadline, so this one asks again; it happens at a process's start only. */
-static int lock_byte_until(int fd, int byte, short type, apr_time_t deadline)
+static int lock_byte_until(int fd, unsigned byte, short type, apr_time_t deadline)
 {
     for (;;) {
-        int err = lock_byte(fd, byte, type);
+        int err = idem_bytelock_set(fd, byte, type);
         if (err != EAGAIN && err != EACCES)
             return err;
         if (apr_time_now() >= deadline)
@@ -101,7 +80,7 @@ static int initialise(lock_page *page)
 /* Under byte 0. On success byte 1 is held shared and the mutex can be used. */
 static int join_users(idem_filelock *lock)
 {
-    int err = lock_byte(lock->fd, BYTE_IN_USE, F_WRLCK);
+    int err = idem_bytelock_set(lock->fd, BYTE_IN_USE, F_WRLCK);
     if (err == 0) {
         err = initialise(lock->page);
         if (err != 0)
@@ -109,7 +88,7 @@ static int join_users(idem_filelock *lock)
     }
     else if (err != EAGAIN && err != EACCES)
         return err;
-    err = lock_byte(lock->fd, BYTE_IN_USE, F_RDLCK);
+    err = idem_bytelock_set(lock->fd, BYTE_IN_USE, F_RDLCK);
     if (err != 0)
         return err;
     if (memcmp(lock->page->magic, page_magic, sizeof(page_magic)) != 0 ||
@@ -136,7 +115,7 @@ static int map_and_join(idem_filelock *lock, const char *path, apr_time_t deadli
     err = lock_byte_until(lock->fd, BYTE_OPENING, F_WRLCK, deadline);
     if (err == 0) {
         err = join_users(lock);
-        lock_byte(lock->fd, BYTE_OPENING, F_UNLCK);
+        idem_bytelock_set(lock->fd, BYTE_OPENING, F_UNLCK);
     }
     return err;
 }

@@ -8,6 +8,8 @@
  */
 #include "liveness.h"
 
+#include "bytelock.h"
+
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <errno.h>
@@ -16,14 +18,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifdef F_OFD_SETLK
-#define SET_LOCK F_OFD_SETLK
-#define GET_LOCK F_OFD_GETLK
-#else
-#define SET_LOCK F_SETLK
-#define GET_LOCK F_GETLK
-#endif
 
 /* Offsets of a file are 63 bits; one more is left so that a number plus a length never overflows. */
 #define OWNER_BITS 62
@@ -67,41 +61,6 @@ static int remember(int fd)
     return -1;
 }
 
-static int lock_byte(int fd, apr_uint64_t at)
-{
-    struct flock lock;
-    int rc;
-
-    memset(&lock, 0, sizeof(lock)); /* l_pid must be 0 for these locks */
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)at;
-    lock.l_len = 1;
-    do
-        rc = fcntl(fd, SET_LOCK, &lock);
-    while (rc < 0 && errno == EINTR);
-    return rc < 0 ? errno : 0;
-}
-
-/* 1 locked by somebody else, 0 not, -1 the system will not say. */
-static int locked(int fd, apr_uint64_t from, apr_uint64_t bytes)
-{
-    struct flock lock;
-    int rc;
-
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)from;
-    lock.l_len = (off_t)bytes;
-    do
-        rc = fcntl(fd, GET_LOCK, &lock);
-    while (rc < 0 && errno == EINTR);
-    if (rc < 0)
-        return -1;
-    return lock.l_type != F_UNLCK;
-}
-
 /* Draws numbers until one is free: with 62 random bits the first is. */
 static int take_number(int fd, apr_uint64_t *owner)
 {
@@ -111,7 +70,7 @@ static int take_number(int fd, apr_uint64_t *owner)
             return EIO;
         *owner &= OWNER_END - 1;
         if (*owner != 0)
-            err = lock_byte(fd, *owner);
+            err = idem_bytelock_set(fd, *owner, F_WRLCK);
     }
     return err;
 }
@@ -153,7 +112,7 @@ int idem_liveness_alive(const idem_liveness *liveness, apr_uint64_t owner)
         return 1;
     if (owner == 0 || owner >= OWNER_END)
         return 0; /* no process can have drawn it */
-    return locked(liveness->fd, owner, 1) != 0;
+    return idem_bytelock_is_set(liveness->fd, owner, 1) != 0;
 }
 
 apr_status_t idem_liveness_create(const char *path)
@@ -172,7 +131,7 @@ int idem_liveness_any(const char *path)
 
     if (fd < 0)
         return errno != ENOENT;
-    answer = locked(fd, 0, OWNER_END);
+    answer = idem_bytelock_is_set(fd, 0, OWNER_END);
     close(fd);
     return answer != 0;
 }

@@ -14,7 +14,7 @@ typedef struct copy {
     unsigned char bytes[];
 } copy;
 
-static apr_status_t wipe(void *data)
+static apr_status_t wipe_copy(void *data)
 {
     copy *c = data;
 
@@ -27,6 +27,6 @@ void *idem_wiped_alloc(apr_pool_t *pool, apr_size_t len)
     copy *c = apr_palloc(pool, sizeof(*c) + len);
 
     c->len = len;
-    apr_pool_cleanup_register(pool, c, wipe, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, c, wipe_copy, apr_pool_cleanup_null);
     return c->bytes;
 }

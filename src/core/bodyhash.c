@@ -46,7 +46,6 @@ typedef enum tail {
 
 struct idem_bodyhash {
     idem_digest *digest;
-    apr_uint64_t fed;        /* as given */
     apr_uint64_t normalised; /* in the digest */
     apr_size_t pattern_len;  /* 0 for a raw body */
     apr_size_t matched;      /* how much of the pattern came last; what lies behind KEPT is not in the digest */
@@ -186,16 +185,10 @@ void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len)
 
     if (!len)
         return;
-    hash->fed += len;
     if (hash->pattern_len)
         feed_multipart(hash, bytes, bytes + len);
     else
         feed_digest(hash, bytes, len);
-}
-
-apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash)
-{
-    return hash->fed;
 }
 
 /* The part of a boundary that stands at the end so far, as ordinary bytes. */

@@ -24,9 +24,6 @@ apr_status_t idem_bodyhash_create(idem_bodyhash **hash, const idem_blob *secret,
                                   apr_pool_t *pool);
 void idem_bodyhash_feed(idem_bodyhash *hash, const void *data, apr_size_t len);
 
-/* Bytes fed so far, as given (not as normalised). */
-apr_uint64_t idem_bodyhash_fed(const idem_bodyhash *hash);
-
 /*
  * The digest over what was fed, and the count of normalised bytes under it. A boundary that the last feed cut is
  * counted as ordinary bytes. The hash stays open.

@@ -104,7 +104,7 @@ static int is_name(unsigned char ch)
     return is_name_start(ch) || apr_isdigit(ch) || (ch && strchr("_-.", ch));
 }
 
-static int is_token(unsigned char ch)
+static int is_token_byte(unsigned char ch)
 {
     return apr_isalnum(ch) || (ch && strchr("!#$%&'*+-.^_`|~:/", ch));
 }
@@ -191,7 +191,7 @@ static int skip_display_string(idem_cursor *c)
 
 static int skip_token(idem_cursor *c)
 {
-    return skip_all(c, is_token) > 0;
+    return skip_all(c, is_token_byte) > 0;
 }
 
 static int skip_bare_item(idem_cursor *c)
@@ -230,7 +230,7 @@ static int skip_parameters(idem_cursor *c)
 
 /* ---- the key ----------------------------------------------------------------------------------------------------- */
 
-static idem_blob trimmed(idem_blob value)
+static idem_blob key_trimmed(idem_blob value)
 {
     while (value.len && is_space(value.data[value.len - 1]))
         value.len--;
@@ -241,7 +241,7 @@ static idem_blob trimmed(idem_blob value)
     return value;
 }
 
-static int all(idem_blob value, int (*test)(unsigned char))
+static int all_are(idem_blob value, int (*test)(unsigned char))
 {
     idem_cursor c = idem_cursor_of(value);
 
@@ -285,14 +285,14 @@ static idem_key_fault parse_string(idem_blob value, apr_pool_t *pool, idem_blob 
 idem_key_fault idem_key_parse(idem_blob value, apr_pool_t *pool, idem_blob *key)
 {
     *key = idem_blob_of(NULL, 0);
-    value = trimmed(value);
+    value = key_trimmed(value);
     if (!value.len)
         return IDEM_KEY_EMPTY;
-    if (!all(value, is_printable))
+    if (!all_are(value, is_printable))
         return IDEM_KEY_BYTES;
     if (*value.data == '"')
         return parse_string(value, pool, key);
-    if (!all(value, is_bare))
+    if (!all_are(value, is_bare))
         return IDEM_KEY_QUOTING;
     *key = value;
     return IDEM_KEY_OK;
@@ -314,7 +314,7 @@ idem_key_fault idem_key_check(idem_blob key, apr_size_t min, apr_size_t max)
         return IDEM_KEY_SHORT;
     if (key.len > max)
         return IDEM_KEY_LONG;
-    return all(key, is_printable) ? IDEM_KEY_OK : IDEM_KEY_BYTES;
+    return all_are(key, is_printable) ? IDEM_KEY_OK : IDEM_KEY_BYTES;
 }
 
 apr_status_t idem_slot_make(const idem_blob *secret, const idem_part_value *scope, int parts, idem_blob key,

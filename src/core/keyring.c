@@ -29,7 +29,7 @@ struct idem_keyring {
     int open_slot, open_seal; /* "none" */
 };
 
-static apr_status_t wipe(void *data)
+static apr_status_t wipe_ring(void *data)
 {
     OPENSSL_cleanse(data, sizeof(idem_keyring));
     munmap(data, sizeof(idem_keyring));
@@ -46,7 +46,7 @@ static idem_keyring *make_ring(apr_pool_t *pool)
 #ifdef MADV_DONTDUMP
     madvise(place, sizeof(idem_keyring), MADV_DONTDUMP);
 #endif
-    apr_pool_cleanup_register(pool, place, wipe, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, place, wipe_ring, apr_pool_cleanup_null);
     return place;
 }
 
@@ -95,7 +95,7 @@ static const char *add_seal(idem_keyring *ring, idem_blob secret)
     return NULL;
 }
 
-static idem_blob trimmed(const char *from, const char *end)
+static idem_blob line_trimmed(const char *from, const char *end)
 {
     while (from < end && apr_isspace(*from))
         from++;
@@ -104,7 +104,7 @@ static idem_blob trimmed(const char *from, const char *end)
     return idem_blob_of(from, (apr_size_t)(end - from));
 }
 
-static int begins(idem_blob line, const char *word)
+static int line_begins(idem_blob line, const char *word)
 {
     return line.len >= strlen(word) && !memcmp(line.data, word, strlen(word));
 }
@@ -130,14 +130,14 @@ static const char *add_none(idem_keyring *ring, int slot)
 
 static const char *read_line(idem_keyring *ring, idem_blob line)
 {
-    int slot = begins(line, "slot:");
+    int slot = line_begins(line, "slot:");
     idem_blob secret;
 
     if (!line.len || line.data[0] == '#')
         return NULL;
-    if (!slot && !begins(line, "seal:"))
+    if (!slot && !line_begins(line, "seal:"))
         return "has a line that begins with neither slot: nor seal:";
-    secret = trimmed((const char *)line.data + 5, (const char *)line.data + line.len);
+    secret = line_trimmed((const char *)line.data + 5, (const char *)line.data + line.len);
     if (is_none(secret))
         return add_none(ring, slot);
     if (secret.len < IDEM_SECRET_MIN)
@@ -157,7 +157,7 @@ apr_status_t idem_keyring_parse(idem_keyring **out, const char *text, apr_size_t
 
         if (!stop)
             stop = end;
-        *why = read_line(ring, trimmed(line, stop));
+        *why = read_line(ring, line_trimmed(line, stop));
         line = stop + 1;
     }
     if (!*why && (!ring->has_slot || !ring->seals))

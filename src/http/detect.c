@@ -21,7 +21,7 @@ int idem_detect_pass(idem_txn *txn, idem_outcome outcome)
     return DECLINED;
 }
 
-static idem_event verdict(const idem_txn *txn, request_rec *r, int rv)
+static idem_event detected_verdict(const idem_txn *txn, request_rec *r, int rv)
 {
     int status = rv == OK || rv == DONE ? r->status : rv;
     idem_returned means = status == rv ? idem_returned_means(txn, r, rv) : IDEM_RETURNED_NOTHING;
@@ -41,7 +41,7 @@ int idem_detect_conclude(idem_txn *txn, request_rec *r, int rv)
     if (txn->phase != IDEM_PHASE_RUNNING || rv == SUSPENDED)
         return rv;
     if (rv != DECLINED)
-        idem_txn_settle(txn, verdict(txn, r, rv), NULL);
+        idem_txn_settle(txn, detected_verdict(txn, r, rv), NULL);
     else if (r == txn->r)
         idem_txn_settle(txn, IDEM_EV_DECLINED, NULL);
     idem_txn_export(txn, txn->r);

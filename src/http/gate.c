@@ -96,7 +96,7 @@ static int visit(idem_txn *txn, request_rec *r)
     return rv;
 }
 
-static int enter(idem_txn *txn)
+static int enter_handler(idem_txn *txn)
 {
     idem_txn_outcome(txn, IDEM_OUTCOME_EXECUTED);
     return visit(txn, txn->r);
@@ -109,7 +109,7 @@ static int bypass(idem_txn *txn)
     return DECLINED;
 }
 
-static int refuse(idem_txn *txn)
+static int refuse_request(idem_txn *txn)
 {
     if (txn->detecting)
         return idem_detect_pass(txn, txn->problem ? idem_outcome_of(txn->problem) : IDEM_OUTCOME_REPLAYED);
@@ -123,7 +123,7 @@ static int replay(idem_txn *txn)
     if (status != OK)
         return status;
     if (idem_replay_refused(txn, txn->r))
-        return refuse(txn);
+        return refuse_request(txn);
     if (txn->detecting)
         return idem_detect_pass(txn, IDEM_OUTCOME_REPLAYED);
     IDEM_LOG(txn, APLOG_INFO, 51, "replayed: status %d, %" APR_SIZE_T_FMT " bytes%s", txn->seen.response.status,
@@ -174,11 +174,11 @@ static int decide(idem_txn *txn)
         case IDEM_DO_COMPARE: action = idem_txn_step(txn, idem_compare_settled(txn)); break;
         case IDEM_DO_RUN: action = idem_txn_step(txn, before_start(txn)); break;
         case IDEM_DO_RELEASE: idem_txn_release(txn); return HTTP_BAD_REQUEST;
-        case IDEM_DO_RELEASE_REFUSE: idem_txn_release(txn); return refuse(txn);
-        case IDEM_DO_ENTER: return enter(txn);
+        case IDEM_DO_RELEASE_REFUSE: idem_txn_release(txn); return refuse_request(txn);
+        case IDEM_DO_ENTER: return enter_handler(txn);
         case IDEM_DO_BYPASS: return bypass(txn);
         case IDEM_DO_REPLAY: return replay(txn);
-        case IDEM_DO_REFUSE: return refuse(txn);
+        case IDEM_DO_REFUSE: return refuse_request(txn);
         case IDEM_DO_NOTHING: return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
         default: return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -190,7 +190,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
     txn->problem = problem;
     txn->detail = detail;
     txn->phase = IDEM_PHASE_DONE; /* nothing was claimed, nothing will be */
-    return refuse(txn);
+    return refuse_request(txn);
 }
 
 /* Sent by an execution that is over, to a guard that would take it for another operation: it must not run now. */

@@ -17,7 +17,6 @@ static apr_uint64_t digest(const char *boundary, const uint8_t *data, size_t siz
     MUST(idem_bodyhash_create(&hash, NULL, boundary, pool) == APR_SUCCESS);
     for (size_t at = 0; at < size; at += step)
         idem_bodyhash_feed(hash, data + at, size - at < step ? size - at : step);
-    MUST(idem_bodyhash_fed(hash) == size);
     MUST(idem_bodyhash_peek(hash, out, &bytes) == APR_SUCCESS);
     apr_pool_destroy(pool);
     return bytes;

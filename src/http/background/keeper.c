@@ -202,7 +202,7 @@ static apr_status_t try_job(const kept_job *job, apr_pool_t *pool)
 }
 
 /* A store may refuse a settlement, for want of room, and keep a lease. */
-static void keep_lease(const kept_job *job, apr_pool_t *pool)
+static void keep_job_lease(const kept_job *job, apr_pool_t *pool)
 {
     const char *why = NULL;
 
@@ -220,7 +220,7 @@ static int run_job(kept_job *job)
     apr_pool_create(&pool, job->pool);
     rv = try_job(job, pool);
     if (!is_final(rv))
-        keep_lease(job, pool);
+        keep_job_lease(job, pool);
     apr_pool_destroy(pool);
     if (!is_final(rv))
         return 0;
@@ -275,7 +275,7 @@ static void put_back(kept_job *job)
     pthread_mutex_unlock(&keeper.lock);
 }
 
-static void drop(kept_job *job)
+static void drop_job(kept_job *job)
 {
     pthread_mutex_lock(&keeper.lock);
     keeper.bytes -= job->value.len;
@@ -293,7 +293,7 @@ static void run_due(void)
     while (!atomic_load(&stop) && (job = take_due(now))) {
         atomic_store(&busy, 1);
         if (!atomic_load(&stop) && run_job(job))
-            drop(job);
+            drop_job(job);
         else
             put_back(job);
         atomic_store(&busy, 0);
@@ -353,7 +353,7 @@ static void wait_a_little(void)
     pthread_mutex_unlock(&keeper.lock);
 }
 
-static void *keep(void *unused)
+static void *keeper_main(void *unused)
 {
     (void)unused;
     while (!atomic_load(&stop)) {
@@ -396,7 +396,7 @@ void idem_keeper_last_tries(const atomic_int *hurry)
             apr_sleep(FIRST_PAUSE);
         }
         APR_RING_REMOVE(job, link);
-        drop(job);
+        drop_job(job);
     }
 }
 
@@ -413,7 +413,7 @@ static void start_thread(void)
 
     if (!keeper.threaded && !guarded++)
         pthread_atfork(NULL, NULL, forked);
-    failed = idem_thread_start(keep, NULL, 0);
+    failed = idem_thread_start(keeper_main, NULL, 0);
     keeper.running = !failed;
     atomic_store(&wanted, failed); /* the end of the next request asks again */
     if (failed)

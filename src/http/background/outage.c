@@ -99,7 +99,7 @@ static void start_looking(watched *w)
 }
 
 /* An opening may be told after the closing that came behind it: what is counted is how it is now. */
-static void count(watched *w)
+static void count_state(watched *w)
 {
     idem_health now;
 
@@ -113,7 +113,7 @@ static void changed(void *baton, const idem_health *health)
 {
     watched *parts = baton, *w = &parts[health->part];
 
-    count(parts);
+    count_state(parts);
     if (atomic_load(&stop))
         return;
     if (health->state == IDEM_BREAKER_CLOSED) {
@@ -153,7 +153,7 @@ static void watch_all(idem_front *front, server_rec *s)
     for (int i = 0; i < health.parts; i++)
         watch(&parts[i], front, i, s);
     idem_front_set_watcher(front, changed, parts);
-    count(parts);
+    count_state(parts);
     for (int i = 0; i < health.parts; i++) {
         idem_front_part_health(front, i, &health);
         if (health.state != IDEM_BREAKER_CLOSED)

@@ -65,7 +65,7 @@ static const idem_option options[IDEM_OPTIONS] = {
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* Lets what from gives for option i win over what stands in to. */
-static void take(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
+static void take_option(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
 {
     const idem_option *option = &options[i];
     apr_uint64_t bit = APR_UINT64_C(1) << i;
@@ -93,7 +93,7 @@ static const char *give(cmd_parms *cmd, const idem_option *option, const idem_wo
     idem_layer one = {0};
     const char *wrong = option->set(cmd, option, words, &one);
     if (!wrong)
-        take(layer, &one, option->index, cmd->pool);
+        take_option(layer, &one, option->index, cmd->pool);
     return wrong;
 }
 
@@ -140,7 +140,7 @@ void *idem_merge_dir_config(apr_pool_t *pool, void *base, void *add)
 
     for (int i = 0; i < IDEM_OPTIONS; i++) {
         if (inner->given & APR_UINT64_C(1) << i)
-            take(layer, inner, i, pool);
+            take_option(layer, inner, i, pool);
     }
     return layer;
 }

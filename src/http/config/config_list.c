@@ -29,7 +29,7 @@ static const char *spelling(const idem_option *option, const void *element)
     return option->use ? ((const idem_part *)element)->spelled : *(const char *const *)element;
 }
 
-static int find(const idem_option *option, const apr_array_header_t *list, const char *spelled)
+static int list_find(const idem_option *option, const apr_array_header_t *list, const char *spelled)
 {
     for (int i = 0; i < list->nelts; i++) {
         if (strcmp(spelling(option, list->elts + i * list->elt_size), spelled) == 0)
@@ -38,15 +38,15 @@ static int find(const idem_option *option, const apr_array_header_t *list, const
     return -1;
 }
 
-static void add(const idem_option *option, apr_array_header_t *list, const void *element)
+static void list_add(const idem_option *option, apr_array_header_t *list, const void *element)
 {
-    if (find(option, list, spelling(option, element)) < 0)
+    if (list_find(option, list, spelling(option, element)) < 0)
         memcpy(apr_array_push(list), element, (apr_size_t)list->elt_size);
 }
 
-static void drop(const idem_option *option, apr_array_header_t *list, const void *element)
+static void list_drop(const idem_option *option, apr_array_header_t *list, const void *element)
 {
-    int i = find(option, list, spelling(option, element));
+    int i = list_find(option, list, spelling(option, element));
     if (i < 0)
         return;
     char *at = list->elts + i * list->elt_size;
@@ -73,7 +73,7 @@ apr_array_header_t *idem_list_changed(const idem_option *option, const apr_array
     apr_array_header_t *changed = apr_array_copy(pool, list);
     for (int i = 0; i < changes->nelts; i++) {
         const idem_change *change = &APR_ARRAY_IDX(changes, i, idem_change);
-        (change->remove ? drop : add)(option, changed, change->element);
+        (change->remove ? list_drop : list_add)(option, changed, change->element);
     }
     if (option->use)
         limit_parts(changed);
@@ -112,7 +112,7 @@ static const char *read_list(cmd_parms *cmd, const idem_option *option, const id
         const char *wrong = read_element(cmd, option, words->word[i], element);
         if (wrong)
             return wrong;
-        add(option, list, element);
+        list_add(option, list, element);
     }
     if (option->use == IDEM_USE_KEY && has_source_behind_request(list))
         return "takes fingerprint as the last source only";
@@ -175,7 +175,7 @@ const char *idem_set_list(cmd_parms *cmd, const idem_option *option, const idem_
 
 /* ---- checks of one word ------------------------------------------------------------------------------------------ */
 
-static int is_token(const char *word)
+static int is_http_token(const char *word)
 {
     return *word && !*ap_scan_http_token(word);
 }
@@ -187,7 +187,7 @@ const char *idem_check_method(apr_pool_t *pool, const char *word, const char **k
 
     ap_str_toupper((char *)capitals);
     *kept = word;
-    if (!is_token(word))
+    if (!is_http_token(word))
         return apr_psprintf(pool, "takes names of HTTP methods, not \"%s\"", word);
     for (size_t i = 0; i < sizeof(unguarded) / sizeof(*unguarded); i++) {
         if (strcmp(capitals, unguarded[i]) == 0)
@@ -212,7 +212,7 @@ static int is_cookie_pattern(const char *word)
 const char *idem_check_cookie(apr_pool_t *pool, const char *word, const char **kept)
 {
     *kept = word;
-    if (!is_token(word))
+    if (!is_http_token(word))
         return apr_psprintf(pool, "takes names of cookies, not \"%s\"", word);
     if (!is_cookie_pattern(word))
         return apr_psprintf(pool, "takes * at the beginning or the end of a cookie's name only, not \"%s\"", word);
@@ -226,7 +226,7 @@ const char *idem_check_scheme(apr_pool_t *pool, const char *word, const char **k
 
     ap_str_tolower(folded);
     *kept = folded;
-    return is_token(word) ? NULL : apr_psprintf(pool, "takes names of Authorization schemes, not \"%s\"", word);
+    return is_http_token(word) ? NULL : apr_psprintf(pool, "takes names of Authorization schemes, not \"%s\"", word);
 }
 
 /* 404, or 4xx for all from 400 to 499: idem_is_release_status() compares the letter x with anything. */
@@ -241,7 +241,8 @@ const char *idem_check_status(apr_pool_t *pool, const char *word, const char **k
 const char *idem_check_header(apr_pool_t *pool, const char *word, const char **kept)
 {
     *kept = word;
-    return is_token(word) ? NULL : apr_psprintf(pool, "takes the name of a header (RFC 9110, 5.1), not \"%s\"", word);
+    return is_http_token(word) ? NULL
+                               : apr_psprintf(pool, "takes the name of a header (RFC 9110, 5.1), not \"%s\"", word);
 }
 
 /* Names of headers know no case: kept in lower case, so that they can be compared as they are. */

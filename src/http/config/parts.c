@@ -46,7 +46,7 @@ static const struct word {
 };
 #define WORDS (int)(sizeof(words) / sizeof(*words))
 
-static const struct word *find(const char *text, idem_part_use use)
+static const struct word *find_word(const char *text, idem_part_use use)
 {
     for (int i = 0; i < WORDS; i++) {
         const struct word *w = &words[i];
@@ -58,7 +58,7 @@ static const struct word *find(const char *text, idem_part_use use)
 }
 
 /* "header:NAME, query:NAME, cookie:NAME, env:NAME, expr=EXPRESSION" */
-static const char *all(apr_pool_t *pool, idem_part_use use)
+static const char *words_for(apr_pool_t *pool, idem_part_use use)
 {
     const char *text = "", *comma = "";
     for (int i = 0; i < WORDS; i++) {
@@ -187,12 +187,12 @@ static const char *read_behind(cmd_parms *cmd, const struct word *w, const char 
 
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part)
 {
-    const struct word *w = find(word, use);
+    const struct word *w = find_word(word, use);
     const char *wrong;
 
     memset(part, 0, sizeof(*part));
     if (!w)
-        return apr_psprintf(cmd->pool, "does not know \"%s\"; it takes %s", word, all(cmd->pool, use));
+        return apr_psprintf(cmd->pool, "does not know \"%s\"; it takes %s", word, words_for(cmd->pool, use));
     part->kind = w->kind;
     part->spelled = w->word;
     wrong = w->behind ? read_behind(cmd, w, word + strlen(w->word), part) : NULL;

@@ -85,7 +85,7 @@ static void describe_env(idem_env *env, apr_pool_t *pconf, server_rec *s)
     env->look_only = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
 
-static opened *find(const char *url)
+static opened *find_store(const char *url)
 {
     for (int i = 0; i < all->nelts; i++)
         if (!strcmp(APR_ARRAY_IDX(all, i, opened).url, url))
@@ -147,7 +147,7 @@ static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_re
 {
     const char *options = join_options(pconf, settings->store_options),
                *secret = settings->secret ? settings->secret : "";
-    opened *store = find(settings->store_url);
+    opened *store = find_store(settings->store_url);
     const char *wrong = conflict(store, settings, options, secret);
 
     if (wrong)
@@ -167,7 +167,7 @@ static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_re
 }
 
 /* httpd adds the place to what it refuses itself; this comes after it has read the configuration. */
-static int refuse(server_rec *s, const char *wrong)
+static int refuse_start(server_rec *s, const char *wrong)
 {
     const char *place = idem_server_settings_of(s)->store_place;
     int known = place && !strncmp(wrong, "IdempotencyStore", strlen("IdempotencyStore"));
@@ -186,7 +186,7 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
         const char *wrong = configure_one(pconf, ptemp, s, idem_server_settings_of(s));
 
         if (wrong)
-            return refuse(s, wrong);
+            return refuse_start(s, wrong);
     }
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? look_at_all(pconf, ptemp) : OK;
 }
@@ -297,7 +297,7 @@ int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp)
         if (wrong && is_reload())
             rv = go_on_without(store, wrong);
         else
-            rv = wrong ? refuse(store->server, wrong) : open_one(pconf, store);
+            rv = wrong ? refuse_start(store->server, wrong) : open_one(pconf, store);
         if (rv != OK)
             return rv;
     }

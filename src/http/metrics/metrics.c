@@ -48,7 +48,7 @@ static int watched_count;
 static idem_process_gauges nowhere; /* of a process that has no entry */
 static idem_process_gauges *own = &nowhere;
 
-static void add(atomic_ulong *counter, unsigned long by)
+static void add_to(atomic_ulong *counter, unsigned long by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
@@ -151,11 +151,11 @@ static void observe(void *baton, idem_op op, apr_status_t status, apr_interval_t
 {
     idem_store_counts *counts = baton;
 
-    add(&counts->calls[op][result_of(status)], 1);
+    add_to(&counts->calls[op][result_of(status)], 1);
     if (status == IDEM_EDOWN)
         return;
-    add(&counts->within[op][bound_of(took)], 1);
-    add(&counts->spent[op], (unsigned long)took);
+    add_to(&counts->within[op][bound_of(took)], 1);
+    add_to(&counts->spent[op], (unsigned long)took);
 }
 
 apr_status_t idem_metrics_open(server_rec *s)
@@ -180,7 +180,7 @@ apr_status_t idem_metrics_open(server_rec *s)
 /* ---- processes --------------------------------------------------------------------------------------------------- */
 
 /* What its owner before had is still there. */
-static int take(idem_process_gauges *entry, unsigned from)
+static int take_gauges(idem_process_gauges *entry, unsigned from)
 {
     if (!atomic_compare_exchange_strong(&entry->process, &from, idem_this_process()))
         return 0;
@@ -193,12 +193,12 @@ static int take(idem_process_gauges *entry, unsigned from)
 static idem_process_gauges *take_entry(void)
 {
     for (unsigned i = 0; i < metrics->process_count; i++)
-        if (take(&metrics->processes[i], 0))
+        if (take_gauges(&metrics->processes[i], 0))
             return &metrics->processes[i];
     for (unsigned i = 0; i < metrics->process_count; i++) {
         unsigned there = atomic_load(&metrics->processes[i].process);
 
-        if (there && idem_process_gone(there) && take(&metrics->processes[i], there))
+        if (there && idem_process_gone(there) && take_gauges(&metrics->processes[i], there))
             return &metrics->processes[i];
     }
     return &nowhere;
@@ -230,13 +230,13 @@ void idem_metrics_child_status(server_rec *s, pid_t pid, ap_generation_t generat
 void idem_metrics_change(idem_gauge gauge, long by)
 {
     if (by)
-        add(&own->gauges[gauge], (unsigned long)by); /* modulo: what is taken off was added before */
+        add_to(&own->gauges[gauge], (unsigned long)by); /* modulo: what is taken off was added before */
 }
 
 void idem_metrics_job(idem_job_end end)
 {
     if (metrics)
-        add(&metrics->jobs[end], 1);
+        add_to(&metrics->jobs[end], 1);
 }
 
 void idem_metrics_breaker(const idem_front *front, int is_open)
@@ -249,7 +249,7 @@ void idem_metrics_breaker(const idem_front *front, int is_open)
         if (!is_open)
             atomic_fetch_and(&own->open, ~bit);
         else if (!(atomic_fetch_or(&own->open, bit) & bit))
-            add(&watched[i].counts->openings, 1);
+            add_to(&watched[i].counts->openings, 1);
     }
 }
 
@@ -257,9 +257,9 @@ void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement s
 {
     if (!metrics)
         return;
-    add(outcome ? &metrics->outcomes[detecting != 0][outcome] : &metrics->undecided, 1);
+    add_to(outcome ? &metrics->outcomes[detecting != 0][outcome] : &metrics->undecided, 1);
     if (settlement && !detecting)
-        add(&metrics->settlements[settlement], 1);
+        add_to(&metrics->settlements[settlement], 1);
 }
 
 /* ---- for the reader ---------------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #ifndef IDEM_BODY_PARTS_H
 #define IDEM_BODY_PARTS_H
 
-#include "parts.h"
+#include "asked.h"
 
 #include <apr_buckets.h>
 #include <apr_file_io.h>

@@ -13,7 +13,7 @@
 
 /* ---- the field --------------------------------------------------------------------------------------------------- */
 
-static idem_blob trimmed(const char *at, const char *end)
+static idem_blob cookie_trimmed(const char *at, const char *end)
 {
     while (at < end && (*at == ' ' || *at == '\t'))
         at++;
@@ -29,8 +29,8 @@ static int next_cookie(const char **at, idem_cookie *cookie)
         const char *start = *at, *end = start + strcspn(start, ";"), *equals = start + strcspn(start, "=;");
 
         *at = *end ? end + 1 : end;
-        cookie->name = trimmed(start, equals < end ? equals : start);
-        cookie->value = trimmed(equals < end ? equals + 1 : start, end);
+        cookie->name = cookie_trimmed(start, equals < end ? equals : start);
+        cookie->value = cookie_trimmed(equals < end ? equals + 1 : start, end);
         if (equals < end || cookie->value.len)
             return 1;
     }
@@ -58,7 +58,7 @@ idem_blob idem_cookie_value(const idem_asked *asked, const char *name)
 /* ---- patterns ---------------------------------------------------------------------------------------------------- */
 
 /* pattern: a name, with '*' at either end, or both, for anything. */
-static int fits(const char *pattern, idem_blob name)
+static int pattern_fits(const char *pattern, idem_blob name)
 {
     int open_start = *pattern == '*', open_end;
     const char *fixed = pattern + open_start;
@@ -78,7 +78,7 @@ static int fits(const char *pattern, idem_blob name)
 static int is_named(const apr_array_header_t *patterns, idem_blob name)
 {
     for (int i = 0; patterns && i < patterns->nelts; i++)
-        if (fits(APR_ARRAY_IDX(patterns, i, const char *), name))
+        if (pattern_fits(APR_ARRAY_IDX(patterns, i, const char *), name))
             return 1;
     return 0;
 }

@@ -5,7 +5,7 @@
 #ifndef IDEM_COOKIES_H
 #define IDEM_COOKIES_H
 
-#include "parts.h"
+#include "asked.h"
 
 typedef struct idem_cookie {
     idem_blob name; /* empty where there is no '=' */

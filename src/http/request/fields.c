@@ -5,7 +5,7 @@
  * Called for guarded requests by whatever reads a field of theirs: parts, cookies, credentials, operations. What always
  * holds: lines keep their order; one line is not copied.
  */
-#include "parts.h"
+#include "asked.h"
 #include "wiped.h"
 
 #include <string.h>

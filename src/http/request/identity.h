@@ -6,7 +6,7 @@
 #ifndef IDEM_IDENTITY_H
 #define IDEM_IDENTITY_H
 
-#include "parts.h"
+#include "asked.h"
 #include "record.h"
 
 /*

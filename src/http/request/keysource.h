@@ -5,6 +5,7 @@
 #ifndef IDEM_KEYSOURCE_H
 #define IDEM_KEYSOURCE_H
 
+#include "asked.h"
 #include "config.h"
 #include "problem.h"
 

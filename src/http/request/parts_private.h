@@ -5,7 +5,7 @@
 #ifndef IDEM_PARTS_PRIVATE_H
 #define IDEM_PARTS_PRIVATE_H
 
-#include "parts.h"
+#include "asked.h"
 
 /* The part "operation"; data NULL where none of its fields is there. */
 idem_blob idem_operation(const idem_asked *asked);

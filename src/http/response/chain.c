@@ -44,7 +44,7 @@ static int is_among(const char *name, const char *const *list)
     return 0;
 }
 
-static filter_kind kind_of(const ap_filter_t *f)
+static filter_kind filter_kind_of(const ap_filter_t *f)
 {
     const char *name = f->frec->name;
 
@@ -121,7 +121,7 @@ ap_filter_t *idem_chain_maker(request_rec *r, ap_filter_t *next)
     int named = -1; /* not looked at */
 
     for (ap_filter_t *f = next; is_content_filter(r, f); f = f->next) {
-        filter_kind kind = kind_of(f);
+        filter_kind kind = filter_kind_of(f);
 
         if (kind == LEAVES_BODY || (kind == IS_HARNESS && !ap_get_output_filter_handle(SENDFILE)))
             continue;
@@ -182,7 +182,7 @@ ap_filter_t *idem_chain_replay_entry(request_rec *r, const idem_response *record
     if (maker)
         return behind_maker(r, maker);
     for (ap_filter_t *f = idem_chain_entry(r); is_content_filter(r, f); f = f->next)
-        if (kind_of(f) == MAKES_OF_HEADER || kind_of(f) == IS_UNKNOWN)
+        if (filter_kind_of(f) == MAKES_OF_HEADER || filter_kind_of(f) == IS_UNKNOWN)
             ap_remove_output_filter(f);
     return idem_chain_entry(r);
 }

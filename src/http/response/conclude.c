@@ -42,7 +42,7 @@ int idem_is_release_status(const idem_txn *txn, int status)
 }
 
 /* A complete response: what becomes of it. */
-static idem_event verdict(const idem_txn *txn, const request_rec *r)
+static idem_event response_verdict(const idem_txn *txn, const request_rec *r)
 {
     const idem_recorder *rec = txn->recorder;
     int listed = idem_is_release_status(txn, txn->returned ? txn->returned : rec->response.status);
@@ -75,7 +75,7 @@ static idem_action settle_complete(idem_txn *txn, request_rec *r)
 
     idem_recorder_capture(txn, r);
     rec->response.places = txn->places;
-    event = verdict(txn, r);
+    event = response_verdict(txn, r);
     if (event == IDEM_EV_RECORDED && fields_too_long(txn))
         event = IDEM_EV_OVERSIZE;
     if (event == IDEM_EV_RECORDED &&

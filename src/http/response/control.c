@@ -38,7 +38,7 @@ static int read_ttl(const char *digits, apr_interval_time_t max_ttl, apr_interva
     return 1;
 }
 
-static int read_field(void *baton, const char *name, const char *value)
+static int read_control_field(void *baton, const char *name, const char *value)
 {
     reader *reading = baton;
     char *list = apr_pstrdup(reading->pool, value), *state, *member;
@@ -87,8 +87,8 @@ void idem_control_read(const apr_table_t *fields, const apr_table_t *errors, apr
 
     memset(control, 0, sizeof(*control));
     reading = (reader){control, max_ttl, pool};
-    apr_table_do(read_field, &reading, fields, IDEM_CONTROL_HEADER, NULL);
-    apr_table_do(read_field, &reading, errors, IDEM_CONTROL_HEADER, NULL);
+    apr_table_do(read_control_field, &reading, fields, IDEM_CONTROL_HEADER, NULL);
+    apr_table_do(read_control_field, &reading, errors, IDEM_CONTROL_HEADER, NULL);
     apr_table_do(read_error, &reading, fields, IDEM_ERROR_HEADER, NULL);
     apr_table_do(read_error, &reading, errors, IDEM_ERROR_HEADER, NULL);
 }

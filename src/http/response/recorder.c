@@ -23,7 +23,7 @@
 
 static ap_filter_rec_t *recorder_handle;
 
-static int running(const idem_txn *txn)
+static int handler_runs(const idem_txn *txn)
 {
     return txn->phase == IDEM_PHASE_RUNNING;
 }
@@ -251,7 +251,7 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
     idem_txn *txn = recorded_by(f);
     idem_recorder *rec;
 
-    if (!txn || !running(txn)) {
+    if (!txn || !handler_runs(txn)) {
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, in);
     }
@@ -283,7 +283,7 @@ static void insert_recorder(request_rec *r)
 {
     idem_txn *txn = r->main ? NULL : idem_txn_of(r);
 
-    if (txn && running(txn) && !txn->detecting)
+    if (txn && handler_runs(txn) && !txn->detecting)
         idem_recorder_join(txn, r);
 }
 
@@ -296,7 +296,7 @@ static void insert_for_page(request_rec *r)
     idem_txn *txn = r->main ? NULL : idem_txn_of(r);
 
     insert_recorder(r);
-    if (!txn || !running(txn) || txn->detecting || txn->inside != r || txn->recorder->flowing)
+    if (!txn || !handler_runs(txn) || txn->detecting || txn->inside != r || txn->recorder->flowing)
         return;
     apr_brigade_cleanup(txn->recorder->held);
     txn->recorder->length = 0;

@@ -27,7 +27,7 @@ static int is_http(const char *scheme)
     return !apr_cstr_casecmp(scheme, "http") || !apr_cstr_casecmp(scheme, "https");
 }
 
-static int begins(const char *text, const char *with)
+static int url_begins(const char *text, const char *with)
 {
     return !strncmp(text, with, strlen(with));
 }
@@ -75,11 +75,11 @@ static int no_backend_reached(const idem_txn *txn, request_rec *r)
 {
     const char *name = apr_table_get(r->subprocess_env, "BALANCER_NAME");
     const proxy_balancer *balancer = name ? balancer_named(r->server, name) : NULL;
-    int http = begins(r->filename, "proxy:http://") || begins(r->filename, "proxy:https://");
+    int http = url_begins(r->filename, "proxy:http://") || url_begins(r->filename, "proxy:https://");
 
     if (apr_table_get(r->notes, "error-notes") || apr_table_get(r->notes, "proxy-status"))
         return 0;
-    if (begins(r->filename, "proxy:balancer://"))
+    if (url_begins(r->filename, "proxy:balancer://"))
         return !name;
     if (name && !balancer)
         return 0;
@@ -101,7 +101,7 @@ static int certainly_unsent(const idem_txn *txn, request_rec *r)
 {
     if (acted_before(txn, r) || !r->filename)
         return 0;
-    if (r->proxyreq && begins(r->filename, "proxy:"))
+    if (r->proxyreq && url_begins(r->filename, "proxy:"))
         return no_backend_reached(txn, r);
     return !r->proxyreq && idem_witness_unreached(&txn->heard); /* mod_cgid */
 }

@@ -23,7 +23,7 @@
 
 static ap_filter_rec_t *intake_handle;
 
-static int running(const idem_intake *intake)
+static int handler_reads(const idem_intake *intake)
 {
     return intake->txn->phase == IDEM_PHASE_RUNNING || intake->txn->detecting;
 }
@@ -59,7 +59,7 @@ static apr_status_t take_end(idem_intake *intake)
     return intake->lost ? APR_EGENERAL : APR_SUCCESS;
 }
 
-static void count(idem_intake *intake, const char *data, apr_size_t len)
+static void count_body(idem_intake *intake, const char *data, apr_size_t len)
 {
     intake->read += len;
     if (intake->hash)
@@ -146,7 +146,7 @@ static apr_status_t open_spool(idem_intake *intake)
     return rv;
 }
 
-static apr_status_t keep(idem_intake *intake, const char *data, apr_size_t len)
+static apr_status_t keep_body(idem_intake *intake, const char *data, apr_size_t len)
 {
     apr_uint64_t before = intake->read - len, room = (apr_uint64_t)intake->txn->settings->prefetch;
     apr_size_t in_memory = before >= room ? 0 : (apr_size_t)(room - before);
@@ -216,9 +216,9 @@ apr_status_t idem_intake_read(idem_intake *intake, apr_off_t most)
         else if (!APR_BUCKET_IS_METADATA(b)) {
             rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
             if (rv == APR_SUCCESS) {
-                count(intake, data, len);
+                count_body(intake, data, len);
                 if (!intake->comparing)
-                    rv = keep(intake, data, len);
+                    rv = keep_body(intake, data, len);
             }
         }
         if (intake->no_room && intake->txn->detecting) {
@@ -355,7 +355,7 @@ static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brig
     const ap_filter_t *source = intake->taken ? intake->source : f;
     apr_status_t rv = ap_get_brigade(source->next, bb, mode, block, bytes);
 
-    if (mode == AP_MODE_SPECULATIVE || mode == AP_MODE_INIT || !running(intake))
+    if (mode == AP_MODE_SPECULATIVE || mode == AP_MODE_INIT || !handler_reads(intake))
         return rv;
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_EAGAIN(rv) && !APR_STATUS_IS_EINTR(rv))
@@ -375,7 +375,7 @@ static apr_status_t read_on(idem_intake *intake, ap_filter_t *f, apr_bucket_brig
             intake->cut = 1;
             return rv;
         }
-        count(intake, data, len);
+        count_body(intake, data, len);
     }
     return APR_SUCCESS;
 }

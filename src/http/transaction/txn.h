@@ -9,6 +9,7 @@
 #ifndef IDEM_TXN_H
 #define IDEM_TXN_H
 
+#include "asked.h"
 #include "config.h"
 #include "lease.h"
 #include "outcome.h"

@@ -96,14 +96,14 @@ static const line *line_of(const char *module, int number)
 }
 
 /* A format is its writer's own word; mod_cgid puts the number into the text. */
-static int number_of(const ap_errorlog_info *info, const char *text)
+static int line_number_of(const ap_errorlog_info *info, const char *text)
 {
     if (info->format && !strncmp(info->format, "AH", 2))
         return atoi(info->format + 2);
     return !strncmp(text, "AH", 2) ? atoi(text + 2) : 0;
 }
 
-static void hear(const ap_errorlog_info *info, const char *text)
+static void hear_line(const ap_errorlog_info *info, const char *text)
 {
     const char *module;
     const line *known;
@@ -113,7 +113,7 @@ static void hear(const ap_errorlog_info *info, const char *text)
     module = ap_find_module_short_name(info->module_index);
     if (!module || !speaks_to_backends(module))
         return;
-    known = line_of(module, number_of(info, text));
+    known = line_of(module, line_number_of(info, text));
     if (!known)
         listening->doubtful++;
     else
@@ -122,5 +122,5 @@ static void hear(const ap_errorlog_info *info, const char *text)
 
 void idem_witness_register(void)
 {
-    ap_hook_error_log(hear, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_error_log(hear_line, NULL, NULL, APR_HOOK_MIDDLE);
 }

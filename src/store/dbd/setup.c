@@ -70,7 +70,7 @@ static void child(const idem_dbd *store, idem_call *call, int to)
 /* ---- the parent
  * ------------------------------------------------------------------------------------------------------ */
 
-static apr_status_t hear(const idem_dbd *store, idem_call *call, int from, report *said)
+static apr_status_t read_report(const idem_dbd *store, idem_call *call, int from, report *said)
 {
     const char *title = store->config.engine->title;
 
@@ -108,7 +108,7 @@ apr_status_t idem_dbd_look(const idem_dbd *store, idem_call *call, idem_dbd_fact
     if (pid == 0)
         child(store, call, ends[1]);
     close(ends[1]);
-    rv = pid > 0 ? hear(store, call, ends[0], &said) : errno;
+    rv = pid > 0 ? read_report(store, call, ends[0], &said) : errno;
     close(ends[0]);
     if (pid > 0) {
         kill(pid, SIGKILL); /* it has said what it can, or hangs */

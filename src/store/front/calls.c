@@ -48,7 +48,7 @@ static apr_status_t begin(passage *p, idem_front *front, idem_op op, const unsig
 }
 
 /* Past the breaker: what follows is the driver. */
-static apr_status_t enter(passage *p)
+static apr_status_t enter_driver(passage *p)
 {
     char why[IDEM_REASON_LEN];
 
@@ -66,7 +66,7 @@ static apr_status_t begin_and_enter(passage *p, idem_front *front, idem_op op, c
                                     apr_pool_t *pool)
 {
     apr_status_t rv = begin(p, front, op, slot, pool);
-    return rv == APR_SUCCESS ? enter(p) : rv;
+    return rv == APR_SUCCESS ? enter_driver(p) : rv;
 }
 
 /* Every call leaves by here. */
@@ -197,7 +197,7 @@ static apr_status_t try_lease(passage *p, const idem_head *lease)
     apr_status_t rv = encode_lease(p->front, lease, p->call.pool, &p->value);
 
     if (rv == APR_SUCCESS)
-        rv = enter(p);
+        rv = enter_driver(p);
     if (rv == IDEM_EDOWN)
         return look_instead(p);
     return rv == APR_SUCCESS ? send_lease_surely(p) : rv;

@@ -144,7 +144,7 @@ static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_c
 }
 
 /* An earlier try has claimed it. Where its heart can be prolonged it still is ours. */
-static apr_status_t keep_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t prolong_own_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     apr_status_t rv = idem_mc_prolong_heart(op, chain, o->token, idem_value_lease(o->value));
 
@@ -157,7 +157,7 @@ static apr_status_t mc_decide_claim(const idem_mc_op *op, const order *o, const 
 {
     if (!chain->stands)
         return occupy(op, o, chain, chain->n);
-    return is_own_lease(o, chain) ? keep_lease(op, o, chain) : show(op, o, chain, APR_EEXIST);
+    return is_own_lease(o, chain) ? prolong_own_lease(op, o, chain) : show(op, o, chain, APR_EEXIST);
 }
 
 /* In the dead owner's name, by the key that it would settle by: only one of the two can make it. */
@@ -176,7 +176,7 @@ static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, con
         return APR_NOTFOUND;
     a = standing(chain);
     if (is_own_lease(o, chain))
-        return keep_lease(op, o, chain);
+        return prolong_own_lease(op, o, chain);
     if (!is_of(value_of(a), o->seen))
         return IDEM_ELOST;
     if (is_lease(a))

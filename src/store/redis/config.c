@@ -36,7 +36,7 @@ typedef struct reading {
 #define wrong(r, ...) idem_wrong((r)->pool, (r)->why, __VA_ARGS__)
 
 /* A whole decimal number within bounds, or -1. */
-static long number_of(const char *text, long least, long most)
+static long bounded_number(const char *text, long least, long most)
 {
     char *end;
     long n = strtol(text, &end, 10);
@@ -53,8 +53,8 @@ static const char *redis_decoded(reading *r, const char *text)
 static apr_status_t read_wait(reading *r, const char *value)
 {
     char *rest, *count = apr_strtok(apr_pstrdup(r->pool, value), ",", &rest);
-    long replicas = count ? number_of(count, 1, REPLICAS_MOST) : -1;
-    long ms = count ? number_of(rest, 1, WAIT_MOST) : -1;
+    long replicas = count ? bounded_number(count, 1, REPLICAS_MOST) : -1;
+    long ms = count ? bounded_number(rest, 1, WAIT_MOST) : -1;
 
     if (replicas < 0 || ms < 0)
         return wrong(r, "option wait=REPLICAS,MILLISECONDS takes 1 to %d replicas and 1 to %d milliseconds, not \"%s\"",
@@ -148,7 +148,7 @@ static apr_status_t redis_read_servers(reading *r, char *list, apr_port_t usual)
 
 static apr_status_t read_db(reading *r, const char *text)
 {
-    long db = *text ? number_of(text, 0, DB_MOST) : 0;
+    long db = *text ? bounded_number(text, 0, DB_MOST) : 0;
 
     if (db < 0)
         return wrong(r, "\"%s\" is no number of a database: 0 to %d", text, DB_MOST);

@@ -18,7 +18,7 @@
 /* ---- reading INFO ------------------------------------------------------------------------------------------------ */
 
 /* The value of "name:" at the beginning of a line; empty if there is none. */
-static void read_field(const char *info, const char *name, char *to, size_t room)
+static void read_info_field(const char *info, const char *name, char *to, size_t room)
 {
     size_t len = strlen(name);
     const char *line = info;
@@ -37,7 +37,7 @@ static void read_field(const char *info, const char *name, char *to, size_t room
 static apr_uint64_t number_field(const char *info, const char *name)
 {
     char text[24];
-    read_field(info, name, text, sizeof(text));
+    read_info_field(info, name, text, sizeof(text));
     return apr_isdigit(*text) ? strtoull(text, NULL, 10) : 0; /* it would read a sign */
 }
 
@@ -45,12 +45,12 @@ void idem_redis_read_info(idem_redis_facts *facts, const char *info)
 {
     apr_uint64_t replicas;
 
-    read_field(info, "redis_version", facts->version, sizeof(facts->version));
-    read_field(info, "role", facts->role, sizeof(facts->role));
-    read_field(info, "maxmemory_policy", facts->policy, sizeof(facts->policy));
-    read_field(info, "loading", facts->loading, sizeof(facts->loading));
-    read_field(info, "cluster_enabled", facts->cluster, sizeof(facts->cluster));
-    read_field(info, "aof_enabled", facts->aof, sizeof(facts->aof));
+    read_info_field(info, "redis_version", facts->version, sizeof(facts->version));
+    read_info_field(info, "role", facts->role, sizeof(facts->role));
+    read_info_field(info, "maxmemory_policy", facts->policy, sizeof(facts->policy));
+    read_info_field(info, "loading", facts->loading, sizeof(facts->loading));
+    read_info_field(info, "cluster_enabled", facts->cluster, sizeof(facts->cluster));
+    read_info_field(info, "aof_enabled", facts->aof, sizeof(facts->aof));
     replicas = number_field(info, "connected_slaves");
     facts->replicas = replicas < REPLICAS_MOST ? (int)replicas : REPLICAS_MOST;
     facts->memory_used = number_field(info, "used_memory");

@@ -14,7 +14,7 @@
 
 #define REPLY_SHOWN 200 /* bytes of an error of Redis's that are passed on */
 
-static const char *kind_of(const redisReply *reply)
+static const char *reply_kind_of(const redisReply *reply)
 {
     switch (reply->type) {
     case REDIS_REPLY_STRING: return "a string";
@@ -32,7 +32,8 @@ apr_status_t idem_redis_refused(idem_call *call, const char *asked, const redisR
     char *said;
 
     if (reply->type != REDIS_REPLY_ERROR)
-        return idem_fail(call, APR_EGENERAL, "Redis answered %s with %s that makes no sense", asked, kind_of(reply));
+        return idem_fail(call, APR_EGENERAL, "Redis answered %s with %s that makes no sense", asked,
+                         reply_kind_of(reply));
     said = apr_pstrndup(call->pool, reply->str, REPLY_SHOWN);
     for (char *c = said; *c; c++)
         if (apr_iscntrl(*c))

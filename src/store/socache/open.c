@@ -170,7 +170,7 @@ static apr_status_t make_cache(idem_socache *store, apr_pool_t *pool, const char
 }
 
 /* Does a value of this size fit? The mutex is held. */
-static int fits(idem_socache *store, apr_size_t size, apr_pool_t *pool)
+static int segment_fits(idem_socache *store, apr_size_t size, apr_pool_t *pool)
 {
     server_rec *s = store->env->server;
     unsigned int len = (unsigned int)(size + IDEM_SOCACHE_EXPIRY_LEN), there = len;
@@ -193,7 +193,7 @@ static apr_status_t find_largest(idem_socache *store, apr_pool_t *pool, const ch
 
     store->in = apr_palloc(pool, size + IDEM_SOCACHE_EXPIRY_LEN);
     store->out = apr_palloc(pool, size + IDEM_SOCACHE_EXPIRY_LEN);
-    while (size >= SMALLEST_USEFUL && !fits(store, size, pool))
+    while (size >= SMALLEST_USEFUL && !segment_fits(store, size, pool))
         size = size * 3 / 4;
     store->super.max_value = size;
     if (size >= SMALLEST_USEFUL)
