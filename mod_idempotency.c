@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "expose.h"
+#include "formkey.h"
 #include "gate.h"
 #include "intake.h"
 #include "child.h"
@@ -121,6 +122,8 @@ static void register_hooks(apr_pool_t *pool)
     idem_intake_register(pool);
     /* The response as written: after generators and rewriters, before compression (AP_FTYPE_CONTENT_SET - 3). */
     idem_recorder_register(pool);
+    /* Pages, where it is named: behind generators and rewriters, before the recorder (AP_FTYPE_CONTENT_SET - 4). */
+    idem_formkey_register();
     /* Behind mod_headers, which decides whether a response is for other origins (AP_FTYPE_CONTENT_SET + 2). */
     idem_expose_register(pool);
 }

@@ -73,13 +73,18 @@ $(TEST_MODULES):
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^ $(MODULE_LIBS)
 # Preloaded into servers that know of no sanitizer.
-$(addprefix $(BUILD)/,tests/http/shifted_clock.o tests/http/flushed.o shifted_clock.so flushed.so): override SAN =
+$(addprefix $(BUILD)/,tests/http/shifted_clock.o tests/http/flushed.o tests/http/no_random.o \
+    shifted_clock.so flushed.so no_random.so): override SAN =
 # Preloaded into what gets a wrong clock.
 $(BUILD)/shifted_clock.so: $(BUILD)/tests/http/shifted_clock.o
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^
-TEST_MODULES += $(BUILD)/shifted_clock.so $(STORE_MODULES)
-CFILES       += tests/http/shifted_clock.c
+# Preloaded into a server that is to have no random bytes.
+$(BUILD)/no_random.so: $(BUILD)/tests/http/no_random.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^
+TEST_MODULES += $(BUILD)/shifted_clock.so $(BUILD)/no_random.so $(STORE_MODULES)
+CFILES       += tests/http/shifted_clock.c tests/http/no_random.c
 
 # ---- the protocol ----------------------------------------------------------------------------------------------------
 
@@ -101,7 +106,8 @@ integration-modules: $(TEST_MODULES)
 integration-run:
 	@status=0; for mpm in $(MPMS); do \
 	    echo "integration on $$mpm"; \
-	    test $$mpm = event && mark='not long' || mark='$(ON_OTHERS) not long and not mpm_independent'; \
+	    mark='not long and not browser'; \
+	    test $$mpm = event || mark="$(ON_OTHERS) $$mark and not mpm_independent"; \
 	    IDEM_MPM=$$mpm $(PYTEST) $(SPREAD) $(SELECTED) -m "$(MARKED)$$mark" $(PYTEST_ARGS) || status=1; \
 	done; exit $$status
 ## make integration   tests/http against a private httpd (MPMS="event worker prefork" WORKERS=4 PYTEST_ARGS="-k replay")
@@ -121,6 +127,12 @@ sdks: all
 clients: all
 	@$(PYTEST) tests/http/pages/test_documented_clients.py $(PYTEST_ARGS)
 ## make clients       the clients of docs/clients.md, in seven languages and a browser, through a lossy proxy
+
+# Chromium as the judge of what pages become.
+.PHONY: browser
+browser: all $(TEST_MODULES)
+	@$(PYTEST) tests/http -m browser $(PYTEST_ARGS)
+## make browser       the tests marked browser: what Chromium makes of pages with IDEMPOTENCY_FORM
 
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
 # a failure is repeated by the seed that it prints.

@@ -32,6 +32,7 @@ def pytest_configure(config):
                             "mpm: depends on what the MPM does; make test runs it on worker and prefork, too")
     config.addinivalue_line("markers",
                             "memory: looks at the memory of a process; not run under sanitizers, which have their own")
+    config.addinivalue_line("markers", "browser: needs Chromium; run by make browser, not by make integration")
     config.addinivalue_line("markers", "long: takes its time; run by make hosts, not by make integration")
 
 

@@ -19,6 +19,7 @@ TEST_FILE = re.compile(r"tests/http/(\w+/)?test_\w+\.py")
 # What a path looks like, and which make targets look at it. The first row that fits counts. {} is the path.
 ROWS = [
     (r"tests/http/hosts/test_\w+\.py", ["files {}", "hosts {}"]),
+    (r"tests/http/(\w+/)?test_\w*browser\w*\.py", ["browser"]),
     (r"tests/http/sdks/.*", ["sdks"]),
     (r"docs/clients\.md|tests/http/(lossy|documents|pages/test_documented_clients)\.py", ["lint", "clients"]),
     (r"docs/cookbook\.md", ["lint", "integration-event"]),
@@ -49,11 +50,11 @@ ROWS = [
     (r"(src/http/.*|mod_idempotency\.c)", ["check", "integration-short", "fuzz-requests"]),
 ]
 ORDER = """lint check unit conformance durability model fuzz-replay install-check asan demo demo-stop conformance-httpd
-servers files hosts clients sdks integration-event integration-short fuzz-requests chaos-short faults-short perf-check
-sizing test""".split()
+servers files hosts browser clients sdks integration-event integration-short fuzz-requests chaos-short faults-short
+perf-check sizing test""".split()
 WIDER = {"check": {"unit", "conformance", "durability", "model", "lint", "install-check", "fuzz-replay"},
          "integration-event": {"files"}, "integration-short": {"files", "integration-event"},
-         "test": set(ORDER) - {"sizing", "hosts", "clients", "sdks", "test"}}
+         "test": set(ORDER) - {"sizing", "hosts", "browser", "clients", "sdks", "test"}}
 
 
 def git(*words):

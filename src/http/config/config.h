@@ -57,6 +57,7 @@ typedef struct idem_settings {
     const char *replayed_header;      /* NULL for none */
     const char *status_header;        /* NULL for none */
     const char *help;                 /* NULL for none */
+    const char *form_field;           /* the name of the hidden field that IDEMPOTENCY_FORM adds, and takes away */
 } idem_settings;
 
 /* What a server (virtual host) says. */

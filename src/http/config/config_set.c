@@ -241,6 +241,23 @@ const char *idem_check_secret(apr_pool_t *pool, const char *word, const char **k
     return apr_psprintf(pool, "must be file:PATH, \"exec:/PATH ARGUMENTS\" or none, not \"%s\"", word);
 }
 
+/* Written into pages and looked for in bodies as it is. Browsers put something else into a field named _charset_. */
+const char *idem_check_form_field(apr_pool_t *pool, const char *word, const char **kept)
+{
+    apr_size_t len = strlen(word);
+
+    *kept = word;
+    for (const char *c = word; *c; c++)
+        if (!apr_isalnum(*c) && !strchr("_.-", *c))
+            len = 0;
+    if (len && len <= 64 && strcasecmp(word, "_charset_") != 0 && strcasecmp(word, "isindex") != 0)
+        return NULL;
+    return apr_psprintf(
+        pool,
+        "must be a name of 1 to 64 letters, digits, \"_\", \".\" and \"-\", and not _charset_ or isindex, not \"%s\"",
+        word);
+}
+
 /* ---- key format -------------------------------------------------------------------------------------------------- */
 
 static const char *regex_of(const char *spelled)

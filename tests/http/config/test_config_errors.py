@@ -23,6 +23,8 @@ MIXED = "takes either a whole list or changes to the outer one (+NAME, -NAME), n
 TOLD = ', where PROBLEM is the name of one of the module\'s answers'
 TOLD_STATUS = 'takes PROBLEM=STATUS, a status of httpd\'s from 400 to 599, not "{}"' + TOLD
 TOLD_LATER = 'takes PROBLEM=off or PROBLEM=DURATION between 1s and 400d, not "{}"' + TOLD
+FIELD = ('must be a name of 1 to 64 letters, digits, "_", "." and "-", and not _charset_ or isindex, '
+         'not "{}"')
 
 # Directive, words, and the sentence behind the directive's name.
 WRONG = [
@@ -55,6 +57,12 @@ WRONG = [
     ("KeyLength", "10", "takes two values, MIN and MAX, not 1"),
     ("KeyFormat", "[a", 'must be any, uuid or a regular expression, not "[a"'),
     ("KeyFormat", "a)|(b", 'must be any, uuid or a regular expression, not "a)|(b"'),
+    ("FormField", '"a b"', FIELD.format("a b")),
+    ("FormField", "a[b]", FIELD.format("a[b]")),
+    ("FormField", "_CHARSET_", FIELD.format("_CHARSET_")),
+    ("FormField", "isindex", FIELD.format("isindex")),
+    ("FormField", "x" * 65, FIELD.format("x" * 65)),
+    ("FormField", "a b", "takes one value, not 2"),
     ("Methods", "GET", SAFE.format("GET")),
     ("Methods", "POST connect", SAFE.format("connect")),
     ("Methods", "+TRACE", SAFE.format("TRACE")),

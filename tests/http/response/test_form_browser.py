@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a browser makes of a page with IDEMPOTENCY_FORM: the same tree of elements, with the hidden fields in it and
+nothing else.
+
+Chromium loads each page as it is and as it comes through the filter, in frames of one document, and compares. Pages
+put together by chance are written into frames as text.
+"""
+import base64
+import json
+
+import pytest
+
+import env
+import form_pages
+
+pytestmark = [pytest.mark.mpm_independent, pytest.mark.browser]
+STORES = ["lmdb"]
+CONFIG = """
+Alias /plain "{stage}/docs/pages"
+Alias /form "{stage}/docs/pages"
+<Location /form>
+    SetOutputFilter IDEMPOTENCY_FORM
+</Location>
+<Location />
+    IdempotencyEngine Off
+</Location>
+<Directory "{stage}/docs/pages">
+    AddType text/html .html
+    AddDefaultCharset utf-8
+    AddType application/xhtml+xml .xhtml
+</Directory>
+"""
+SOUPS = 300
+
+JUDGE = """
+const method = Object.getOwnPropertyDescriptor(HTMLFormElement.prototype, 'method').get;
+const attribute = (node, name) => Element.prototype.getAttribute.call(node, name);
+const key = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+function ours(form, doc) {
+    const action = attribute(form, 'action');
+    if (!action) return true;
+    try { return new URL(action, doc.baseURI).host === location.host; } catch { return false; }
+}
+// What is wrong with the page that came through the filter, or ''; n.fields counts what was added.
+function judge(plain, form, exact, n) {
+    const added = [...form.querySelectorAll('input[name=idempotency_key]')];
+    const keys = new Set(added.map(field => field.value));
+    let wrong = '';
+    if (keys.size !== added.length) wrong = 'a key stands twice';
+    for (const field of added)
+        if (!key.test(field.value) || field.type !== 'hidden') wrong = 'odd field';
+    const owned = new Map();
+    for (const field of added) owned.set(field.form, (owned.get(field.form) || 0) + 1);
+    for (const f of form.querySelectorAll('form')) {
+        if (f.namespaceURI !== 'http://www.w3.org/1999/xhtml') continue;
+        const due = method.call(f) === 'post' && ours(f, form) && !f.closest('noscript') ? 1 : 0;
+        const has = owned.get(f) || 0;
+        if (has > due || (exact && has < due))
+            wrong = `${has} fields where ${due} are due: ${f.cloneNode(false).outerHTML.slice(0, 200)}`;
+    }
+    if (owned.has(null)) wrong = 'a field of no form';
+    n.fields += added.length;
+    for (const field of added) field.remove();
+    const [a, b] = [plain, form].map(doc => doc.documentElement.outerHTML.replaceAll(/\\/(plain|form)\\//g, '/'));
+    return a === b ? wrong : 'another tree: ' + a.slice(0, 700) + '\\n' + b.slice(0, 700);
+}
+"""
+PAGES = (
+    JUDGE
+    + """
+const [pages, done] = arguments;
+const frame = url => new Promise(loaded => {
+    const one = document.createElement('iframe');
+    one.onload = () => loaded(one);
+    one.src = url;
+    document.body.append(one);
+});
+(async () => {
+    const n = {fields: 0}, found = {};
+    await Promise.all(Object.entries(pages).map(async ([name, exact]) => {
+        const [a, b] = await Promise.all([frame('/plain/' + name), frame('/form/' + name)]);
+        found[name] = judge(a.contentDocument, b.contentDocument, exact, n);
+        a.remove(); b.remove();
+    }));
+    done([found, n.fields]);
+})();
+"""
+)
+SOUP = (
+    JUDGE
+    + """
+const [soups, done] = arguments;
+const decode = text => new TextDecoder().decode(Uint8Array.from(atob(text), c => c.charCodeAt(0)));
+const frames = [0, 1].map(() => document.body.appendChild(document.createElement('iframe')));
+const write = (frame, text) => {
+    const doc = frame.contentDocument;
+    doc.open(); doc.write(text); doc.close();
+    return doc;
+};
+const n = {fields: 0}, found = [];
+for (const [plain, form] of soups) {
+    const wrong = judge(write(frames[0], decode(plain)), write(frames[1], decode(form)), false, n);
+    if (wrong) found.push(wrong + '\\n' + decode(plain));
+}
+done([found, n.fields]);
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = env.program("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.chrome.service.Service(env.program("chromedriver")))
+    driver.set_script_timeout(25)
+    driver.set_page_load_timeout(env.CLIENT_TIMEOUT)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def folder(stage, httpd):
+    folder = stage.root / "docs/pages"
+    folder.mkdir(exist_ok=True)
+    (folder / "empty.txt").write_text("")
+    return folder
+
+
+def address(httpd):
+    return "{}:{}".format(*httpd.address)
+
+
+def test_the_tree_differs_by_the_fields_alone(httpd, browser, folder):
+    exact = {}
+    for pages, ends, is_exact in (
+        (form_pages.pages(address(httpd)), ".html", True),
+        (form_pages.unsure_pages(), ".html", False),
+        (form_pages.xml_pages(), ".xhtml", True),
+        (form_pages.xml_pages(form_pages.XML_WITHOUT), ".xhtml", False),
+    ):
+        for name, body in pages.items():
+            (folder / (name + ends)).write_bytes(body)
+            exact[name + ends] = is_exact
+    browser.get(f"http://{address(httpd)}/plain/no-form.html")
+    found, fields = browser.execute_async_script(PAGES, exact)
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert len(found) == len(exact) and fields > 80
+
+
+def test_pages_put_together_by_chance(httpd, browser, folder, api):
+    soups, api = [], api.at("/form")
+    with api.connect() as conn:
+        for seed in range(SOUPS):
+            plain = form_pages.soup(seed, without=("iframe", "object"))  # a frame costs as much as a page
+            (folder / f"soup{seed}.html").write_bytes(plain)
+            form = api.start("GET", f"/soup{seed}.html", conn=conn).result("GET").body
+            soups.append([base64.b64encode(body).decode() for body in (plain, form)])
+    browser.get(f"http://{address(httpd)}/plain/no-form.html")
+    found, fields = browser.execute_async_script(SOUP, soups)
+    assert found == []
+    assert fields > SOUPS / 8
