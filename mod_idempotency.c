@@ -10,6 +10,7 @@
 #include "config.h"
 #include "expose.h"
 #include "formkey.h"
+#include "formstrip.h"
 #include "gate.h"
 #include "intake.h"
 #include "child.h"
@@ -120,6 +121,8 @@ static void register_hooks(apr_pool_t *pool)
 
     /* The body as sent: after transfer decoding, before content decoders (AP_FTYPE_CONTENT_SET + 1). */
     idem_intake_register(pool);
+    /* A form's body without its key, for the handlers: above all who keep or decode it (AP_FTYPE_RESOURCE - 8). */
+    idem_formstrip_register();
     /* The response as written: after generators and rewriters, before compression (AP_FTYPE_CONTENT_SET - 3). */
     idem_recorder_register(pool);
     /* Pages, where it is named: behind generators and rewriters, before the recorder (AP_FTYPE_CONTENT_SET - 4). */

@@ -89,7 +89,7 @@ static int is_page_type(request_rec *r, int *is_xml, int *is_known)
     return !charset || idem_html_is_plain_charset(charset);
 }
 
-static int is_coded(request_rec *r)
+static int page_is_coded(request_rec *r)
 {
     const char *coding = r->content_encoding ? r->content_encoding : out_field(r, "Content-Encoding");
     return coding && ap_cstr_casecmp(coding, "identity") != 0;
@@ -102,7 +102,7 @@ static int is_whole_page(request_rec *r)
     const char *disposition = out_field(r, "Content-Disposition"), *caching = out_field(r, "Cache-Control");
 
     if (r->status < 200 || r->status == HTTP_NO_CONTENT || r->status == HTTP_PARTIAL_CONTENT ||
-        r->status == HTTP_NOT_MODIFIED || out_field(r, "Content-Range") || is_coded(r))
+        r->status == HTTP_NOT_MODIFIED || out_field(r, "Content-Range") || page_is_coded(r))
         return 0;
     if (disposition && !ap_cstr_casecmpn(disposition, "attachment", 10))
         return 0;

@@ -320,22 +320,22 @@ int idem_intake_prefetch(idem_txn *txn)
 
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
-static apr_status_t hand_out(idem_intake *intake, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
-                             apr_off_t bytes)
+apr_status_t idem_intake_hand_out(apr_bucket_brigade *kept, apr_bucket_brigade *bb, ap_input_mode_t mode,
+                                  apr_read_type_e block, apr_off_t bytes)
 {
     apr_bucket *end, *b;
     apr_status_t rv;
 
     if (mode == AP_MODE_GETLINE)
-        return apr_brigade_split_line(bb, intake->kept, block, HUGE_STRING_LEN);
+        return apr_brigade_split_line(bb, kept, block, HUGE_STRING_LEN);
     if (mode == AP_MODE_EXHAUSTIVE) {
-        APR_BRIGADE_CONCAT(bb, intake->kept);
+        APR_BRIGADE_CONCAT(bb, kept);
         return APR_SUCCESS;
     }
-    rv = apr_brigade_partition(intake->kept, bytes, &end);
+    rv = apr_brigade_partition(kept, bytes, &end);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE)
         return rv;
-    for (b = APR_BRIGADE_FIRST(intake->kept); b != end && b != APR_BRIGADE_SENTINEL(intake->kept);) {
+    for (b = APR_BRIGADE_FIRST(kept); b != end && b != APR_BRIGADE_SENTINEL(kept);) {
         apr_bucket *next = APR_BUCKET_NEXT(b), *give = b;
 
         if (mode != AP_MODE_SPECULATIVE)
@@ -393,7 +393,7 @@ static apr_status_t intake_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
     if (mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF)
         return ap_get_brigade(f->next, bb, mode, block, bytes);
     if (!APR_BRIGADE_EMPTY(intake->kept))
-        return hand_out(intake, bb, mode, block, bytes);
+        return idem_intake_hand_out(intake->kept, bb, mode, block, bytes);
     if (intake->whole) {
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(f->c->bucket_alloc));
         return APR_SUCCESS;

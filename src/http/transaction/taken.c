@@ -21,7 +21,8 @@
 #include <string.h>
 
 /* As they are registered, in lower case: what httpd itself has for request bodies besides KEPT_BODY. */
-static const char *const keep_nothing[] = {"deflate", "buffer", "keep_body", "sed", "xlatein", "idempotency_in", NULL};
+static const char *const keep_nothing[] = {"deflate", "buffer",         "keep_body",        "sed",
+                                           "xlatein", "idempotency_in", "idempotency_form", NULL};
 
 static int is_protocols(const ap_filter_t *f)
 {
