@@ -94,7 +94,7 @@ int idem_html_is_word(const idem_html_value *value, const char *word)
     if (!value->seen || value->cut)
         return 0;
     while ((c = character_at(&at, end)) != AT_END)
-        if (apr_tolower(c) != *word++ || c >= 0x80)
+        if (!*word || c >= 0x80 || apr_tolower(c) != *word++)
             return 0;
     return !*word;
 }

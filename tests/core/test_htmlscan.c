@@ -265,6 +265,7 @@ static void character_sets(void **state)
         "\xfe\xff<form method=post>~",
         NULL,
     };
+    static const char ends[] = "<a><form method=post\0>";
     static const char wide[] = "<\0f\0o\0r\0m\0", plain[] = "<a>\0<form method=post>",
                       late[] = "<ab>\0<form method=post>";
 
@@ -272,6 +273,7 @@ static void character_sets(void **state)
     assert_true(scanned(*state, idem_blob_of(wide, sizeof(wide) - 1), 3, 0)[sizeof(wide) - 1] == '~');
     assert_true(scanned(*state, idem_blob_of(plain, sizeof(plain) - 1), 1, 0)[sizeof(plain) - 1] == '~');
     assert_true(scanned(*state, idem_blob_of(late, sizeof(late) - 1), 1, 0)[sizeof(late) - 1] == '^');
+    assert_true(scanned(*state, idem_blob_of(ends, sizeof(ends) - 1), 9, 0)[sizeof(ends) - 1] == '\0');
     assert_true(idem_html_is_plain_charset("UTF-8") && idem_html_is_plain_charset("Windows-1252"));
     assert_false(idem_html_is_plain_charset(NULL) || idem_html_is_plain_charset("utf-16le") ||
                  idem_html_is_plain_charset("utf-7") || idem_html_is_plain_charset("iso-2022-jp"));
