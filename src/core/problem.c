@@ -59,6 +59,14 @@ static const idem_problem_info problems[IDEM_PROBLEMS] = {
          "By its own time this key is older than the server remembers keys, and nothing is known under it any more. "
          "This request was not executed. An earlier one with the same key may have been: find out by other means; use "
          "a new key only to execute the operation anew."},
+    [IDEM_PROBLEM_KEY_UNKNOWN] =
+        {"key-unknown", 404, 0, "Nothing is known under this idempotency key",
+         "No execution is known under this idempotency key: there was none, it was given up without effect, or the "
+         "server has forgotten it. This request only asked, and executed nothing."},
+    [IDEM_PROBLEM_LOOKUP_UNAVAILABLE] =
+        {"lookup-unavailable", 501, 0, "Outcomes cannot be looked up here",
+         "This request only asked for the outcome of an earlier one, and executed nothing. For this method, or in this "
+         "place, the server keeps no outcomes."},
 };
 
 idem_problem idem_problem_named(const char *name, apr_size_t len)

@@ -19,6 +19,8 @@ typedef enum idem_problem {
     IDEM_PROBLEM_TOO_MANY_KEYS,
     IDEM_PROBLEM_BODY_TOO_LARGE,
     IDEM_PROBLEM_KEY_EXPIRED,
+    IDEM_PROBLEM_KEY_UNKNOWN,        /* to a client that only asks */
+    IDEM_PROBLEM_LOOKUP_UNAVAILABLE, /* the same */
     IDEM_PROBLEMS
 } idem_problem;
 

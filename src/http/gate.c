@@ -25,6 +25,7 @@
 #include "keyage.h"
 #include "keysource.h"
 #include "log.h"
+#include "lookup.h"
 #include "naming.h"
 #include "places.h"
 #include "quota.h"
@@ -145,6 +146,8 @@ static idem_event claim(idem_txn *txn)
 {
     idem_event event;
 
+    if (txn->lookup)
+        return idem_lookup(txn);
     if (idem_keyage_spent(txn) || idem_quota_spent(txn))
         return IDEM_EV_OVER_LIMIT;
     event = idem_txn_claim(txn);
@@ -308,11 +311,34 @@ static int leave(request_rec *r, idem_txn *txn, const char *why)
     return txn ? let_pass(txn) : DECLINED;
 }
 
+static int asks_for_outcome(request_rec *r)
+{
+    idem_asked asked;
+
+    idem_asked_of(r, &asked);
+    return idem_lookup_is_wanted(idem_settings_of(r), &asked);
+}
+
+/* A client that only asks never reaches a handler, though nobody can tell it what it asks for. */
+static int refuse_lookup(request_rec *r, idem_txn *txn, idem_problem problem)
+{
+    if (!txn) {
+        txn = idem_txn_create(r, idem_settings_of(r), idem_stores_front(r->server));
+        idem_txn_settle_at_end(txn);
+    }
+    txn->lookup = 1;
+    txn->detecting = 0; /* it is for us, not for the application whose answers are not changed */
+    idem_expose_join(r);
+    return refuse_early(txn, problem, NULL);
+}
+
 /* What would be guarded were the engine on is told so, where somebody wants that; all else passes. */
 static int pass_by(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
 
+    if (settings->lookup && !is_error_page(r) && asks_for_outcome(r))
+        return refuse_lookup(r, NULL, IDEM_PROBLEM_LOOKUP_UNAVAILABLE);
     if (settings->status_header && !r->prev && is_method(settings, r->method)) {
         idem_status_unused(r, "engine-off");
         idem_expose_join(r);
@@ -326,6 +352,7 @@ static idem_txn *start_txn(request_rec *r, const idem_asked *asked)
     const char *type = idem_header_joined(asked, "Content-Type", ", ");
 
     idem_txn_settle_at_end(txn);
+    txn->lookup = idem_lookup_is_wanted(txn->settings, asked);
     txn->asked = *asked;
     txn->asked.content_type = type;
     if (type)
@@ -384,9 +411,12 @@ static int consider(request_rec *r)
     idem_finding found;
     idem_way way = {0};
     idem_txn *txn = NULL;
-    int status;
+    int status, lookup;
 
     idem_asked_of(r, &asked);
+    lookup = idem_lookup_is_wanted(settings, &asked);
+    if (lookup && (settings->engine == IDEM_ENGINE_DETECTION || !is_method(settings, asked.method)))
+        return refuse_lookup(r, NULL, IDEM_PROBLEM_LOOKUP_UNAVAILABLE);
     if (!is_method(settings, asked.method))
         return leave(r, NULL, "method");
     asked.session_cookies = settings->session_cookies;
@@ -398,12 +428,12 @@ static int consider(request_rec *r)
         if (status != OK)
             return stop(txn, status);
     }
-    if (is_unguarded(&found, settings))
+    if (is_unguarded(&found, settings) && !lookup)
         return leave(r, txn, "no-key");
     if (found.key.data)
         idem_execution_read(r, idem_stores_front(r->server), found.key, &way);
-    if (way.inside)
-        return pass(r, txn);
+    if (way.inside) /* a guard that knew of no execution has begun one for a client that only asks */
+        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_KEY_UNKNOWN) : pass(r, txn);
     return guard_found(txn ? txn : start_txn(r, &asked), &found, &way);
 }
 

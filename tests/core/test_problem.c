@@ -23,6 +23,8 @@ static const struct {
     {IDEM_PROBLEM_TOO_MANY_KEYS, "too-many-keys", 429, 0},
     {IDEM_PROBLEM_BODY_TOO_LARGE, "body-too-large", 413, 0},
     {IDEM_PROBLEM_KEY_EXPIRED, "key-expired", 409, 0},
+    {IDEM_PROBLEM_KEY_UNKNOWN, "key-unknown", 404, 0},
+    {IDEM_PROBLEM_LOOKUP_UNAVAILABLE, "lookup-unavailable", 501, 0},
 };
 
 static void the_table_is_as_promised(void **state)

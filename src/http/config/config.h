@@ -29,6 +29,7 @@ typedef struct idem_settings {
     apr_array_header_t *methods;     /* of const char * */
     apr_array_header_t *key_sources; /* of idem_part, in order */
     int require_key;
+    int lookup; /* a client may ask for an outcome (lookup.h) */
     const idem_key_format *key_format;
     apr_int64_t key_min, key_max;
     apr_array_header_t *scope;           /* of idem_part */

@@ -68,11 +68,12 @@ static int read_control_field(void *baton, const char *name, const char *value)
 static int read_error(void *baton, const char *name, const char *value)
 {
     static const idem_problem undone[] = {IDEM_PROBLEM_IN_PROGRESS, IDEM_PROBLEM_STORE_UNAVAILABLE,
-                                          IDEM_PROBLEM_TOO_MANY_KEYS};
+                                          IDEM_PROBLEM_TOO_MANY_KEYS, IDEM_PROBLEM_KEY_UNKNOWN,
+                                          IDEM_PROBLEM_LOOKUP_UNAVAILABLE};
     reader *reading = baton;
 
     (void)name;
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof(undone) / sizeof(*undone); i++)
         if (!strcmp(value, idem_problem_info_of(undone[i])->name)) {
             reading->control->no_store = 1;
             reading->control->ttl = 0;

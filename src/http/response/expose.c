@@ -11,6 +11,7 @@
 #include "config.h"
 #include "control.h"
 #include "execution.h"
+#include "lookup.h"
 #include "status_field.h"
 #include "txn.h"
 
@@ -20,6 +21,7 @@
 #include <util_filter.h>
 
 #define EXPOSE "Access-Control-Expose-Headers"
+#define APPLIED "Preference-Applied"
 
 static ap_filter_rec_t *expose_handle;
 static char inserted_by_us; /* its address is the context of each filter of ours */
@@ -60,6 +62,8 @@ static void expose_ours(const idem_txn *txn, request_rec *r, const char *status)
         expose_one(r, txn->settings->replayed_header);
     expose_one(r, IDEM_ERROR_HEADER);
     expose_one(r, "Retry-After");
+    if (txn->lookup)
+        expose_one(r, APPLIED);
 }
 
 static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
@@ -73,17 +77,19 @@ static apr_status_t expose_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, bb);
     }
-    if (idem_execution_passing(r)) { /* what the application says is for the guard that decided */
-        ap_remove_output_filter(f);
-        return ap_pass_brigade(f->next, bb);
-    }
     txn = idem_txn_of(r);
     if (txn && txn->unguarded)
         txn = NULL;
+    if (!txn && idem_execution_passing(r)) { /* what the application says is for the guard that decided */
+        ap_remove_output_filter(f);
+        return ap_pass_brigade(f->next, bb);
+    }
     if (txn && txn->detecting)
         note_control(txn, r);
     apr_table_unset(r->headers_out, IDEM_CONTROL_HEADER);
     apr_table_unset(r->err_headers_out, IDEM_CONTROL_HEADER);
+    if (txn && txn->lookup) /* beside those that the record may have */
+        apr_table_addn(r->err_headers_out, APPLIED, IDEM_LOOKUP_APPLIED);
     status = idem_status_put(txn, r);
     if (header_out(r, "Access-Control-Allow-Origin"))
         expose_ours(txn, r, status);

@@ -98,6 +98,16 @@ static int runs_too_long(idem_txn *txn)
     return 1;
 }
 
+static int may_wait(const idem_txn *txn)
+{
+    return txn->settings->concurrent == IDEM_CONCURRENT_WAIT && !txn->detecting && !txn->lookup;
+}
+
+static int may_take_over(const idem_txn *txn)
+{
+    return txn->settings->interrupted == IDEM_INTERRUPTED_RETRY && !txn->lookup;
+}
+
 idem_event idem_compare_found(idem_txn *txn)
 {
     idem_likeness likeness;
@@ -114,10 +124,10 @@ idem_event idem_compare_found(idem_txn *txn)
         if (runs_too_long(txn))
             return IDEM_EV_UNSURE;
         txn->problem = IDEM_PROBLEM_IN_PROGRESS;
-        return txn->settings->concurrent == IDEM_CONCURRENT_WAIT && !txn->detecting ? IDEM_EV_BUSY_WAIT : IDEM_EV_BUSY;
+        return may_wait(txn) ? IDEM_EV_BUSY_WAIT : IDEM_EV_BUSY;
     }
     txn->is_same = likeness == IDEM_LIKENESS_SAME;
-    if (likeness == IDEM_LIKENESS_SAME && txn->settings->interrupted == IDEM_INTERRUPTED_RETRY)
+    if (likeness == IDEM_LIKENESS_SAME && may_take_over(txn))
         return IDEM_EV_UNSURE_RETRY;
     return IDEM_EV_UNSURE;
 }

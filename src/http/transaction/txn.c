@@ -132,6 +132,8 @@ void idem_lease_export(request_rec *r, const idem_head *lease)
 
 void idem_txn_export(const idem_txn *txn, request_rec *r)
 {
+    if (txn->lookup)
+        apr_table_setn(r->subprocess_env, "IDEMPOTENCY_LOOKUP", "1");
     if (txn->outcome)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_OUTCOME", idem_txn_outcome_text(txn));
     if (txn->settlement)

@@ -50,6 +50,7 @@ typedef struct idem_txn {
     idem_problem problem;           /* what to refuse with */
     const char *detail;             /* NULL: the table's */
     int retry_after;                /* seconds; 0: the table's */
+    int lookup;                     /* its client only asks (lookup.c) */
     int key_expired;                /* by its own time it begins nothing any more (keyage.c) */
     int input_status;               /* an HTTP status where the request's body could not be read; 0 otherwise */
     int needs_body;                 /* key, scope or fingerprint are in the body: it is looked into */

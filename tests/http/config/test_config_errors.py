@@ -138,6 +138,7 @@ WRONG = [
     ("RetryAfter", "in-progress=401d", TOLD_LATER.format("in-progress=401d")),
     ("RetryAfter", "executed=1", TOLD_LATER.format("executed=1")),
     ("RetryAfter", "none in-progress=3", "takes none alone, not among other words or with a sign"),
+    ("Lookup", "maybe", 'must be On or Off, not "maybe"'),
     ("MaxRun", "0", 'must be between 1s and 400d, not "0"'),
     ("MaxRun", "401d", 'must be between 1s and 400d, not "401d"'),
     ("MaxRun", "none 1s", "takes one value, not 2"),
