@@ -197,7 +197,7 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 #define GUARDED_GET_503 "guarded requests get 503 until that is repaired and the server is reloaded"
 
 /* In a process of its own, as the server's user: attach, and say what is wrong. */
-static void look_in_child(const opened *store, apr_pool_t *pool)
+static void probe_in_child(const opened *store, apr_pool_t *pool)
 {
     const char *why = NULL;
     apr_status_t rv;
@@ -225,7 +225,7 @@ static int is_of_another_secret(const opened *store, apr_pool_t *pool)
     pid_t child = fork();
 
     if (child == 0)
-        look_in_child(store, pool);
+        probe_in_child(store, pool);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;

@@ -82,7 +82,7 @@ void idem_txn_store_ends(idem_txn *txn)
 
 static int holds(idem_phase phase)
 {
-    return phase >= IDEM_PHASE_HOLDING && phase <= IDEM_PHASE_SETTLING;
+    return phase == IDEM_PHASE_HOLDING || phase == IDEM_PHASE_RUNNING || phase == IDEM_PHASE_SETTLING;
 }
 
 idem_action idem_txn_step(idem_txn *txn, idem_event event)

@@ -270,6 +270,6 @@ apr_status_t idem_dbd_run(idem_dbd *store, idem_call *call, idem_dbd_order *orde
 /* ---- open
  * ------------------------------------------------------------------------------------------------------------ */
 
-apr_status_t idem_dbd_look(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts);
+apr_status_t idem_dbd_probe(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts);
 
 #endif

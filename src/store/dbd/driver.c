@@ -26,7 +26,7 @@ static apr_status_t dbd_open(idem_store *base, apr_pool_t *pool, const char **wh
     idem_dbd *store = (idem_dbd *)base;
     idem_call call = dbd_first_call(store, pool);
     idem_dbd_facts facts;
-    apr_status_t rv = idem_dbd_look(store, &call, &facts);
+    apr_status_t rv = idem_dbd_probe(store, &call, &facts);
 
     *why = call.why;
     if (rv != APR_SUCCESS)

@@ -6,8 +6,8 @@
  * change was not made. A new row and a change of a row are two statements. What always holds: every change of a row
  * raises its counter, since MySQL counts rows that differ afterwards, not rows that it found. The time is read when the
  * row's lock has been won, not when the statement began. An insertion reads it before it waits for a lock of its key.
- * So a release leaves a mark if it finds no row, and an insertion that still waits will meet the mark. Limits: MariaDB
- * 10.3, MySQL 8; replication that repeats statements (binlog_format=STATEMENT) repeats them at another time.
+ * So a release leaves a trace if it finds no row, and an insertion that still waits will meet the trace. Limits:
+ * MariaDB 10.3, MySQL 8; replication that repeats statements (binlog_format=STATEMENT) repeats them at another time.
  */
 #include "dbd_private.h"
 
@@ -33,7 +33,7 @@
     "UPDATE {t} SET token = :token, state = 1, counter = counter + 1, lease = :lease, due = {now} + :lease, " \
     "expires = {now} + :ttl + 1, value = :value WHERE slot = :slot AND {now} < :last AND "
 
-#define MARK_TIME "10000" /* milliseconds; longer than an insertion waits for a lock */
+#define TRACE_TIME "10000" /* milliseconds; longer than an insertion waits for a lock */
 
 /* The largest packet has to hold what goes around a value too. */
 #define PACKET_ROOM ((apr_int64_t)8192)
@@ -229,7 +229,7 @@ const idem_dbd_engine idem_dbd_mysql = {
             [IDEM_DBD_FETCH] = SHOW("value"),
             [IDEM_DBD_SWEEP] =
                 "DELETE FROM {t} WHERE expires <= " BEGINNING " AND due <= " BEGINNING
-                " AND (state > 0 OR expires <= " BEGINNING " - " MARK_TIME ") ORDER BY expires LIMIT :most",
+                " AND (state > 0 OR expires <= " BEGINNING " - " TRACE_TIME ") ORDER BY expires LIMIT :most",
             [IDEM_DBD_EACH] =
                 "SELECT {now}, slot, state, due <= {now}, expires, value FROM {t} WHERE slot > :slot AND NOT " GONE
                 " ORDER BY slot LIMIT :most",

@@ -5,11 +5,11 @@
  * Called through the table at the end. Each operation is one statement, a transaction of its own. It changes the row or
  * does not, and shows the row that stood when it began. Both see the same snapshot of the database. So if somebody was
  * faster, the refused change shows an older row, and is tried again. What always holds: a claim that finds another's
- * entry writes nothing and locks nothing. A release is an insertion that marks the slot. Only an insertion waits for a
- * claim whose commit hangs (a standby that does not confirm) and that nobody else can see yet. After a deletion, the
- * claim could appear and belong to nobody. The mark also stops a claim that has read the time and then waits for a
- * lock: a claim that meets a row looks once more. Limits: PostgreSQL 11; a pooler in between must keep a session
- * together (pgbouncer: pool_mode=session).
+ * entry writes nothing and locks nothing. A release is an insertion that leaves a trace in the slot. Only an insertion
+ * waits for a claim whose commit hangs (a standby that does not confirm) and that nobody else can see yet. After a
+ * deletion, the claim could appear and belong to nobody. The trace also stops a claim that has read the time and then
+ * waits for a lock: a claim that meets a row looks once more. Limits: PostgreSQL 11; a pooler in between must keep a
+ * session together (pgbouncer: pool_mode=session).
  */
 #include "dbd_private.h"
 
@@ -21,13 +21,13 @@
 /* When the statement began: the planner can look it up in an index, and earlier is safe where entries are removed. */
 #define BEGINNING "CAST(floor(extract(epoch FROM now()) * 1000) AS bigint)"
 
-#define MARK_TIME "10000" /* milliseconds that the mark of what was given back stays at least */
+#define TRACE_TIME "10000" /* milliseconds that the trace of what was given back stays at least */
 
 #define COLUMNS "(slot, token, state, counter, lease, due, expires, value)"
 #define GONE(row) "(" row ".expires <= {now} AND " row ".due <= {now})"
 #define OWN_LEASE(row) "(" row ".state = 1 AND " row ".token = :token)"
 
-/* What stood there. "did" is the change: a row where it was made, and its number 1 unless it was only a mark. */
+/* What stood there. "did" is the change: a row where it was made, and its number 1 unless it was only a trace. */
 #define SHOW(did, value)                                                                               \
     "WITH did AS (" did ") SELECT {now}, coalesce((SELECT max(n) FROM did), -1), r.state, CAST(" GONE( \
         "r") " AS integer), CAST(r.due <= {now} AS integer), CAST(r.token = :token AS integer), "      \
@@ -74,7 +74,7 @@
 /* An array, since a list could be asked for once a row, and then has no limit. */
 #define SWEEP                                                                                               \
     "WITH did AS (DELETE FROM {t} WHERE slot = ANY (ARRAY(SELECT slot FROM {t} WHERE expires <= " BEGINNING \
-    " AND due <= " BEGINNING " AND (state > 0 OR expires <= " BEGINNING " - " MARK_TIME                     \
+    " AND due <= " BEGINNING " AND (state > 0 OR expires <= " BEGINNING " - " TRACE_TIME                    \
     ") ORDER BY expires LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1) "                                 \
     "SELECT {now}, count(*) FROM did"
 

@@ -94,7 +94,7 @@ static apr_status_t read_report(const idem_dbd *store, idem_call *call, int from
     return APR_EGENERAL;
 }
 
-apr_status_t idem_dbd_look(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
+apr_status_t idem_dbd_probe(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
 {
     report said = {APR_EGENERAL, "", {{0}, 0, 0, {0}}};
     int ends[2];

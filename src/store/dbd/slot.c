@@ -26,7 +26,7 @@ enum { NOW, DONE, STATE, GONE, DEAD, OWN, SEEN, EXPIRES, VALUE };
 
 typedef struct standing {
     apr_int64_t now;
-    int done;  /* 1: the change was made; 0: only a mark; -1: not */
+    int done;  /* 1: the change was made; 0: only a trace; -1: not */
     int state; /* of what stands; 0 if nothing does */
     int dead;  /* its lease has lapsed */
     int own;   /* its token is the order's */
@@ -145,8 +145,8 @@ static apr_status_t change_then_look(idem_dbd_conn *conn, idem_call *call, idem_
     return look_at_row(conn, call, operations[order->statement].shows_value ? IDEM_DBD_FETCH : IDEM_DBD_LOOK, order, s);
 }
 
-/* A mark where nothing stood to be given back: see mysql.c. */
-static apr_status_t leave_mark(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order)
+/* A trace where nothing stood to be given back: see mysql.c. */
+static apr_status_t leave_trace(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order)
 {
     standing s = {0};
     apr_status_t rv = change_then_look(conn, call, IDEM_DBD_RELEASE_ELSE, order, &s);
@@ -184,7 +184,7 @@ static apr_status_t try_once(idem_dbd_conn *conn, idem_call *call, idem_dbd_orde
         return rv;
     rv = operations[order->statement].decide(&s);
     if (rv == APR_NOTFOUND && engine->texts[IDEM_DBD_RELEASE_ELSE] && order->statement == IDEM_DBD_RELEASE)
-        rv = leave_mark(conn, call, order);
+        rv = leave_trace(conn, call, order);
     return rv;
 }
 

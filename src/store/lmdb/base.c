@@ -25,7 +25,7 @@ static lmdb_base *registry;
 static void prepare_locks(lmdb_base *base)
 {
     idem_clock_start(&base->clock, 0); /* until the store has told the time */
-    pthread_rwlock_init(&base->gate, NULL);
+    pthread_rwlock_init(&base->env_lock, NULL);
     pthread_mutex_init(&base->idle_lock, NULL);
     pthread_mutex_init(&base->queue_lock, NULL);
 }
@@ -34,7 +34,7 @@ static void dispose_locks(lmdb_base *base)
 {
     pthread_mutex_destroy(&base->queue_lock);
     pthread_mutex_destroy(&base->idle_lock);
-    pthread_rwlock_destroy(&base->gate);
+    pthread_rwlock_destroy(&base->env_lock);
     idem_clock_stop(&base->clock);
 }
 

@@ -4,10 +4,10 @@
  * driver.
  *
  * Read transactions are kept at rest between uses, so that reading takes no lock between processes. An environment
- * that LMDB declares broken (a failed write of its meta page) is closed and opened again under an exclusive gate, at
+ * that LMDB declares broken (a failed write of its meta page) is closed and opened again under env_lock, at
  * most once a second.
  *
- * Always: whoever calls LMDB holds the gate; whoever makes LMDB take one of its own locks (opening, a new place in the
+ * Always: whoever calls LMDB holds env_lock; whoever makes LMDB take one of its own locks (opening, a new place in the
  * table of readers, a write) also holds turn, which is waited for with a deadline.
  */
 #include "lmdb_private.h"
@@ -169,7 +169,7 @@ apr_status_t idem_lmdb_open_tables(MDB_env *mdb, MDB_dbi dbi[3], int create, con
     return rc == MDB_NOTFOUND ? IDEM_EDAMAGED : meaning(rc);
 }
 
-/* Under turn, and alone at the gate. */
+/* Under turn, and alone under env_lock. */
 apr_status_t idem_lmdb_open_base(lmdb_base *base, char *why)
 {
     struct stat st;
@@ -195,7 +195,7 @@ apr_status_t idem_lmdb_open_base(lmdb_base *base, char *why)
     return APR_SUCCESS;
 }
 
-/* Alone at the gate. */
+/* Alone under env_lock. */
 void idem_lmdb_close_base(lmdb_base *base)
 {
     while (base->idle_count > 0)
@@ -205,10 +205,10 @@ void idem_lmdb_close_base(lmdb_base *base)
     base->mdb = NULL;
 }
 
-static int gate_alone_until(lmdb_base *base, apr_time_t deadline)
+static int env_alone_until(lmdb_base *base, apr_time_t deadline)
 {
     struct timespec until = {(time_t)apr_time_sec(deadline), (long)apr_time_usec(deadline) * 1000};
-    return pthread_rwlock_timedwrlock(&base->gate, &until);
+    return pthread_rwlock_timedwrlock(&base->env_lock, &until);
 }
 
 /* Under turn. */
@@ -223,7 +223,7 @@ static apr_status_t reopen(lmdb_base *base, apr_time_t deadline, char *why)
                  base->dir);
         return APR_EGENERAL;
     }
-    if (gate_alone_until(base, deadline) != 0) {
+    if (env_alone_until(base, deadline) != 0) {
         snprintf(why, LMDB_WHY, "the store %s failed to write and waits for its readers to open again", base->dir);
         return APR_TIMEUP;
     }
@@ -234,7 +234,7 @@ static apr_status_t reopen(lmdb_base *base, apr_time_t deadline, char *why)
     status = idem_lmdb_open_base(base, why);
     if (status != APR_SUCCESS)
         atomic_store(&base->broken, MDB_PANIC);
-    pthread_rwlock_unlock(&base->gate);
+    pthread_rwlock_unlock(&base->env_lock);
     return status;
 }
 
@@ -257,10 +257,10 @@ apr_status_t idem_lmdb_enter(lmdb_base *base, apr_time_t deadline, char *why)
 {
     for (int tries = 0; tries < 2; tries++) {
         apr_status_t status;
-        pthread_rwlock_rdlock(&base->gate);
+        pthread_rwlock_rdlock(&base->env_lock);
         if (!atomic_load(&base->broken))
             return APR_SUCCESS;
-        pthread_rwlock_unlock(&base->gate);
+        pthread_rwlock_unlock(&base->env_lock);
         status = reopen(base, deadline, why);
         if (status != APR_SUCCESS)
             return status;
@@ -271,7 +271,7 @@ apr_status_t idem_lmdb_enter(lmdb_base *base, apr_time_t deadline, char *why)
 
 void idem_lmdb_leave(lmdb_base *base)
 {
-    pthread_rwlock_unlock(&base->gate);
+    pthread_rwlock_unlock(&base->env_lock);
 }
 
 static MDB_txn *take_idle(lmdb_base *base)
@@ -284,12 +284,12 @@ static MDB_txn *take_idle(lmdb_base *base)
     return txn;
 }
 
-/* Holds the gate on success, and only then. */
+/* Holds env_lock on success, and only then. */
 static int renew_idle(lmdb_base *base, MDB_txn **txn)
 {
     int rc = 0;
 
-    pthread_rwlock_rdlock(&base->gate);
+    pthread_rwlock_rdlock(&base->env_lock);
     *txn = atomic_load(&base->broken) ? NULL : take_idle(base);
     if (*txn) {
         rc = mdb_txn_renew(*txn);
@@ -299,11 +299,11 @@ static int renew_idle(lmdb_base *base, MDB_txn **txn)
         *txn = NULL;
         atomic_store(&base->broken, rc); /* whatever it was, a fresh environment answers it */
     }
-    pthread_rwlock_unlock(&base->gate);
+    pthread_rwlock_unlock(&base->env_lock);
     return 0;
 }
 
-/* Under turn and gate: a place in LMDB's table of readers is taken under a lock of LMDB's. */
+/* Under turn and env_lock: a place in LMDB's table of readers is taken under a lock of LMDB's. */
 static int begin_new(lmdb_base *base, MDB_txn **txn)
 {
     int dead, rc = mdb_txn_begin(base->mdb, NULL, MDB_RDONLY, txn);

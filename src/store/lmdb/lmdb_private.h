@@ -20,7 +20,7 @@
  * Files in the directory: data.mdb and lock.mdb (LMDB's), owners.lock (liveness.h), write.lock (filelock.h), and
  * unclean.boot while a store with sync=off is in use.
  *
- * Locks are taken in this order: turn (between processes), gate, idle_lock or queue_lock. Nothing that waits for
+ * Locks are taken in this order: turn (between processes), env_lock, idle_lock or queue_lock. Nothing that waits for
  * LMDB's own locks runs without turn, so no wait in this driver is longer than its caller's deadline.
  */
 #ifndef IDEM_DRIVER_LMDB_H
@@ -62,7 +62,7 @@ typedef struct lmdb_base {
     idem_clock clock;
     char boot[IDEM_BOOT_ID_LEN + 1]; /* zeros where the system has none */
 
-    pthread_rwlock_t gate; /* shared around every use of what stands below, exclusive to open it again */
+    pthread_rwlock_t env_lock; /* shared around every use of what stands below, exclusive to open it again */
     MDB_env *mdb;
     MDB_dbi slots, times, meta;
     atomic_int broken;       /* an LMDB code: to be opened again before the next use */
@@ -124,7 +124,7 @@ void idem_lmdb_base_put(lmdb_base *base);
 
 /* ---- env.c ------------------------------------------------------------------------------------------- */
 
-/* Under turn and alone at the gate, or before anybody else knows base. */
+/* Under turn and alone under env_lock, or before anybody else knows base. */
 apr_status_t idem_lmdb_open_base(lmdb_base *base, char *why);
 void idem_lmdb_close_base(lmdb_base *base);
 
@@ -132,7 +132,7 @@ void idem_lmdb_close_base(lmdb_base *base);
 apr_status_t idem_lmdb_read_begin(lmdb_base *base, apr_time_t deadline, MDB_txn **txn, char *why);
 void idem_lmdb_read_end(lmdb_base *base, MDB_txn *txn);
 
-/* Under turn: enters the gate, opening the environment again if it broke. APR_SUCCESS: the gate is held. */
+/* Under turn: takes env_lock, opening the environment again if it broke. APR_SUCCESS: env_lock is held. */
 apr_status_t idem_lmdb_enter(lmdb_base *base, apr_time_t deadline, char *why);
 void idem_lmdb_leave(lmdb_base *base);
 
@@ -239,7 +239,7 @@ void idem_lmdb_advance(lmdb_base *base, lmdb_op **ops, int count, lmdb_phase pha
 apr_status_t idem_lmdb_submit(lmdb_base *base, lmdb_op *op, apr_time_t deadline, char *why);
 
 /*
- * Leader, under turn and gate: one transaction for all, or one each where they do not fit together. 0: each has its
+ * Leader, under turn and env_lock: one transaction for all, or one each where they do not fit together. 0: each has its
  * status. Else LMDB's code: no transaction could be begun, and nobody has been told anything.
  */
 int idem_lmdb_carry_out(lmdb_base *base, lmdb_op **ops, int count);

@@ -29,7 +29,7 @@ void idem_lmdb_fill_found(idem_found *found, const lmdb_entry *entry, apr_pool_t
     found->now = lmdb_time_of(entry->now);
 }
 
-/* APR_SUCCESS: the gate and a read transaction are held, and entry is filled. */
+/* APR_SUCCESS: env_lock and a read transaction are held, and entry is filled. */
 static apr_status_t begin_look(lmdb_base *base, idem_call *call, const unsigned char *slot, MDB_txn **txn,
                                lmdb_entry *entry)
 {

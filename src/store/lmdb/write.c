@@ -2,7 +2,7 @@
 /*
  * write.c - each operation inside a write transaction, and the transaction around a group of them.
  *
- * Called by the leader of group.c, which holds the process's turn and the gate. Every condition is tested
+ * Called by the leader of group.c, which holds the process's turn and env_lock. Every condition is tested
  * in the transaction that writes, so what a caller saw before counts for nothing. An operation that does not fit costs
  * only itself: the transaction is dropped and each member tried alone.
  */

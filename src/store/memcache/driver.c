@@ -53,7 +53,7 @@ static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *po
     apr_size_t most = IDEM_MC_ITEM_USUAL;
     idem_mc_facts facts;
     const char *eviction;
-    apr_status_t rv = idem_mc_look(op, &facts);
+    apr_status_t rv = idem_mc_ask_facts(op, &facts);
 
     if (rv != APR_SUCCESS) {
         store->super.flags |= IDEM_EVICTS;
@@ -171,7 +171,7 @@ static apr_status_t memcache_status(idem_store *base, idem_call *call, idem_stor
     for (int i = 0; i < store->server_count; i++) {
         idem_mc_op op = op_for(store, i, call, until);
         idem_mc_facts facts;
-        apr_status_t one = idem_mc_look(&op, &facts);
+        apr_status_t one = idem_mc_ask_facts(&op, &facts);
         const char *said = call->why;
 
         if (one == APR_SUCCESS) {

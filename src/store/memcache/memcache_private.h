@@ -6,7 +6,7 @@
  *   config.c   the list of servers
  *   answer.c   what an answer can be, and what is said of one that did not come
  *   conn.c     bytes to a server and back, in lines and blocks
- *   probe.c    what a server says of itself, asked by a deadline
+ *   facts.c    what a server says of itself, asked by a deadline
  *   server.c   the connections to one server; one key at a time
  *   chain.c    the keys of a slot: read, made, prolonged
  *   slot.c     the operations on one slot
@@ -122,8 +122,8 @@ apr_status_t idem_mc_read_block(const idem_mc_op *op, idem_mc_conn *conn, apr_ti
                                 apr_size_t len);
 
 /* Asks op's server how it is set up, within op's deadline: on a new connection, or on one for this alone. */
-apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts);
-apr_status_t idem_mc_look(const idem_mc_op *op, idem_mc_facts *facts);
+apr_status_t idem_mc_read_facts(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts);
+apr_status_t idem_mc_ask_facts(const idem_mc_op *op, idem_mc_facts *facts);
 
 apr_status_t idem_mc_server_start(idem_mc_server *server, const idem_mc_op *op, apr_pool_t *pool);
 void idem_mc_server_stop(idem_mc_server *server);

@@ -69,7 +69,7 @@ static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op
         return idem_mc_late(op);
     rv = idem_mc_dial(op, conn);
     if (rv == APR_SUCCESS) {
-        rv = idem_mc_probe(op, *conn, &facts);
+        rv = idem_mc_read_facts(op, *conn, &facts);
         if (rv == APR_SUCCESS) {
             server->ahead = facts.time * 1000 - apr_time_as_msec(idem_clock_uptime());
             (*conn)->item_max = facts.item_max > IDEM_MC_ITEM_USUAL ? facts.item_max : IDEM_MC_ITEM_USUAL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe.c - what a memcached server says of itself, by a deadline.
+ * facts.c - what a memcached server says of itself, by a deadline.
  *
  * The driver calls it on each new connection before its use, and to find out how a server is set up. What always holds:
  * nothing here waits longer than its deadline. A number counts only if it is one, within its bounds. Limits: a fact
@@ -77,7 +77,7 @@ static apr_status_t read_facts(const idem_mc_op *op, idem_mc_conn *conn, idem_mc
     return idem_mc_nonsense(op, "stats");
 }
 
-apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts)
+apr_status_t idem_mc_read_facts(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_facts *facts)
 {
     apr_status_t rv = idem_mc_say(op, conn, op->until, idem_blob_str(question), 0);
 
@@ -94,14 +94,14 @@ apr_status_t idem_mc_probe(const idem_mc_op *op, idem_mc_conn *conn, idem_mc_fac
     return rv != APR_SUCCESS || idem_mc_is_quiet(conn) ? rv : idem_mc_nonsense(op, "stats");
 }
 
-apr_status_t idem_mc_look(const idem_mc_op *op, idem_mc_facts *facts)
+apr_status_t idem_mc_ask_facts(const idem_mc_op *op, idem_mc_facts *facts)
 {
     idem_mc_conn *conn;
     apr_status_t rv = idem_mc_dial(op, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
-    rv = idem_mc_probe(op, conn, facts);
+    rv = idem_mc_read_facts(op, conn, facts);
     idem_mc_hang_up(conn);
     return rv;
 }
