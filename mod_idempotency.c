@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "mpm.h"
 #include "notice.h"
+#include "notify.h"
 #include "places.h"
 #include "quota.h"
 #include "recorder.h"
@@ -72,6 +73,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (idem_stores_open(pconf, ptemp) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
     idem_notice_say(s, ptemp);
+    idem_notify_start(s, pconf);
     return OK;
 }
 

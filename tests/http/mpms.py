@@ -13,6 +13,7 @@ FILES = {
     "test_max_keys": "children count together",
     "test_messages": "a settlement dies with its process",
     "test_metrics": "children count together, and some end",
+    "test_notify": "who posts, and what is forked: a thread of many, or the only one of its process",
     "test_restart": "how children end: at once, gracefully, one by one",
     "test_script_fails": "mod_cgid, which has a daemon, or mod_cgi, which forks the child",
     "test_secret": "two generations of children serve at once",

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "mpm.h"
+#include "notify.h"
 #include "pools.h"
 #include "stores.h"
 #include "threads.h"
@@ -230,6 +231,8 @@ static int run_job(kept_job *job)
     refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_STATE_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
     if (refused)
+        idem_notify_post(IDEM_TELL_LOST, job->front, slot, 0);
+    if (refused)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71,
                   "store %s: a late settlement was refused, the slot %02x%02x%02x%02x is another's",
                   idem_front_url(job->front), slot[0], slot[1], slot[2], slot[3]);
@@ -307,8 +310,10 @@ static int sweep_step(idem_front *front, apr_pool_t *pool)
     int removed = 0;
 
     atomic_store(&busy, 1);
-    if (!atomic_load(&stop))
+    if (!atomic_load(&stop)) {
         idem_front_sweep(front, SWEEP_STEP, pool, &removed, &why);
+        idem_notify_room(front, pool);
+    }
     atomic_store(&busy, 0);
     return removed;
 }
@@ -391,6 +396,8 @@ void idem_keeper_last_tries(const atomic_int *hurry)
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
                           "store %s: a settlement is lost with this process, its outcome is unknown",
                           idem_front_url(job->front));
+                idem_notify_post(IDEM_TELL_UNKNOWN, job->front,
+                                 job->value.data ? idem_value_slot(job->value) : job->slot, 0);
                 break;
             }
             apr_sleep(FIRST_PAUSE);

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "mpm.h"
+#include "notify.h"
 #include "pools.h"
 #include "renewer.h"
 #include "stores.h"
@@ -125,6 +126,7 @@ static void changed(void *baton, const idem_health *health)
     }
     IDEM_SLOG(w->server, APLOG_WARNING, 22, "store %s%s: is not called until it answers again: %s",
               idem_front_url(w->front), w->name, health->reason);
+    idem_notify_post(IDEM_TELL_DOWN, w->front, NULL, 0);
     start_looking(w);
 }
 
@@ -156,8 +158,10 @@ static void watch_all(idem_front *front, server_rec *s)
     count_state(parts);
     for (int i = 0; i < health.parts; i++) {
         idem_front_part_health(front, i, &health);
-        if (health.state != IDEM_BREAKER_CLOSED)
-            start_looking(&parts[i]); /* it could not be attached, and that has been said */
+        if (health.state == IDEM_BREAKER_CLOSED)
+            continue;
+        idem_notify_post(IDEM_TELL_DOWN, front, NULL, 0);
+        start_looking(&parts[i]); /* it could not be attached, and that has been said */
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "keeper.h"
 #include "log.h"
+#include "notify.h"
 #include "pools.h"
 #include "stores.h"
 #include "threads.h"
@@ -66,6 +67,8 @@ static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv,
                   "store %s: the lease %02x%02x%02x%02x was lost while its request runs",
                   idem_front_url(renewer->front), held->lease.slot[0], held->lease.slot[1], held->lease.slot[2],
                   held->lease.slot[3]);
+    if (rv == IDEM_ELOST)
+        idem_notify_post(IDEM_TELL_LOST, renewer->front, held->lease.slot, 0);
     if (trouble && !renewer->trouble)
         IDEM_SLOG(renewer->server, APLOG_WARNING, 91, "store %s: leases cannot be renewed: %s",
                   idem_front_url(renewer->front), why ? why : "unknown reason");

@@ -67,7 +67,9 @@ typedef struct idem_server_settings {
     int store_named;                  /* an administrator wrote IdempotencyStore */
     const char *store_place;          /* …, there: "line 12 of /etc/httpd.conf" */
     const char *const *store_options; /* "size=1G"…, NULL-terminated */
-    const char *secret;               /* "file:PATH" or "exec:COMMAND"; NULL for none */
+    const char *notify;               /* a program and its arguments; NULL for none */
+    apr_int64_t notify_every;
+    const char *secret; /* "file:PATH" or "exec:COMMAND"; NULL for none */
     apr_int64_t store_timeout;
     apr_int64_t lease;       /* on stores that several hosts share */
     apr_int64_t max_waiters; /* 0: a quarter of the workers */

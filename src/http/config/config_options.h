@@ -97,7 +97,7 @@ idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or wit
 
 idem_checker idem_check_method, idem_check_cookie, idem_check_scheme, idem_check_status, idem_check_header,
     idem_check_header_folded, idem_check_help, idem_check_secret, idem_check_problem_status, idem_check_retry_after,
-    idem_check_status_header, idem_check_form_field;
+    idem_check_status_header, idem_check_form_field, idem_check_notify;
 
 /* Reads a duration with its unit, microseconds. NULL, or why it is not one between min and max. */
 const char *idem_read_duration(cmd_parms *cmd, const idem_option *bounds, const char *word, apr_int64_t *out);

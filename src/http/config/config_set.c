@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -256,6 +257,19 @@ const char *idem_check_form_field(apr_pool_t *pool, const char *word, const char
         pool,
         "must be a name of 1 to 64 letters, digits, \"_\", \".\" and \"-\", and not _charset_ or isindex, not \"%s\"",
         word);
+}
+
+/* It runs much later, when nobody looks: what can be seen of it now is said now. */
+const char *idem_check_notify(apr_pool_t *pool, const char *word, const char **kept)
+{
+    char **argv;
+
+    *kept = word;
+    if (*word != '/' || apr_tokenize_to_argv(word, &argv, pool) != APR_SUCCESS)
+        return apr_psprintf(pool, "must be \"/PATH ARGUMENTS\" or none, not \"%s\"", word);
+    if (access(argv[0], X_OK) != 0)
+        return apr_psprintf(pool, "cannot run %s: %s", argv[0], strerror(errno));
+    return NULL;
 }
 
 /* ---- key format -------------------------------------------------------------------------------------------------- */

@@ -262,6 +262,17 @@ void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement s
         add_to(&metrics->settlements[settlement], 1);
 }
 
+unsigned long idem_metrics_open_breakers(const char *url)
+{
+    idem_metrics_sums sums;
+
+    idem_metrics_sum(&sums);
+    for (int i = 0; i < IDEM_METRICS_STORES; i++)
+        if (!strcmp(metrics->stores[i].url, url))
+            return sums.open[i];
+    return 0;
+}
+
 /* ---- for the reader ---------------------------------------------------------------------------------------------- */
 
 idem_metrics *idem_metrics_shared(void)

@@ -48,6 +48,9 @@ void idem_metrics_job(idem_job_end end);
 /* This process sends the store nothing until it answers again, or sends it calls again. */
 void idem_metrics_breaker(const idem_front *front, int is_open);
 
+/* How many processes of the server leave the store of this name out at the moment. */
+unsigned long idem_metrics_open_breakers(const char *url);
+
 /* A guarded request has ended; detecting: it was only watched. */
 void idem_metrics_request(int detecting, idem_outcome outcome, idem_settlement settlement);
 

@@ -12,6 +12,7 @@
 #include "found.h"
 #include "intake.h"
 #include "log.h"
+#include "notify.h"
 #include "told.h"
 
 #include <apr_strings.h>
@@ -76,6 +77,8 @@ int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_retur
     int status = problem_status(txn->settings, txn->problem, info);
 
     IDEM_LOG(txn, APLOG_INFO, 40, "refused: %s%s", info->name, idem_found_text(txn));
+    if (txn->problem == IDEM_PROBLEM_OUTCOME_UNKNOWN && txn->seen.head.state != IDEM_STATE_RECORD)
+        idem_notify_post(IDEM_TELL_UNKNOWN, txn->front, txn->head.slot, 0); /* also of an owner that was killed */
     idem_txn_outcome(txn, idem_outcome_of(txn->problem));
     if (!may_return) /* a handler's own response is replaced: nothing of it may remain */
         apr_table_clear(r->headers_out);

@@ -13,6 +13,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "processes.h"
 #include "quota.h"
 #include "wakeup.h"
@@ -163,6 +164,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
         case IDEM_DO_SETTLE_UNKNOWN:
             txn->settlement = IDEM_SETTLEMENT_UNKNOWN;
             IDEM_LOG(txn, APLOG_NOTICE, 13, "the outcome of this request is unknown: it may have acted");
+            idem_notify_post(IDEM_TELL_UNKNOWN, txn->front, txn->head.slot, 0);
             event = send_value(txn, IDEM_STATE_UNKNOWN, NULL);
             break;
         case IDEM_DO_SETTLE_RELEASE: event = send_release(txn); break;
@@ -170,6 +172,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
             txn->settlement = IDEM_SETTLEMENT_LOST;
             IDEM_LOG(txn, APLOG_WARNING, 14,
                      "the slot was given to another request meanwhile: this response is not kept");
+            idem_notify_post(IDEM_TELL_LOST, txn->front, txn->head.slot, 0);
             return action;
         default: return action;
         }

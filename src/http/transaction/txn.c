@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "processes.h"
 #include "stores.h"
 #include "text.h"
@@ -37,6 +38,8 @@ void idem_txn_log_store(idem_txn *txn, const char *what, apr_status_t rv, const 
 
     IDEM_LOG(txn, level, 10, "store %s: %s failed: %s", idem_front_url(txn->front), what,
              why ? why : apr_strerror(rv, text, sizeof(text)));
+    if (rv == IDEM_EFULL)
+        idem_notify_post(IDEM_TELL_FULL, txn->front, NULL, 100);
 }
 
 idem_txn *idem_txn_of(request_rec *r)
