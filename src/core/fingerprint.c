@@ -5,6 +5,14 @@
  * Called by the glue, which evaluates the parts and hashes the body (bodyhash.c), and by nobody else. With a secret
  * every digest is an HMAC, made_of included: after a change of the secret two prints are incomparable, never falsely
  * different. At most IDEM_PARTS_MAX parts, because a stored head has room for no more.
+ *
+ *   names         of all parts in order, each behind its length
+ *   made_of       the beginning of the digest of the names; brief, with a secret: of the SHA-256 of the names
+ *   rest          the digest of name and value of each part but the body; brief: of the SHA-256 of the names, and
+ * values a part's      the beginning of the digest of its name and value; brief: of its number and value, zeros if
+ * absent
+ *
+ * Names may be long and are the same for all requests of a location: in the brief form they are hashed once.
  */
 #include "fingerprint.h"
 
@@ -30,7 +38,19 @@ static void feed_named(idem_digest *d, const idem_part_value *part)
     idem_digest_feed_part(d, part->value);
 }
 
-static apr_status_t digest_names(const idem_blob *secret, const idem_part_value *parts, int count, idem_print *print)
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+#define NAMES_MOST 1024 /* bytes of names that a thread remembers */
+
+/* The last names of a thread, and their SHA-256. Names are no secret: they come from the configuration. */
+typedef struct known_names {
+    apr_size_t len;
+    unsigned char names[NAMES_MOST], digest[IDEM_DIGEST_LEN];
+} known_names;
+
+static _Thread_local known_names known;
+
+static apr_status_t hash_names(const idem_blob *secret, const idem_part_value *parts, int count, unsigned char *out)
 {
     idem_digest *d;
     apr_status_t status = idem_digest_start(&d, secret);
@@ -39,23 +59,115 @@ static apr_status_t digest_names(const idem_blob *secret, const idem_part_value 
         return status;
     for (int i = 0; i < count; i++)
         idem_digest_feed_part(d, idem_blob_str(parts[i].name));
-    return finish_short(d, print->made_of);
+    return idem_digest_finish(d, out);
 }
 
-static apr_status_t digest_rest(const idem_blob *secret, const idem_part_value *parts, int count, idem_print *print)
+/* 0 where there is no room for them. */
+static apr_size_t put_names(const idem_part_value *parts, int count, unsigned char room[NAMES_MOST])
+{
+    unsigned char *to = room;
+
+    for (int i = 0; i < count; i++) {
+        apr_size_t len = strlen(parts[i].name);
+
+        if (len + 8 > (apr_size_t)(room + NAMES_MOST - to))
+            return 0;
+        to = idem_put_bytes(idem_put(to, len, 8), parts[i].name, len);
+    }
+    return (apr_size_t)(to - room);
+}
+
+static apr_status_t digest_of_names(const idem_part_value *parts, int count, unsigned char out[IDEM_DIGEST_LEN])
+{
+    unsigned char names[NAMES_MOST];
+    apr_size_t len = put_names(parts, count, names);
+    apr_status_t status = APR_SUCCESS;
+
+    if (!len)
+        return hash_names(NULL, parts, count, out);
+    if (len != known.len || memcmp(names, known.names, len) != 0) {
+        known.len = 0;
+        status = idem_digest_of(NULL, idem_blob_of(names, len), known.digest);
+        memcpy(known.names, names, len);
+        known.len = status == APR_SUCCESS ? len : 0;
+    }
+    memcpy(out, known.digest, IDEM_DIGEST_LEN);
+    return status;
+}
+
+/* ---- the brief form ---------------------------------------------------------------------------------------------- */
+
+static apr_status_t brief_rest(const idem_blob *secret, const idem_part_value *parts, idem_print *print,
+                               const unsigned char *names)
 {
     idem_digest *d;
     apr_status_t status = idem_digest_start(&d, secret);
 
     if (status != APR_SUCCESS)
         return status;
-    for (int i = 0; i < count; i++)
+    idem_digest_feed(d, names, IDEM_DIGEST_LEN);
+    for (unsigned i = 0; i < print->parts; i++)
+        if (!is_body(&parts[i]))
+            idem_digest_feed_part(d, parts[i].value);
+    return idem_digest_finish(d, print->rest);
+}
+
+static apr_status_t make_brief(const idem_blob *secret, const idem_part_value *parts, idem_print *print)
+{
+    unsigned char names[IDEM_DIGEST_LEN], full[IDEM_DIGEST_LEN];
+    apr_status_t status = digest_of_names(parts, (int)print->parts, names);
+
+    print->body_flags |= IDEM_PRINT_BRIEF;
+    memcpy(full, names, sizeof full);
+    if (status == APR_SUCCESS && secret && secret->len)
+        status = idem_digest_of(secret, idem_blob_of(names, sizeof names), full);
+    memcpy(print->made_of, full, sizeof print->made_of);
+    return status == APR_SUCCESS ? brief_rest(secret, parts, print, names) : status;
+}
+
+static apr_status_t brief_part(const idem_blob *secret, unsigned number, idem_blob value, unsigned char *out)
+{
+    unsigned char first = (unsigned char)number;
+    idem_digest *d;
+    apr_status_t status;
+
+    if (!value.data)
+        return APR_SUCCESS; /* zeros */
+    status = idem_digest_start(&d, secret);
+    if (status != APR_SUCCESS)
+        return status;
+    idem_digest_feed(d, &first, 1);
+    idem_digest_feed(d, value.data, value.len);
+    return finish_short(d, out);
+}
+
+/* ---- the form of earlier versions -------------------------------------------------------------------------------- */
+
+static apr_status_t long_rest(const idem_blob *secret, const idem_part_value *parts, idem_print *print)
+{
+    idem_digest *d;
+    apr_status_t status = idem_digest_start(&d, secret);
+
+    if (status != APR_SUCCESS)
+        return status;
+    for (unsigned i = 0; i < print->parts; i++)
         if (!is_body(&parts[i]))
             feed_named(d, &parts[i]);
     return idem_digest_finish(d, print->rest);
 }
 
-static apr_status_t digest_part(const idem_blob *secret, const idem_part_value *part, unsigned char *out)
+static apr_status_t make_long(const idem_blob *secret, const idem_part_value *parts, idem_print *print)
+{
+    unsigned char full[IDEM_DIGEST_LEN];
+    apr_status_t status = hash_names(secret, parts, (int)print->parts, full);
+
+    if (status != APR_SUCCESS)
+        return status;
+    memcpy(print->made_of, full, sizeof print->made_of);
+    return long_rest(secret, parts, print);
+}
+
+static apr_status_t long_part(const idem_blob *secret, const idem_part_value *part, unsigned char *out)
 {
     idem_digest *d;
     apr_status_t status = idem_digest_start(&d, secret);
@@ -66,23 +178,30 @@ static apr_status_t digest_part(const idem_blob *secret, const idem_part_value *
     return finish_short(d, out);
 }
 
-apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *parts, int count, idem_print *print)
-{
-    apr_status_t status;
+/* ---- either ------------------------------------------------------------------------------------------------------ */
 
+apr_status_t idem_print_make(const idem_blob *secret, const idem_part_value *parts, int count, int brief,
+                             idem_print *print)
+{
     memset(print, 0, sizeof *print);
     if (count < 0 || count > IDEM_PARTS_MAX)
         return APR_EINVAL;
     print->parts = (unsigned)count;
     print->declared = IDEM_LENGTH_UNKNOWN;
-    status = digest_names(secret, parts, count, print);
-    if (status == APR_SUCCESS)
-        status = digest_rest(secret, parts, count, print);
-    for (int i = 0; i < count && status == APR_SUCCESS; i++) {
+    for (int i = 0; i < count; i++)
+        print->body_flags |= is_body(&parts[i]) ? IDEM_BODY_USED : 0U;
+    return brief ? make_brief(secret, parts, print) : make_long(secret, parts, print);
+}
+
+apr_status_t idem_print_tell_parts(const idem_blob *secret, const idem_part_value *parts, idem_print *print)
+{
+    apr_status_t status = APR_SUCCESS;
+
+    for (unsigned i = 0; i < print->parts && status == APR_SUCCESS; i++) {
         if (is_body(&parts[i]))
-            print->body_flags |= IDEM_BODY_USED;
-        else
-            status = digest_part(secret, &parts[i], print->part[i]);
+            continue;
+        status = print->body_flags & IDEM_PRINT_BRIEF ? brief_part(secret, i, parts[i].value, print->part[i])
+                                                      : long_part(secret, &parts[i], print->part[i]);
     }
     return status;
 }
@@ -91,6 +210,8 @@ idem_likeness idem_print_compare_rest(const idem_print *kept, const idem_print *
 {
     *differ = 0;
     if (mine->body_flags & IDEM_BODY_PARTED && !(kept->body_flags & IDEM_BODY_MARKED))
+        return IDEM_LIKENESS_INCOMPARABLE;
+    if ((kept->body_flags ^ mine->body_flags) & IDEM_PRINT_BRIEF)
         return IDEM_LIKENESS_INCOMPARABLE;
     if (kept->parts != mine->parts || kept->parts > IDEM_PARTS_MAX ||
         !idem_equal_ct(kept->made_of, mine->made_of, sizeof kept->made_of))

@@ -6,7 +6,7 @@
  * that the decoder accepts exactly what the encoder makes. A string is stored as a 4-byte length and its bytes, ABSENT
  * for NULL; so one string or field list is limited to 4 GiB, a body only by memory.
  *
- *   before the rest, version 2: 1 count of places, each: 2 status · method · URI
+ *   before the rest, versions 2 and 4: 1 count of places, each: 2 status · method · URI
  *   rest of a RECORD: 2 status · reason · content type · content encoding · languages ·
  *                     4 count of fields, each: 1 flags · name · value · 8 length of the body · body
  */
@@ -18,11 +18,18 @@
 
 #define SUM_AT(value) ((value).len - IDEM_SUM_LEN)
 #define ABSENT 0xffffffffu /* the length of a string that is NULL */
-#define BODY_FLAGS (IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE | IDEM_BODY_MARKED | IDEM_BODY_PARTED)
-#define PLAIN_VERSION 1 /* without places */
-#define FIELD_MIN 10    /* flags, two lengths, one byte of name: bounds what a field count may claim */
+#define BODY_FLAGS \
+    (IDEM_BODY_USED | IDEM_BODY_KNOWN | IDEM_BODY_WHOLE | IDEM_BODY_MARKED | IDEM_BODY_PARTED | IDEM_PRINT_BRIEF)
+#define OLDEST_VERSION 1
+#define SHA_VERSIONS 2 /* up to this one checksums are SHA-256's */
+#define FIELD_MIN 10   /* flags, two lengths, one byte of name: bounds what a field count may claim */
 
 const char idem_record_not_looked_at[] = "there was no memory to look at the record";
+
+static int has_places(int version)
+{
+    return version % 2 == 0;
+}
 
 /* A name or a value that ends a header line, or a string, early could forge what follows it. */
 static int is_line(const void *data, apr_size_t len)
@@ -232,7 +239,7 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
 {
     idem_head head = *given;
     apr_size_t size;
-    unsigned char *start, *to, sum[IDEM_DIGEST_LEN];
+    unsigned char *start, *to;
     apr_status_t status = APR_SUCCESS;
 
     if (head.flags || fault_of_head(&head) || (head.state == IDEM_STATE_RECORD) != (response != NULL))
@@ -243,14 +250,12 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
     head.flags = ring && response ? IDEM_HEAD_SEALED : 0;
     size = idem_record_size(ring, response);
     start = apr_palloc(pool, size);
-    to = put_head(start, &head, place_count(response) ? IDEM_RECORD_VERSION : PLAIN_VERSION);
+    to = put_head(start, &head, IDEM_RECORD_VERSION - (place_count(response) ? 0 : 1));
     if (response)
         status = put_rest(ring, response, start, &to);
-    if (status == APR_SUCCESS)
-        status = idem_digest_of(NULL, idem_blob_of(start, (apr_size_t)(to - start)), sum);
     if (status != APR_SUCCESS)
         return status;
-    idem_put_bytes(to, sum, IDEM_SUM_LEN);
+    idem_checksum(idem_blob_of(start, (apr_size_t)(to - start)), to);
     *value = idem_blob_of(start, size);
     return APR_SUCCESS;
 }
@@ -368,7 +373,7 @@ static const char *decode_fields(idem_cursor *c, apr_pool_t *pool, apr_array_hea
 
 static const char *decode_response(idem_cursor *c, int version, apr_pool_t *pool, idem_response *r)
 {
-    const char *fault = version == PLAIN_VERSION ? NULL : decode_places(c, pool, &r->places);
+    const char *fault = has_places(version) ? decode_places(c, pool, &r->places) : NULL;
     apr_uint64_t len;
 
     if (fault)
@@ -392,20 +397,36 @@ static const char *decode_response(idem_cursor *c, int version, apr_pool_t *pool
     return NULL;
 }
 
+/* Of the version that value says it is of. */
+static apr_status_t make_sum(idem_blob value, unsigned char sum[IDEM_SUM_LEN])
+{
+    idem_blob summed = idem_blob_of(value.data, SUM_AT(value));
+    unsigned char full[IDEM_DIGEST_LEN];
+    apr_status_t status;
+
+    if (value.data[4] > SHA_VERSIONS) {
+        idem_checksum(summed, sum);
+        return APR_SUCCESS;
+    }
+    status = idem_digest_of(NULL, summed, full);
+    memcpy(sum, full, IDEM_SUM_LEN);
+    return status;
+}
+
 /* What must hold before any field is worth reading. */
 static const char *fault_of_value(idem_blob value, const unsigned char *slot)
 {
-    unsigned char sum[IDEM_DIGEST_LEN];
+    unsigned char sum[IDEM_SUM_LEN];
 
     if (!idem_value_plausible(value))
         return "what stands there is no record";
     if (value.data[4] > IDEM_RECORD_VERSION)
         return "the record was written by a newer version of this module";
-    if (value.data[4] < PLAIN_VERSION)
+    if (value.data[4] < OLDEST_VERSION)
         return "the record is of an unknown version";
     if (value.len < IDEM_HEAD_LEN + IDEM_SUM_LEN)
         return "the record is shorter than its head";
-    if (idem_digest_of(NULL, idem_blob_of(value.data, SUM_AT(value)), sum) != APR_SUCCESS)
+    if (make_sum(value, sum) != APR_SUCCESS)
         return idem_record_not_looked_at;
     if (!idem_equal_ct(sum, value.data + SUM_AT(value), IDEM_SUM_LEN))
         return "the record's checksum is wrong: it is torn or was altered";
@@ -452,7 +473,7 @@ const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const 
     fault = decode_head(&c, head);
     if (!fault && head->state == IDEM_STATE_RECORD)
         return take_rest(ring, &c, head, pool, response);
-    if (!fault && value.data[4] != PLAIN_VERSION)
+    if (!fault && has_places(value.data[4]))
         return "an entry that has no response is of a version that has places";
     if (!fault && c.at != c.end)
         return "something follows the head of an entry that has no response";

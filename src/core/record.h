@@ -3,24 +3,24 @@
  * record.h - the bytes under a slot: a fixed plain head, then a response, then a checksum.
  *
  *   head      the first IDEM_HEAD_MIN bytes as idem_store.h has them, then the fingerprint; IDEM_HEAD_LEN in all
- *   rest      RECORD only: places (version 2), status, reason, type, encoding, languages, header fields, body; each
- * behind its length; with a key ring all of it sealed (seal.h), the head being the associated data checksum  the first
- * IDEM_SUM_LEN bytes of the SHA-256 of all before it
+ *   rest      RECORD only: places (versions 2 and 4), status, reason, type, encoding, languages, header fields, body;
+ *             each behind its length; with a key ring all of it sealed (seal.h), the head being the associated data
+ *   checksum  IDEM_SUM_LEN bytes over all before it (checksum.h); in versions 1 and 2 the first of its SHA-256
  *
- * Version 2 is a RECORD with places, version 1 whatever has none: so what the version before could have made is as it
- * made it. Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have
- * made, with a reason, and never reads past the value's end.
+ * Versions 3 and 4 are written, all four are read. Version 4 is a RECORD with places, version 3 whatever has none.
+ * Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have made, with
+ * a reason, and never reads past the value's end.
  */
 #ifndef IDEM_RECORD_H
 #define IDEM_RECORD_H
 
+#include "checksum.h"
 #include "fingerprint.h"
 #include "keyring.h"
 
 #include <apr_tables.h>
 
-#define IDEM_RECORD_VERSION 2
-#define IDEM_SUM_LEN 16
+#define IDEM_RECORD_VERSION 4
 #define IDEM_HEAD_LEN 320 /* IDEM_HEAD_MIN, the fingerprint, zeros up to here */
 
 typedef struct idem_head {

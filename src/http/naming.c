@@ -12,6 +12,7 @@
 #include "fingerprint.h"
 #include "intake.h"
 #include "log.h"
+#include "prints.h"
 #include "quota.h"
 
 #include <apr_escape.h>
@@ -85,8 +86,7 @@ apr_status_t idem_take_print(idem_txn *txn)
     apr_status_t rv = print_values(txn, txn->settings->fingerprint, values);
 
     if (rv == APR_SUCCESS)
-        rv = idem_print_make(idem_keyring_print_key(txn->ring), values, txn->settings->fingerprint->nelts,
-                             &txn->head.print);
+        rv = idem_prints_take(txn, values, txn->settings->fingerprint->nelts);
     txn->head.print.body_flags |= IDEM_BODY_MARKED | (txn->asked.boundary ? IDEM_BODY_PARTED : 0U);
     if (is_too_long(txn)) /* its bytes are compared as they are read */
         txn->head.print.body_flags |= IDEM_BODY_USED;

@@ -22,8 +22,11 @@ idem_blob unit_encoded(apr_pool_t *pool, const idem_head *head, const idem_respo
 /* unit_head() and unit_response() as a RECORD. */
 idem_blob unit_record(apr_pool_t *pool);
 
-/* As whoever can write to a store can do it. */
+/* As whoever can write to a store can do it; by the rule of the version that value says it is of. */
 void unit_make_sum_right(unsigned char *value, apr_size_t len);
+
+/* The same as versions with SHA-256 checksums have written it. */
+idem_blob unit_older(apr_pool_t *pool, idem_blob value);
 
 void unit_assert_same_head(const idem_head *one, const idem_head *two);
 void unit_assert_same_response(const idem_response *one, const idem_response *two);

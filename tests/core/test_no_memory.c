@@ -63,7 +63,8 @@ static int next(int *n)
     return goes_on;
 }
 
-static void decodes_or_does_not_look(apr_pool_t *pool, const idem_keyring *ring)
+/* How often nobody looked. */
+static int decodes_or_does_not_look(apr_pool_t *pool, const idem_keyring *ring)
 {
     idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
     idem_response response = unit_response(pool), got;
@@ -81,17 +82,18 @@ static void decodes_or_does_not_look(apr_pool_t *pool, const idem_keyring *ring)
             assert_ptr_equal(fault, idem_record_not_looked_at);
         unlooked += fault != NULL;
     }
-    assert_true(unlooked > 0);
+    return unlooked;
 }
 
-static void a_record_is_read_or_nobody_looked(void **state)
+/* Nothing is asked for that could be refused. */
+static void an_open_record_is_read_without_memory(void **state)
 {
-    decodes_or_does_not_look(*state, NULL);
+    assert_int_equal(decodes_or_does_not_look(*state, NULL), 0);
 }
 
 static void a_sealed_record_is_read_or_nobody_looked(void **state)
 {
-    decodes_or_does_not_look(*state, unit_ring(*state, UNIT_SLOT UNIT_SEAL_A));
+    assert_true(decodes_or_does_not_look(*state, unit_ring(*state, UNIT_SLOT UNIT_SEAL_A)) > 0);
 }
 
 static void a_damaged_record_is_never_found_good(void **state)
@@ -163,7 +165,7 @@ static void a_pool_of_nobody_ends_the_process_that_it_cannot_serve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(a_record_is_read_or_nobody_looked),
+        UNIT(an_open_record_is_read_without_memory),
         UNIT(a_sealed_record_is_read_or_nobody_looked),
         UNIT(a_damaged_record_is_never_found_good),
         UNIT(a_record_that_cannot_be_made_is_not_called_malformed),

@@ -4,6 +4,8 @@
  */
 #include "records.h"
 
+#include <apr_strings.h>
+
 /* ---- what comes back --------------------------------------------------------------------------------------------- */
 
 static void assert_round_trip(apr_pool_t *pool, const idem_head *head, const idem_response *response)
@@ -40,7 +42,7 @@ static void places_come_back(void **state)
         APR_ARRAY_PUSH(response.places, idem_place) = one;
     assert_round_trip(*state, &head, &response);
     apr_array_clear(response.places); /* none in it */
-    assert_int_equal(unit_encoded(*state, &head, &response).data[4], 1);
+    assert_int_equal(unit_encoded(*state, &head, &response).data[4], 3);
     assert_round_trip(*state, &head, &response);
 }
 
@@ -124,11 +126,45 @@ static void random_responses_come_back(void **state)
 /* What lies in stores must stay readable: this sum was computed apart, from the documented layout. */
 static void records_stay_what_they_are(void **state)
 {
-    idem_blob value = unit_record(*state);
+    idem_blob value = unit_record(*state), older = unit_older(*state, value);
 
     assert_int_equal(IDEM_HEAD_LEN, 320);
-    unit_assert_hex(value.data, 32, "4944454d010200000000000005265c0000007530000000020102030405060708");
-    unit_assert_hex(value.data + value.len - IDEM_SUM_LEN, IDEM_SUM_LEN, "dfd5b90f067566f7a33be6014ca4b878");
+    unit_assert_hex(value.data, 32, "4944454d030200000000000005265c0000007530000000020102030405060708");
+    unit_assert_hex(value.data + value.len - IDEM_SUM_LEN, IDEM_SUM_LEN, "2211fa479914b393273a8bac647b98a2");
+    unit_assert_hex(older.data, 32, "4944454d010200000000000005265c0000007530000000020102030405060708");
+    unit_assert_hex(older.data + older.len - IDEM_SUM_LEN, IDEM_SUM_LEN, "dfd5b90f067566f7a33be6014ca4b878");
+}
+
+/* A store that the version before has written is read by this one. */
+static void older_records_are_read(void **state)
+{
+    for (int places = 0; places <= 1; places++) {
+        idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
+        idem_response response = places ? unit_response_with_places(*state) : unit_response(*state), got;
+        idem_blob older = unit_older(*state, unit_encoded(*state, &head, &response));
+
+        assert_int_equal(older.data[4], 1 + places);
+        assert_null(idem_record_decode(NULL, older, head.slot, *state, &got_head, &got));
+        unit_assert_same_head(&head, &got_head);
+        unit_assert_same_response(&response, &got);
+    }
+}
+
+/* One that says it is older, or newer, than it is has another checksum. */
+static void a_checksum_belongs_to_its_version(void **state)
+{
+    idem_blob value = unit_record(*state), older = unit_older(*state, value);
+    idem_head head = unit_head(IDEM_STATE_RECORD), got_head;
+    unsigned char *bytes = apr_pmemdup(*state, value.data, value.len);
+    idem_response got;
+
+    bytes[4] = 1;
+    assert_non_null(strstr(idem_record_decode(NULL, idem_blob_of(bytes, value.len), head.slot, *state, &got_head, &got),
+                           "checksum is wrong"));
+    memcpy(bytes, older.data, older.len);
+    bytes[4] = 3;
+    assert_non_null(strstr(idem_record_decode(NULL, idem_blob_of(bytes, value.len), head.slot, *state, &got_head, &got),
+                           "checksum is wrong"));
 }
 
 /* The places stand before all that the version before had. */
@@ -139,7 +175,7 @@ static void places_are_all_that_a_newer_version_adds(void **state)
     idem_blob old = unit_record(*state), value = unit_encoded(*state, &head, &response);
     apr_size_t rest = old.len - IDEM_HEAD_LEN - IDEM_SUM_LEN;
 
-    unit_assert_hex(value.data, 6, "4944454d0202");
+    unit_assert_hex(value.data, 6, "4944454d0402");
     unit_assert_hex(value.data + IDEM_HEAD_LEN, 24,
                     "0300000000000347455400"
                     "00000a2f696e6465782e706870");
@@ -185,7 +221,7 @@ static void impossible_heads_are_not_encoded(void **state)
     bad[5].lease = -1;
     bad[6].lease = ((apr_interval_time_t)APR_UINT32_MAX + 1) * 1000;
     bad[7].print.parts = IDEM_PARTS_MAX + 1;
-    bad[8].print.body_flags = 0x20;
+    bad[8].print.body_flags = 0x40;
     for (size_t i = 0; i < UNIT_COUNT(bad); i++)
         assert_not_encodable(*state, &bad[i], NULL);
     assert_not_encodable(*state, &good, &response);
@@ -272,6 +308,8 @@ int main(void)
         UNIT(the_greatest_numbers_fit),
         UNIT(random_responses_come_back),
         UNIT(records_stay_what_they_are),
+        UNIT(older_records_are_read),
+        UNIT(a_checksum_belongs_to_its_version),
         UNIT(places_are_all_that_a_newer_version_adds),
         UNIT(the_head_is_where_drivers_look),
         UNIT(impossible_heads_are_not_encoded),

@@ -172,7 +172,7 @@ static void keys_are_derived_when_the_ring_is_made_and_never_again(void **state)
     for (int i = 0; i < 10; i++) {
         assert_opens(*state, ring, sealed(*state, ring, KNOWN_TEXT, 5), KNOWN_TEXT, 5);
         assert_int_equal(idem_slot_make(idem_keyring_slot_key(ring), &part, 1, idem_blob_str("k"), slot), APR_SUCCESS);
-        assert_int_equal(idem_print_make(idem_keyring_print_key(ring), &part, 1, &print), APR_SUCCESS);
+        assert_int_equal(idem_print_make(idem_keyring_print_key(ring), &part, 1, 1, &print), APR_SUCCESS);
     }
     assert_int_equal(derived, 3 + 2 * 2);
 }

@@ -6,6 +6,8 @@ Pages that are free still hold what was there before, so one entry may be found 
 """
 import hashlib
 
+import xxhash
+
 LEASE, RECORD, TOMBSTONE, UNKNOWN = 1, 2, 3, 4
 HEAD, SUM, LONGEST = 320, 16, 1 << 16
 MARK = hashlib.sha256(b"mod_idempotency: the mark of the slot secret").digest()
@@ -20,13 +22,18 @@ class Entry:
         return bytearray(self.data)
 
 
+def summing(data):
+    """What makes the checksum of a value of data's version, fed with data."""
+    return hashlib.sha256(data) if data[4] in (1, 2) else xxhash.xxh3_128(data)
+
+
 def checksum(data):
-    return hashlib.sha256(data).digest()[:SUM]
+    return summing(data).digest()[:SUM]
 
 
 def length_of(raw, start):
     """Where the checksum says that the value ends; None if nothing there is a value."""
-    digest = hashlib.sha256(raw[start:start + HEAD])
+    digest = summing(raw[start:start + HEAD])
     for length in range(HEAD, min(LONGEST, len(raw) - start - SUM)):
         if digest.digest()[:SUM] == raw[start + length:start + length + SUM]:
             return length + SUM
@@ -43,8 +50,8 @@ class RawStore:
 
     def entries(self, state=None):
         raw, found, start = self.bytes(), [], -1
-        while (start := raw.find(b"IDEM\x01", start + 1)) >= 0:
-            length = length_of(raw, start)
+        while (start := raw.find(b"IDEM", start + 1)) >= 0:
+            length = length_of(raw, start) if raw[start + 4:start + 5] in (b"\1", b"\2", b"\3", b"\4") else None
             if length and state in (None, raw[start + 5]):
                 found.append(Entry(start, raw[start:start + length]))
         return found

@@ -11,6 +11,7 @@
 #include "compare.h"
 #include "keeper.h"
 #include "log.h"
+#include "prints.h"
 #include "threads.h"
 
 /* Whatever was claimed is withdrawn once the store answers again. What was taken over goes back to being unknown. */
@@ -56,6 +57,8 @@ idem_event idem_txn_claim(idem_txn *txn)
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
     txn->claimed_at = idem_monotonic();
+    if (rv == APR_SUCCESS)
+        rv = idem_prints_tell(txn);
     if (rv == APR_SUCCESS)
         rv = idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, &why);
     if (rv == APR_SUCCESS)

@@ -11,6 +11,7 @@
 #include "identity.h"
 #include "intake.h"
 #include "log.h"
+#include "prints.h"
 #include "settle.h"
 
 #include <apr_strings.h>
@@ -69,14 +70,29 @@ static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
     return IDEM_PROBLEM_KEY_REUSED;
 }
 
+/* All parts but the body. Which of them differ is asked for only where one does. */
+static idem_likeness compare_rest(idem_txn *txn, const idem_print *kept, unsigned *differ)
+{
+    const idem_print *mine = &txn->head.print;
+    idem_likeness likeness;
+
+    if (kept->body_flags & mine->body_flags & IDEM_PRINT_BRIEF) {
+        likeness = idem_print_compare_rest(kept, mine, differ);
+        if (likeness != IDEM_LIKENESS_DIFFERENT)
+            return likeness;
+    }
+    mine = idem_prints_like(txn, kept);
+    return mine ? idem_print_compare_rest(kept, mine, differ) : IDEM_LIKENESS_INCOMPARABLE;
+}
+
 /* What can be said without reading on: SAME means "nothing speaks against it". */
 static idem_likeness compare_now(idem_txn *txn)
 {
-    const idem_print *kept = &txn->seen.head.print, *mine = &txn->head.print;
+    const idem_print *kept = &txn->seen.head.print;
     unsigned differ = 0;
-    idem_likeness likeness = idem_print_compare_rest(kept, mine, &differ);
+    idem_likeness likeness = compare_rest(txn, kept, &differ);
     int body_differs = likeness != IDEM_LIKENESS_INCOMPARABLE && (kept->body_flags & IDEM_BODY_USED) &&
-                       idem_print_compare_body(kept, mine) == IDEM_LIKENESS_DIFFERENT;
+                       idem_print_compare_body(kept, &txn->head.print) == IDEM_LIKENESS_DIFFERENT;
 
     if (likeness == IDEM_LIKENESS_INCOMPARABLE)
         return likeness;

@@ -78,6 +78,10 @@ typedef struct idem_txn {
     unsigned char quota[IDEM_DIGEST_LEN]; /* the scope's counter of new keys (quota.c) */
     apr_int64_t quota_ends;               /* the end of the period in which our key was counted; 0: it was not */
 
+    const idem_part_value *values; /* what the fingerprint is made of (prints.c) */
+    idem_print *older;             /* it, in the form of earlier versions; NULL: not made */
+    int told;                      /* the digest of each part is in head.print */
+
     idem_held *held; /* renews the lease, on stores that need it; NULL otherwise */
     idem_intake *intake;
     idem_recorder *recorder;
