@@ -7,7 +7,7 @@ Chromium loads each page as it is and as it comes through the filter, in frames 
 put together by chance are written into frames as text.
 """
 import base64
-import json
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +17,7 @@ import form_pages
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.browser]
 STORES = ["lmdb"]
 CONFIG = """
+LogLevel idempotency:trace1
 Alias /plain "{stage}/docs/pages"
 Alias /form "{stage}/docs/pages"
 <Location /form>
@@ -30,6 +31,16 @@ Alias /form "{stage}/docs/pages"
     AddDefaultCharset utf-8
     AddType application/xhtml+xml .xhtml
 </Directory>
+<LocationMatch "^/cgi/(shop|off)">
+    IdempotencyEngine On
+    IdempotencyKey header:Idempotency-Key form:idempotency_key
+    IdempotencyConcurrent wait
+    SetOutputFilter IDEMPOTENCY_FORM
+    SetInputFilter IDEMPOTENCY_FORM
+</LocationMatch>
+<Location /cgi/off>
+    IdempotencyEngine Off
+</Location>
 """
 SOUPS = 300
 
@@ -164,3 +175,33 @@ def test_pages_put_together_by_chance(httpd, browser, folder, api):
     found, fields = browser.execute_async_script(SOUP, soups)
     assert found == []
     assert fields > SOUPS / 8
+
+
+SHOP = '<form method="post" action="order?status=200"><input name="item" value="book"><button>Buy</button></form>'
+# The second click comes when the file says so: while the page still waits for the answer to the first one.
+TWO_CLICKS = """
+const click = () => document.querySelector('button').click();
+const ask = async () => {
+    const go = await fetch('/plain/' + arguments[0], {cache: 'no-store'});
+    if (go.ok) click(); else setTimeout(ask, 20);
+};
+setTimeout(() => { click(); ask(); }, 0);
+"""
+
+
+@pytest.mark.parametrize("place", ["shop", "off"])
+def test_double_click(httpd, browser, folder, origin, place):
+    """Two posts and two orders without the guard, one order with it; the browser shows what the order has answered."""
+    browser.get(f"http://{address(httpd)}/cgi/{place}/page?status=200&header=Content-Type:+text/html&body={quote(SHOP)}")
+    with origin.hold(f"/{place}/order") as held:
+        browser.execute_script(TWO_CLICKS, f"second-{place}.txt")
+        held.wait_until_entered()
+        (folder / f"second-{place}.txt").write_text("go")
+        if place == "off":
+            held.wait_until_entered()
+        if place == "shop":
+            env.until(lambda: any("-> WAITING, wait" in line for line in httpd.log.lines()), "the second click waits")
+    shown = env.until(lambda: "execution" in browser.page_source and browser.page_source, "an answer is shown")
+    runs = origin.runs(f"/{place}/order")
+    assert len(runs) == (1 if place == "shop" else 2)
+    assert runs[-1]["id"] in shown
