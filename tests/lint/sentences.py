@@ -2,7 +2,8 @@
 """How long are the sentences of the documents and of the comments that people read as documents?
 
 Prints for each document the number of its sentences, and the median and the 90th percentile of their words. A median
-above the limit is a finding, and so is a document that is not there. Code blocks, tables, headings and link targets are
+above the limit is a finding, and so is a document that is not there. The comments of a room of src count as one
+document. Code blocks, tables, headings and link targets are
 left out. Code in a line counts as one word. A list item, a paragraph and a comment end a sentence.
 """
 import re
@@ -12,6 +13,7 @@ import sys
 import source
 
 LIMIT = 17
+COMMENTS = 15  # the limit of a room's comments; it only falls
 # Where a reader comes to understand, not to look up.
 STRICTER = {"docs/internals/": 15}
 # Each of these must be there, and each folder must have at least one document.
@@ -87,6 +89,23 @@ def limit_of(path):
     return CEILINGS.get(path, usual)
 
 
+def measure_comments(findings):
+    """The comments of each room of src, as one document."""
+    rooms = {}
+    for path in source.files("src", ends=(".c", ".h")):
+        counts = [count for block in blocks_of_header(source.text_of(path)) for count in words_of(block)]
+        rooms.setdefault(path.rpartition("/")[0], []).extend(counts)
+    for room, counts in rooms.items():
+        median = statistics.median(counts) if counts else 0
+        print(f"{room:40} {len(counts):5} sentences, median {median:4.1f}")
+        if median > COMMENTS:
+            findings.append(f"{room}:1: half of the sentences in comments have more than {median:g} words, "
+                            f"the limit is {COMMENTS}")
+    if not rooms:
+        findings.append("src:1: has no source with comments")
+    return sum(map(len, rooms.values()))
+
+
 def documents(findings):
     paths = [path for path in NAMED if source.files(path)]
     findings += [f"{path}:1: there is no such document" for path in NAMED if path not in paths]
@@ -124,6 +143,7 @@ def show(path, read, limit):
 def main():
     findings = []
     looked_at = sum(measure(path, findings) for path in documents(findings))
+    looked_at += measure_comments(findings)
     source.finish("sentences", findings, looked_at, "sentences")
 
 

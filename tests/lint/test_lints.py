@@ -75,12 +75,13 @@ def documents(tree):
         tree.write(path, f"# {LONG}\n\nThe gate claims the key. The handler runs once.\n")
     tree.write("conf/one.conf", "# A lease has a time to live.\n#Directive On\n")
     tree.write("include/one.h", "/* A driver never logs. */\n")
+    tree.write("src/one/one.c", "/* A driver never logs. */\n")
     return tree
 
 
 def test_short_sentences_pass_and_are_counted(documents):
     passed, said = documents.lint("sentences")
-    assert passed and "sentences: 22 sentences" in said and "median  4.0" in said, said
+    assert passed and "sentences: 23 sentences" in said and "median  4.0" in said, said
 
 
 @pytest.mark.parametrize("path, text", [
@@ -108,6 +109,16 @@ def test_document_that_is_gone_is_found(documents, path):
     (documents.root / path).unlink()
     passed, said = documents.lint("sentences")
     assert not passed and ("no such document" in said or "has no document" in said), said
+
+
+def test_long_comments_of_a_room_are_found(documents):
+    documents.write("src/one/two.c", f"/* {LONG} */\n/* {LONG} */\n")
+    expect(documents, "sentences", "src/one:1: half of the sentences in comments")
+
+
+def test_sources_without_comments_are_found(documents):
+    (documents.root / "src/one/one.c").unlink()
+    expect(documents, "sentences", "src:1: has no source")
 
 
 def test_document_without_a_sentence_is_found(documents):

@@ -2,10 +2,10 @@
 /*
  * above.c - sees whether the filters that stand before the recorder let a response through.
  *
- * Called by httpd as an output filter at the top of the chain. A filter that gives up in the middle (INCLUDES over a
- * script that hangs, SUBSTITUTE with a line too long) returns an error to the handler, and many handlers ignore it: the
- * recorder would see half a response and then an end. Only buffering of small writes (OLD_WRITE) stands above, which
- * must be first to work.
+ * Called by httpd as an output filter at the top of the chain. A filter may give up in the middle: INCLUDES over a
+ * script that hangs, SUBSTITUTE with a line too long. It returns an error to the handler, and many handlers ignore it.
+ * Then the recorder would see half a response and an end. Only buffering of small writes (OLD_WRITE) stands above,
+ * which must be first to work.
  */
 #include "capture.h"
 

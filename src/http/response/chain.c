@@ -3,8 +3,8 @@
  * chain.c - where a response is recorded in a request's chain of output filters, and where a replay of it enters.
  *
  * Called by the recorder with the first bytes of a response, and by gate and recorder before something is sent that no
- * handler wrote. A chain is ordered by the types of its filters, whoever put them there and whenever: so a type is a
- * place that two requests have in common, however differently their chains are arranged.
+ * handler wrote. The types of its filters order a chain, whoever put them there and whenever. So a type is a place
+ * that two requests have in common, however their chains differ.
  */
 #include "chain.h"
 

@@ -20,9 +20,8 @@
 ap_filter_t *idem_chain_entry(request_rec *r);
 
 /*
- * The last filter, of next and those behind it, that may make another body than the one that comes to it: one that
- * nobody knows, or one that puts a file in the place of a response that names it. NULL for none: that is usual. r's
- * response head must be complete.
+ * The last filter, of next and those behind it, that may change the body. Such a filter is unknown, or it puts a file
+ * in the place of a response that names the file. NULL for none: that is usual. r's response head must be complete.
  */
 ap_filter_t *idem_chain_maker(request_rec *r, ap_filter_t *next);
 

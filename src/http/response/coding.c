@@ -2,9 +2,9 @@
 /*
  * coding.c - a record that the application has coded (Content-Encoding), for a client that may refuse the coding.
  *
- * Called for replays. httpd's own INFLATE undoes gzip; there is nothing in httpd that undoes another coding. The filter
- * is no part of the request's chain: it stands before the place where the replay enters, and works on a copy of the
- * request, since it does nothing for a request that was redirected.
+ * Called for replays. httpd's own INFLATE undoes gzip; there is nothing in httpd that undoes another coding. The
+ * filter is no part of the request's chain. It stands before the place where the replay enters. It works on a copy of
+ * the request, because it does nothing for a request that was redirected.
  */
 #include "coding.h"
 

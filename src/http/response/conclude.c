@@ -3,8 +3,8 @@
  * conclude.c - the verdict on a response that has come to its end, its settlement, and its way to the client.
  *
  * Called by the gate when a handler has returned, by the recorder's filter at the end of an error page. The handler's
- * return code, the length it declared, error buckets and the connection's state together say whether the response is
- * complete; in doubt the outcome is unknown, and nothing is recorded as complete.
+ * return code, the declared length, error buckets and the connection's state say whether the response is complete. In
+ * doubt the outcome is unknown, and nothing is recorded as complete.
  */
 #include "conclude.h"
 
@@ -217,8 +217,8 @@ static int is_page_of_a_filter(const idem_recorder *rec)
 
 /*
  * The status of a response that broke off, 0 for one that did not. A filter that gave up has told the handler so, and
- * few handlers look; r->eos_sent without an end here means that somebody kept the end, or that the handler wants none
- * to be sent.
+ * few handlers look. If r->eos_sent is set and no end came here, somebody kept the end, or the handler wants none to
+ * be sent.
  */
 static int broken_status(const idem_recorder *rec, const request_rec *r, int rv)
 {

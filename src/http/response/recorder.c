@@ -2,9 +2,9 @@
 /*
  * recorder.c - the output filter that holds a response until its record stands, or copies it while it flows.
  *
- * Called by httpd. While a handler runs the filter only collects: an end of stream may be a lie (a backend died, an
- * HTTP/2 stream was reset), and what the handler returns is needed to know. Error pages come after the handler's
- * return: their end is the end, and is settled inside the filter (conclude.c).
+ * Called by httpd. While a handler runs, the filter only collects. An end of stream may be a lie: a backend died, or an
+ * HTTP/2 stream was reset. Only the handler's return code tells. Error pages come after the handler's return: their end
+ * is the end, and is settled inside the filter (conclude.c).
  *
  * Up to IdempotencyMaxResponse bytes are held in memory. Beyond that the response cannot be kept: it flows to the
  * client bucket by bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse

@@ -10,8 +10,8 @@
 #include <util_filter.h>
 
 /*
- * Answers r with txn->problem. Writes through the filters from next on and returns OK, or returns the status for httpd
- * to make its error page of (only if may_return, that is, in a handler).
+ * Answers r with txn->problem. Writes through the filters from next on and returns OK. With may_return, that is, in a
+ * handler, it may return the status instead, and httpd makes its error page.
  */
 int idem_respond(idem_txn *txn, request_rec *r, ap_filter_t *next, int may_return);
 

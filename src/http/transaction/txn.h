@@ -2,9 +2,9 @@
 /*
  * txn.h - one guarded client request: its lease, what was read of it, what was written to it, and its end.
  *
- * A transaction lives in the pool of the request it was made for, which every request_rec of a chain of internal
- * redirects shares: whoever is given any of them finds it. It belongs to the thread that serves the request. Its phase
- * changes only through idem_txn_step(), its settlement is sent only by idem_txn_settle() (settle.h).
+ * A transaction lives in the pool of the request it was made for. Every request_rec of a chain of internal redirects
+ * shares that pool, so each of them leads to the transaction. It belongs to the thread that serves the request. Its
+ * phase changes only through idem_txn_step(), its settlement is sent only by idem_txn_settle() (settle.h).
  */
 #ifndef IDEM_TXN_H
 #define IDEM_TXN_H

@@ -19,8 +19,8 @@
 #define CLIENT_LOOK apr_time_from_msec(250) /* how often at least a waiter asks whether its client is still there */
 
 /*
- * HTTP/2 says so itself. On HTTP/1 a connection that was reset fails a read that does not wait; one that the client
- * merely closed for sending looks like one it left, and must still be answered.
+ * HTTP/2 says so itself. On HTTP/1 a read that does not wait fails if the connection was reset. A connection that the
+ * client closed only for sending looks the same as one it left, and still gets its answer.
  */
 int idem_client_gone(request_rec *r)
 {
