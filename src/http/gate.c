@@ -17,6 +17,7 @@
 #include "compare.h"
 #include "conclude.h"
 #include "detect.h"
+#include "except.h"
 #include "execution.h"
 #include "expose.h"
 #include "found.h"
@@ -261,14 +262,6 @@ static int guard(idem_txn *txn, const idem_way *way)
 
 /* ---- is it guarded ----------------------------------------------------------------------------------------------- */
 
-static int is_method(const idem_settings *settings, const char *method)
-{
-    for (int i = 0; i < settings->methods->nelts; i++)
-        if (!strcmp(method, APR_ARRAY_IDX(settings->methods, i, const char *)))
-            return 1;
-    return 0;
-}
-
 /* An ErrorDocument of a check that refused before any guarded handler was reached: not the application's, not ours. */
 static int is_error_page(const request_rec *r)
 {
@@ -339,7 +332,7 @@ static int pass_by(request_rec *r)
 
     if (settings->lookup && !is_error_page(r) && asks_for_outcome(r))
         return refuse_lookup(r, NULL, IDEM_PROBLEM_LOOKUP_UNAVAILABLE);
-    if (settings->status_header && !r->prev && is_method(settings, r->method)) {
+    if (settings->status_header && !r->prev && idem_guards_method(settings, r->method)) {
         idem_status_unused(r, "engine-off");
         idem_expose_join(r);
     }
@@ -404,6 +397,24 @@ static int is_unguarded(const idem_finding *found, const idem_settings *settings
            !settings->require_key;
 }
 
+/* A request that would be guarded. Where the body has to tell, *txn has read it; *status is not OK if that failed. */
+static int is_excepted(request_rec *r, const idem_asked *asked, idem_txn **txn, int *status)
+{
+    const idem_except_rule *rule = idem_settings_of(r)->except;
+    idem_exception exception = idem_except(*txn ? &(*txn)->asked : asked, rule);
+
+    *status = OK;
+    if (exception == IDEM_EXCEPT_WANTS_BODY) {
+        if (!*txn)
+            *txn = start_txn(r, asked);
+        (*txn)->needs_body = 1;
+        *status = read_body(*txn);
+        if (*status == OK)
+            exception = idem_except(&(*txn)->asked, rule);
+    }
+    return exception == IDEM_EXCEPT_YES;
+}
+
 static int consider(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
@@ -415,9 +426,9 @@ static int consider(request_rec *r)
 
     idem_asked_of(r, &asked);
     lookup = idem_lookup_is_wanted(settings, &asked);
-    if (lookup && (settings->engine == IDEM_ENGINE_DETECTION || !is_method(settings, asked.method)))
+    if (lookup && (settings->engine == IDEM_ENGINE_DETECTION || !idem_guards_method(settings, asked.method)))
         return refuse_lookup(r, NULL, IDEM_PROBLEM_LOOKUP_UNAVAILABLE);
-    if (!is_method(settings, asked.method))
+    if (!idem_guards_method(settings, asked.method))
         return leave(r, NULL, "method");
     asked.session_cookies = settings->session_cookies;
     asked.fingerprint = settings->fingerprint;
@@ -430,6 +441,10 @@ static int consider(request_rec *r)
     }
     if (is_unguarded(&found, settings) && !lookup)
         return leave(r, txn, "no-key");
+    if (is_excepted(r, &asked, &txn, &status))
+        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_LOOKUP_UNAVAILABLE) : leave(r, txn, "except");
+    if (status != OK)
+        return stop(txn, status);
     if (found.key.data)
         idem_execution_read(r, idem_stores_front(r->server), found.key, &way);
     if (way.inside) /* a guard that knew of no execution has begun one for a client that only asks */

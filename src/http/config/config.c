@@ -150,6 +150,14 @@ void *idem_merge_server_config(apr_pool_t *pool, void *base, void *add)
     return idem_merge_dir_config(pool, base, add);
 }
 
+int idem_guards_method(const idem_settings *settings, const char *method)
+{
+    for (int i = 0; i < settings->methods->nelts; i++)
+        if (!strcmp(method, APR_ARRAY_IDX(settings->methods, i, const char *)))
+            return 1;
+    return 0;
+}
+
 const idem_settings *idem_settings_of(request_rec *r)
 {
     const idem_layer *layer = ap_get_module_config(r->per_dir_config, &idempotency_module);

@@ -23,13 +23,20 @@ typedef struct idem_key_format {
     ap_regex_t *regex;   /* anchored at both ends; NULL for any */
 } idem_key_format;
 
+/* IdempotencyExcept: a request whose part matches is not guarded. */
+typedef struct idem_except_rule {
+    idem_part part;
+    ap_regex_t *regex;
+} idem_except_rule;
+
 /* What holds where a request is served; sizes in bytes, durations in microseconds. Lists are never NULL. */
 typedef struct idem_settings {
     int engine;                      /* idem_engine */
     apr_array_header_t *methods;     /* of const char * */
     apr_array_header_t *key_sources; /* of idem_part, in order */
     int require_key;
-    int lookup; /* a client may ask for an outcome (lookup.h) */
+    int lookup;                     /* a client may ask for an outcome (lookup.h) */
+    const idem_except_rule *except; /* NULL for none */
     const idem_key_format *key_format;
     apr_int64_t key_min, key_max;
     apr_array_header_t *scope;           /* of idem_part */
@@ -78,6 +85,9 @@ typedef struct idem_server_settings {
 
 /* The settings where r is served: they stand in r->per_dir_config, complete, so this costs nothing. Never NULL. */
 const idem_settings *idem_settings_of(request_rec *r);
+
+/* Is this one of IdempotencyMethods? */
+int idem_guards_method(const idem_settings *settings, const char *method);
 
 /* What holds in s where no section says otherwise. Final once the configuration has been read. */
 const idem_settings *idem_defaults_of(server_rec *s);

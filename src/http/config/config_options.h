@@ -92,6 +92,7 @@ idem_setter idem_set_concurrent; /* concurrent … wait */
 idem_setter idem_set_quota;      /* max_keys … max_keys_period */
 idem_setter idem_set_key_age;    /* key_age … key_times */
 idem_setter idem_set_key_format; /* const idem_key_format * */
+idem_setter idem_set_except;     /* const idem_except_rule *, or NULL for none */
 idem_setter idem_set_store;      /* store_url … store_options */
 idem_setter idem_set_list;       /* apr_array_header_t * of const char *, or with .use of idem_part */
 

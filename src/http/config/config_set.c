@@ -303,6 +303,29 @@ const char *idem_set_key_format(cmd_parms *cmd, const idem_option *option, const
     return apr_psprintf(cmd->pool, "must be any, uuid or a regular expression, not \"%s\"", format->spelled);
 }
 
+/* ---- exceptions -------------------------------------------------------------------------------------------------- */
+
+const char *idem_set_except(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
+{
+    idem_except_rule *rule = apr_pcalloc(cmd->pool, sizeof(*rule));
+    const char *wrong;
+
+    if (words->count == 1 && strcasecmp(words->word[0], "none") == 0)
+        return NULL;
+    if (words->count != 2)
+        return apr_psprintf(cmd->pool, "takes two values, PART and REGEX, or none, not %d", words->count);
+    wrong = idem_part_parse(cmd, words->word[0], option->use, &rule->part);
+    if (wrong)
+        return wrong;
+    if (rule->part.kind == IDEM_PART_FINGERPRINT)
+        return "takes a part that has a value, not \"fingerprint\"";
+    rule->regex = *words->word[1] ? ap_pregcomp(cmd->pool, words->word[1], 0) : NULL;
+    *(const idem_except_rule **)idem_member(one, option) = rule;
+    if (rule->regex)
+        return NULL;
+    return apr_psprintf(cmd->pool, "takes a regular expression behind its PART, not \"%s\"", words->word[1]);
+}
+
 /* ---- store ------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the words; what they mean is the driver's, and is checked when all servers' are known. */

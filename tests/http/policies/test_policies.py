@@ -264,8 +264,19 @@ def test_broken_event_is_refused(api, receiver, body, headers):
 def test_graphql_query_passes(api, receiver):
     graphql = api.at("/graphql").with_headers(("Authorization", "Bearer good"))
     query = {"query": "query { orders { id } }", "variables": {}}
-    assert [graphql.post("", json=query).replayed for _ in range(2)] == [False] * 2
-    assert len(receiver.worked) == 2
+    for headers in ([], [("Idempotency-Key", "k1")]):
+        assert [graphql.post("", json=query, headers=headers).replayed for _ in range(2)] == [False] * 2
+    assert len(receiver.worked) == 4
+
+
+@pytest.mark.parametrize("body", [
+    {"query": "query A { a }\nmutation B { b }", "operationName": "B"},
+    {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "ecf4edb46db40b51"}}},
+    [{"query": "mutation { a }"}, {"query": "{ b }"}],
+], ids=["two operations", "persisted", "batch"])
+def test_graphql_in_doubt_is_guarded(api, body):
+    graphql = api.at("/graphql").with_headers(("Authorization", "Bearer good"))
+    assert [graphql.post("", json=body, key="k1").replayed for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("call, problem, times", [
@@ -288,6 +299,9 @@ def test_mcp_sessions_and_directions_have_ids_of_their_own(api, receiver):
             assert [answer.replayed for answer in answers] == [False, True]
     assert len(receiver.worked) == 4
     assert not mcp.post("", json=call).replayed and not mcp.post("", json=call).replayed  # without a session
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+    answers = [mcp.post("", json=listing, headers=[("Mcp-Session-Id", "a")]) for _ in range(2)]
+    assert [answer.replayed for answer in answers] == [False, False]
 
 
 @pytest.mark.parametrize("kind, replayed", [("application/json", True), ("application/x-amz-json-1.1", False)])
