@@ -57,7 +57,8 @@ static said said_of(const idem_asked *asked)
         return SAID_URLENCODED;
     if (is_type(type, len, "multipart/form-data"))
         return SAID_MULTIPART;
-    if (is_type(type, len, "application/json") || is_type(type, len, "text/json") || type_ends(type, len, "+json"))
+    if (is_type(type, len, "application/json") || is_type(type, len, "text/json") || type_ends(type, len, "+json") ||
+        type_ends(type, len, "/x-amz-json-1.0") || type_ends(type, len, "/x-amz-json-1.1"))
         return SAID_JSON;
     return !len || is_type(type, len, "text/plain") ? SAID_NOTHING : SAID_OTHER;
 }

@@ -163,7 +163,7 @@ def test_json_that_cannot_be_read(api, origin, body):
 @independent
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON",
                                           "application/cloudevents+json",
-                                          "text/json", "text/plain;charset=UTF-8", None,
+                                          "text/json", "application/x-amz-json-1.1", "text/plain;charset=UTF-8", None,
                                           "application/x-www-form-urlencoded"])
 def test_types_of_json(api, origin, content_type):
     """Also what clients say that do not say it: SNS sends text/plain, curl -d a form's type."""
