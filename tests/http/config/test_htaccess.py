@@ -80,3 +80,19 @@ def test_what_belongs_to_the_administrator(site, line):
 
 def test_not_without_fileinfo(site):
     assert site("IdempotencyEngine On\n", parent="site/strict").post("/pay", key="k1").status == 500
+
+
+def test_what_clients_of_a_folder_are_told(site, origin):
+    here = site(CGI + "IdempotencyEngine On\nIdempotencyStatusHeader X-Once\nIdempotencyLookup On\n"
+                "IdempotencyKeyAge 1h\nIdempotencyProblemStatus key-expired=410\n"
+                "IdempotencyRetryAfter key-expired=1d\n")
+    old = here.post("/pay", key="00000000-0000-7000-8000-000000000000")
+    assert old.problem == (410, "key-expired") and old["Retry-After"] == "86400"
+    asked = here.post("/pay", key="k1", headers=["Prefer: idempotency=lookup"])
+    assert asked.problem == (404, "key-unknown") and asked["X-Once"] == "idempotency;outcome=key-unknown"
+    assert here.post("/pay", key="k1")["X-Once"] == "idempotency;outcome=executed;settlement=recorded;ttl=86400"
+    assert origin.executions("/pay") == 1
+
+
+def test_how_long_requests_may_run_is_not_said_here(site, expect_log):
+    assert site(CGI + "IdempotencyMaxRun 1s\n").post("/pay", key="k1").status == 500
