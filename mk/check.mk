@@ -228,7 +228,8 @@ FUZZ         := $(filter-out $(if $(findstring WITH_REDIS,$(DRIVER_FLAGS)),,redi
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
 # Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
 FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values \
-    request/fields request/credentials request/cookies request/sent request/operation request/accept) \
+    request/fields request/credentials request/cookies request/sent request/operation request/accept \
+    request/body_parts) \
     tests/fuzz/httpd_words)
 $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $(OFFLINE) $(FUZZ_HTTP)
 	$(call say,LINK,$@)
