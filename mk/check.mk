@@ -4,10 +4,10 @@
 include mk/stores.mk
 
 .PHONY: check unit conformance conformance-httpd durability servers model integration
-check: all unit conformance durability model warnings lint install-check fuzz-replay
-## make check         unit tests, store conformance, durability, protocol model, lint: about a minute, no network
+check: all unit bodies conformance durability model warnings lint install-check fuzz-replay
+## make check         unit tests, readers of bodies, store conformance, durability, protocol model, lint: no network
 
-include mk/suite.mk
+include mk/suite.mk mk/bodies.mk
 
 # ---- programs --------------------------------------------------------------------------------------------------------
 

@@ -76,8 +76,7 @@ static void write_string(writer *w, const char *text, apr_size_t len)
     write_bytes(w, "\"", 1);
 }
 
-/* ---- containers
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- containers -------------------------------------------------------------------------------------------------- */
 
 /* Where the writer is, for those that are to be left out; NULL where no pointer of without leads any more. */
 typedef struct step {

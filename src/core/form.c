@@ -58,8 +58,7 @@ const char *idem_form_finish(idem_form *form)
     return form->wrong;
 }
 
-/* ---- urlencoded (WHATWG URL, 5.1) -----------------------------------------------------------------------------------
- */
+/* ---- urlencoded (WHATWG URL, 5.1) -------------------------------------------------------------------------------- */
 
 static void tell_pending(idem_form *form)
 {

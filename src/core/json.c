@@ -16,8 +16,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* ---- pointers
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- pointers ---------------------------------------------------------------------------------------------------- */
 
 static const char *unescape_token(char *token)
 {
@@ -60,8 +59,7 @@ const char *idem_pointer_parse(const char *text, apr_pool_t *pool, idem_pointer 
 
 #include "json_private.h"
 
-/* ---- the look before
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the look before --------------------------------------------------------------------------------------------- */
 
 /* What jansson 2.14 takes on a 64-bit machine, with malloc's share, rounded up. */
 #define TAKES_OBJECT 256
@@ -128,8 +126,7 @@ static look look_through(idem_blob text)
     return l;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 #define FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
@@ -153,6 +150,10 @@ apr_status_t idem_json_read(idem_json **json, idem_blob text, const char **why)
     json_error_t error;
     json_t *root;
 
+    if (memchr(start, '\0', text.len)) { /* jansson takes it for the end */
+        *why = "it has a NUL in it";
+        return APR_EGENERAL;
+    }
     if (l.deepest > IDEM_JSON_DEPTH || l.takes > IDEM_JSON_MEMORY) {
         *why = l.deepest > IDEM_JSON_DEPTH ? "it is nested too deeply" : "it has too many members and elements";
         return APR_EGENERAL;
@@ -185,8 +186,7 @@ void idem_json_free(idem_json *json)
     free(json);
 }
 
-/* ---- finding
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 6901, 4: digits without leading zeros; "-" is behind the last element, where there is nothing. */
 static json_t *element_of(const json_t *array, const char *token)
@@ -214,8 +214,7 @@ json_t *idem_json_node(const idem_json *json, const idem_pointer *pointer)
     return node;
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 #define SAFE ((json_int_t)1 << 53)
 

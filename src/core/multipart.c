@@ -17,9 +17,9 @@
 
 #define CR_OF_DATA 1
 #define CR_OF_HEADER 2 /* the line that ends the header stands before the data: no byte of it is data */
+#define CR_ALONE 3     /* no LF follows it: readers who take it for the end of a line may see a delimiter there */
 
-/* ---- data
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 static void tell(idem_form *form, const void *data, apr_size_t len)
 {
@@ -30,11 +30,12 @@ static void tell(idem_form *form, const void *data, apr_size_t len)
 /* What was held back, since a delimiter might have begun with it, is data. */
 static void give_back(idem_form *form)
 {
-    if (form->cr == CR_OF_HEADER)
-        form->matched--;
-    else if (form->cr)
+    int no_lf = form->cr == CR_OF_HEADER || form->cr == CR_ALONE;
+
+    if (form->cr == CR_OF_DATA || form->cr == CR_ALONE)
         tell(form, "\r", 1);
-    tell(form, form->pattern + (form->cr == CR_OF_HEADER), form->matched);
+    if (form->matched)
+        tell(form, form->pattern + no_lf, form->matched - (apr_size_t)no_lf);
     form->cr = 0;
     form->matched = 0;
 }
@@ -42,8 +43,9 @@ static void give_back(idem_form *form)
 static void find_delimiter(idem_form *form)
 {
     if (form->cr != CR_OF_DATA) {
-        form->wrong = form->cr ? "a part of it has no line, not even an empty one"
-                               : "a line of it begins like a delimiter, without a carriage return before it";
+        form->wrong = form->cr == CR_OF_HEADER
+                          ? "a part of it has no line, not even an empty one"
+                          : "a line of it begins like a delimiter, and the line before does not end";
         return;
     }
     form->listener->end(form->listener->baton);
@@ -67,6 +69,11 @@ static const unsigned char *feed_data(idem_form *form, const unsigned char *at, 
         form->matched = 1;
         return at + 1;
     }
+    if (!form->matched && form->cr == CR_OF_DATA && *at == form->pattern[1]) {
+        form->cr = CR_ALONE;
+        form->matched = 2;
+        return at + 1;
+    }
     give_back(form);
     while (at < end && *at != '\r' && *at != '\n')
         at++;
@@ -78,8 +85,7 @@ static const unsigned char *feed_data(idem_form *form, const unsigned char *at, 
     return at;
 }
 
-/* ---- between parts
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- between parts ----------------------------------------------------------------------------------------------- */
 
 /* "--" boundary, and before it perhaps an empty line. */
 static void feed_start(idem_form *form, unsigned char byte)

@@ -115,12 +115,23 @@ static const char *read_disposition(text t, idem_form_field *field)
     return wrong ? wrong : field->name.data ? NULL : "a part of it has no name";
 }
 
+/* RFC 9110, 5.6.2. */
+static int is_token_of(text t)
+{
+    for (const char *c = t.at; c < t.end; c++)
+        if (!apr_isalnum(*c) && (!*c || !strchr("!#$%&'*+-.^_`|~", *c)))
+            return 0;
+    return t.at < t.end;
+}
+
 static const char *read_header_line(text line, idem_form_field *field)
 {
-    text name = word_until(&line, ":");
+    const char *colon = memchr(line.at, ':', (apr_size_t)(line.end - line.at));
+    text name = {line.at, colon};
 
-    if (line.at == line.end || name.at == name.end)
+    if (!colon || !is_token_of(name))
         return MALFORMED;
+    line.at = colon;
     line = without_blanks(line.at + 1, line.end);
     if (is_word(name, "Content-Disposition"))
         return read_disposition(line, field);

@@ -204,8 +204,7 @@ static int refuse_late(idem_txn *txn)
     return refuse_early(txn, IDEM_PROBLEM_OUTCOME_UNKNOWN, NULL);
 }
 
-/* ---- the body ------------------------------------------------------------------------------------------------------
- */
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 /* Nothing was claimed. */
 static int stop(idem_txn *txn, int status)

@@ -13,33 +13,39 @@
 
 #define BOUNDARY_MOST 70
 
+typedef struct text {
+    char *data;
+    size_t len, room;
+} text;
+
 /* What was told, as text: fields are told apart by their lengths. */
 typedef struct told {
     apr_pool_t *pool;
-    char *data;
-    size_t len, fields, octets;
+    text text, anew; /* anew: urlencoded */
+    size_t fields, octets;
     int inside;
-    char *rewritten; /* urlencoded */
-    size_t rewritten_len;
 } told;
 
-static void add(char **to, size_t *len, const void *data, size_t more)
+static void add(text *to, const void *data, size_t more)
 {
-    *to = realloc(*to, *len + more + 1);
-    MUST(*to);
+    if (to->len + more > to->room) {
+        to->room = 2 * (to->len + more) + 64;
+        to->data = realloc(to->data, to->room);
+        MUST(to->data);
+    }
     if (more)
-        memcpy(*to + *len, data, more);
-    *len += more;
+        memcpy(to->data + to->len, data, more);
+    to->len += more;
 }
 
-static void add_escaped(told *t, const void *data, size_t len)
+static void add_escaped(text *to, const void *data, size_t len)
 {
+    static const char digits[] = "0123456789aBcDeF";
     const unsigned char *bytes = data;
 
     for (size_t i = 0; i < len; i++) {
-        char escape[4];
-        apr_snprintf(escape, sizeof escape, "%%%02X", bytes[i]);
-        add(&t->rewritten, &t->rewritten_len, escape, 3);
+        char escape[3] = {'%', digits[bytes[i] >> 4], digits[bytes[i] & 15]};
+        add(to, escape, sizeof escape);
     }
 }
 
@@ -48,8 +54,8 @@ static void add_blob(told *t, idem_blob blob)
     uint64_t len = blob.data ? blob.len : UINT64_MAX;
 
     MUST(blob.data || !blob.len);
-    add(&t->data, &t->len, &len, sizeof len);
-    add(&t->data, &t->len, blob.data, blob.len);
+    add(&t->text, &len, sizeof len);
+    add(&t->text, blob.data, blob.len);
     t->octets += blob.len;
 }
 
@@ -64,9 +70,9 @@ static void begins(void *baton, const idem_form_field *field)
     add_blob(t, field->name);
     add_blob(t, field->filename);
     add_blob(t, field->type);
-    add(&t->rewritten, &t->rewritten_len, "&", 1);
-    add_escaped(t, field->name.data, field->name.len);
-    add(&t->rewritten, &t->rewritten_len, "=", 1);
+    add(&t->anew, "&", 1);
+    add_escaped(&t->anew, field->name.data, field->name.len);
+    add(&t->anew, "=", 1);
 }
 
 static void has(void *baton, const void *bytes, apr_size_t len)
@@ -74,8 +80,8 @@ static void has(void *baton, const void *bytes, apr_size_t len)
     told *t = baton;
 
     MUST(t->inside && len);
-    add(&t->data, &t->len, bytes, len);
-    add_escaped(t, bytes, len);
+    add(&t->text, bytes, len);
+    add_escaped(&t->anew, bytes, len);
     t->octets += len;
 }
 
@@ -85,7 +91,7 @@ static void ends(void *baton)
 
     MUST(t->inside);
     t->inside = 0;
-    add(&t->data, &t->len, "\0end", 4);
+    add(&t->text, "\0end", 4);
 }
 
 static const char *tell(told *t, const char *boundary, const char *body, size_t size, size_t step)
@@ -103,8 +109,13 @@ static const char *tell(told *t, const char *boundary, const char *body, size_t 
 
 static void forget(told *t)
 {
-    free(t->data);
-    free(t->rewritten);
+    free(t->text.data);
+    free(t->anew.data);
+}
+
+static int same(const text *a, const text *b)
+{
+    return a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
 }
 
 static void check(apr_pool_t *pool, const char *boundary, const char *body, size_t size, size_t step)
@@ -116,10 +127,10 @@ static void check(apr_pool_t *pool, const char *boundary, const char *body, size
     MUST(!wrong == !too && (!wrong || !strcmp(wrong, too)));
     MUST(whole.octets <= size);
     if (!wrong) {
-        MUST(whole.len == pieces.len && (!whole.len || !memcmp(whole.data, pieces.data, whole.len)));
+        MUST(same(&whole.text, &pieces.text));
         if (!boundary) {
-            MUST(!tell(&anew, NULL, whole.rewritten, whole.rewritten_len, 1 + whole.rewritten_len));
-            MUST(anew.len == whole.len && (!anew.len || !memcmp(anew.data, whole.data, anew.len)));
+            MUST(!tell(&anew, NULL, whole.anew.data, whole.anew.len, 1 + whole.anew.len));
+            MUST(same(&anew.text, &whole.text));
         }
     }
     forget(&whole);

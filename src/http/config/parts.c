@@ -110,8 +110,7 @@ static const char *read_expr(cmd_parms *cmd, const char *text, idem_part *part)
     return NULL;
 }
 
-/* ---- in the body
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- in the body ------------------------------------------------------------------------------------------------- */
 
 #define WITHOUT ",-"
 
@@ -182,8 +181,7 @@ static const char *read_behind(cmd_parms *cmd, const struct word *w, const char 
     }
 }
 
-/* ---- all
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- all --------------------------------------------------------------------------------------------------------- */
 
 const char *idem_part_parse(cmd_parms *cmd, const char *word, idem_part_use use, idem_part *part)
 {

@@ -26,8 +26,7 @@
 #define MARK_RAW 'R'  /* the whole body's: it cannot be read */
 #define MARK_LONG 'L' /* no digest follows: the body is longer than the spool and compared as it is read */
 
-/* ---- what the request says of its body
- * -------------------------------------------------------------------------------- */
+/* ---- what the request says of its body --------------------------------------------------------------------------- */
 
 typedef enum said { SAID_OTHER, SAID_NOTHING, SAID_URLENCODED, SAID_MULTIPART, SAID_JSON } said;
 
@@ -84,8 +83,7 @@ int idem_body_may_have(const idem_asked *asked, const idem_part *part)
     }
 }
 
-/* ---- its bytes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- its bytes --------------------------------------------------------------------------------------------------- */
 
 typedef void piece_taker(void *baton, const void *data, apr_size_t len);
 
@@ -119,8 +117,7 @@ static apr_status_t each_piece(const idem_body *body, piece_taker *take, void *b
     return rv;
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static idem_blob marked(char mark, const unsigned char *digest, apr_pool_t *pool)
 {
@@ -151,8 +148,7 @@ apr_status_t idem_body_raw(const idem_asked *asked, idem_blob *value)
     return rv;
 }
 
-/* ---- forms
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- forms ------------------------------------------------------------------------------------------------------- */
 
 static void feed_form(void *form, const void *data, apr_size_t len)
 {
@@ -321,8 +317,7 @@ static apr_status_t form_value(const idem_asked *asked, const idem_part *part, i
     return rv;
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void take_text(void *baton, const void *data, apr_size_t len)
 {
@@ -452,8 +447,7 @@ static apr_status_t json_value(const idem_asked *asked, const idem_part *part, i
     return rv;
 }
 
-/* ---- what is asked for
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- what is asked for ------------------------------------------------------------------------------------------- */
 
 idem_body_found idem_body_key(const idem_asked *asked, const idem_part *part, idem_blob *key, const char **why)
 {

@@ -126,6 +126,7 @@ BROKEN_FORMS = {
     "transfer encoding": multipart("Content-Transfer-Encoding: base64\r\n" + field("request_key", "azE=")),
     "lone line feed": multipart(field("request_key", "k1"), field("a", "1\n------WebKitFormBoundaryAbC\n")),
     "name*": multipart("Content-Disposition: form-data; name*=UTF-8''request_key\r\n\r\nk1"),
+    "lone carriage return": multipart(field("request_key", "k1"), field("a", "1\r------WebKitFormBoundaryAbC\r\n")),
     "no name": multipart("Content-Disposition: form-data\r\n\r\nk1"),
     "backslash": multipart(field('request_\\"key', "k1")),
     "coded": {"body": b"\x1f\x8b", "headers": [URLENCODED, ("Content-Encoding", "gzip")]},
@@ -148,7 +149,7 @@ BROKEN_JSON = {
     "more": '{"id":"k1"} x', "bom": b'\xef\xbb\xbf{"id":"k1"}', "object": {"id": {}}, "true": {"id": True},
     "inexact": '{"id":0.1000000000000000055}', "long": {"id": "k" * 300}, "bytes": {"id": "é"},
     "nul": '{"id":"a\\u0000"}',
-    "utf-16": '{"id":"k1"}'.encode("utf-16"), "many": "[" + "{}," * 1200000 + "{}]",
+    "utf-16": '{"id":"k1"}'.encode("utf-16"), "end": b'{"id":"k1"}\0{"id":"k2"}', "many": "[" + "{}," * 1200000 + "{}]",
 }
 
 
