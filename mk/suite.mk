@@ -5,14 +5,14 @@
 
 # What is quick to say is said first; then what waits runs beside what computes. All of it runs, whatever fails.
 TEST_FIRST   := check built
-TEST_WAITS   := integration-short servers
+TEST_WAITS   := integration-short servers browser
 TEST_READS   := analyze
 TEST_WORKS   := demo demo-stop asan conformance-httpd fuzz-requests faults-short chaos-short perf-check
 test: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(TEST_WAITS) -- $(TEST_READS) -- $(TEST_WORKS)
 ## make test          what continuous integration runs, a quarter of an hour on two cores: check, analyze, asan, demo,
 ##                    conformance-httpd, servers, integration-short, fuzz-requests, chaos-short, faults-short,
-##                    perf-check
+##                    perf-check, browser
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
 ALL_WAITS    := integration servers hosts clients sdks browser million chaos

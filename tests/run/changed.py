@@ -54,7 +54,7 @@ servers files hosts browser clients sdks integration-event integration-short fuz
 perf-check sizing test""".split()
 WIDER = {"check": {"unit", "conformance", "durability", "model", "lint", "install-check", "fuzz-replay"},
          "integration-event": {"files"}, "integration-short": {"files", "integration-event"},
-         "test": set(ORDER) - {"sizing", "hosts", "browser", "clients", "sdks", "test"}}
+         "test": set(ORDER) - {"sizing", "hosts", "clients", "sdks", "test"}}
 
 
 def git(*words):

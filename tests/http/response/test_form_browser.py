@@ -177,24 +177,24 @@ def test_pages_put_together_by_chance(httpd, browser, folder, api):
     assert fields > SOUPS / 8
 
 
-SHOP = '<form method="post" action="order?status=200"><input name="item" value="book"><button>Buy</button></form>'
-# The second click comes when the file says so: while the page still waits for the answer to the first one.
-TWO_CLICKS = """
-const click = () => document.querySelector('button').click();
-const ask = async () => {
-    const go = await fetch('/plain/' + arguments[0], {cache: 'no-store'});
-    if (go.ok) click(); else setTimeout(ask, 20);
+# The page clicks when files say so, and no command of the driver is under way: those wait for a page that is asked for.
+SHOP = """<form method="post" action="order?status=200"><input name="item" value="book"><button>Buy</button></form>
+<script>
+const ask = async name => {
+    while (!(await fetch('/plain/' + name, {cache: 'no-store'})).ok) await new Promise(go => setTimeout(go, 20));
+    document.querySelector('button').click();
 };
-setTimeout(() => { click(); ask(); }, 0);
-"""
+ask('first-PLACE.txt').then(() => ask('second-PLACE.txt'));
+</script>"""
 
 
 @pytest.mark.parametrize("place", ["shop", "off"])
 def test_double_click(httpd, browser, folder, origin, place):
     """Two posts and two orders without the guard, one order with it; the browser shows what the order has answered."""
-    browser.get(f"http://{address(httpd)}/cgi/{place}/page?status=200&header=Content-Type:+text/html&body={quote(SHOP)}")
+    page = SHOP.replace("PLACE", place)
+    browser.get(f"http://{address(httpd)}/cgi/{place}/page?status=200&header=Content-Type:+text/html&body={quote(page)}")
     with origin.hold(f"/{place}/order") as held:
-        browser.execute_script(TWO_CLICKS, f"second-{place}.txt")
+        (folder / f"first-{place}.txt").write_text("go")
         held.wait_until_entered()
         (folder / f"second-{place}.txt").write_text("go")
         if place == "off":
