@@ -16,7 +16,7 @@ test: deps
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
 ALL_WAITS    := integration servers hosts clients sdks browser million chaos
-ALL_WORKS    := $(TEST_WORKS) cost integration-asan tsan valgrind coverage fuzz faults
+ALL_WORKS    := $(TEST_WORKS) cost mix integration-asan tsan valgrind coverage fuzz faults
 test-all: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(TEST_READS) -- $(ALL_WORKS)
 ## make test-all      hours: make test with every integration test on each MPM, and hosts, clients, sdks, tsan,
@@ -26,6 +26,11 @@ test-all: deps
 .PHONY: cost
 cost: all
 	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/bench/counting.py
+# The test of the same name sends three hundred in make test.
+.PHONY: mix
+mix: all integration-modules
+	@IDEM_MIX=10000 $(PYTEST) tests/http/metrics/test_known_mix.py $(PYTEST_ARGS)
+## make mix           ten thousand requests of a known mix: all that counts says the same (some minutes)
 ## make cost          what counting costs a guarded request, in instructions, under callgrind (a minute)
 
 BASE ?= main

@@ -35,7 +35,9 @@ class ServerStatus:
         lines = [line.split(": ", 1) for line in ours]
         names = [name[len("Idempotency"):] for name, _ in lines]
         assert len(names) == len(set(names))
-        return {name: int(value) if value.isdigit() else value for name, (_, value) in zip(names, lines)}
+        values = [value for _, value in lines]
+        return {name: int(value) if value.isdigit() and not name.endswith("Slot") else value
+                for name, value in zip(names, values)}
 
     def page(self):
         """{heading: {word: value}}, and the page as it came."""

@@ -50,12 +50,21 @@ typedef struct idem_process_gauges {
     atomic_ulong open; /* bit n: its circuit breaker of store n is open */
 } idem_process_gauges;
 
+/* Of keys that are sent again (repeats.h). last is in seconds: an atomic long may have 32 bits. */
+enum { IDEM_REPEATS_BUCKETS = 1024, IDEM_REPEATS_WAYS = 4 };
+
+typedef struct idem_repeats_entry {
+    atomic_ulong tag; /* the slot's first bytes; 0: empty */
+    atomic_ulong replayed, refused, last;
+} idem_repeats_entry;
+
 typedef struct idem_metrics {
     _Alignas(64) atomic_ulong outcomes[2][IDEM_OUTCOMES]; /* executed for the client; only watched. NONE is not used */
     atomic_ulong undecided;                               /* ended before there was an outcome */
     atomic_ulong settlements[IDEM_SETTLEMENTS];           /* NONE is not used */
     atomic_ulong jobs[IDEM_JOB_ENDS];
     idem_store_counts stores[IDEM_METRICS_STORES];
+    idem_repeats_entry repeats[IDEM_REPEATS_BUCKETS * IDEM_REPEATS_WAYS];
     unsigned process_count;
     idem_process_gauges processes[];
 } idem_metrics;

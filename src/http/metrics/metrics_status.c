@@ -7,7 +7,10 @@
  * is made of the same word.
  */
 #include "metrics_private.h"
+#include "repeats.h"
+#include "text.h"
 
+#include <apr_escape.h>
 #include <apr_lib.h>
 #include <apr_optional_hooks.h>
 #include <apr_strings.h>
@@ -15,6 +18,7 @@
 #include <mod_status.h>
 
 #define WORD 40
+#define REPEATED 5 /* keys that are shown */
 
 static const char *const gauges[IDEM_GAUGES] = {
     [IDEM_GAUGE_LEASES] = "leases held",
@@ -167,6 +171,26 @@ static void status_stores(request_rec *r, int is_brief, const idem_metrics *metr
     }
 }
 
+/* Clients that send one key again and again. */
+static void status_repeats(request_rec *r, int is_brief)
+{
+    idem_repeated top[REPEATED];
+    int count = idem_repeats_top(top, REPEATED);
+
+    for (int i = 0; i < count; i++) {
+        const char *slot = apr_pescape_hex(r->pool, top[i].slot, 4, 0);
+        status_group group = status_begin(r, is_brief, apr_psprintf(r->pool, "IdempotencyRepeated[%d]", i),
+                                          apr_pstrcat(r->pool, "Sent again most often: slot ", slot, NULL));
+
+        if (is_brief)
+            status_line(&group, "slot", slot);
+        status_number(&group, "replayed", top[i].replayed);
+        status_number(&group, "refused", top[i].refused);
+        status_line(&group, "last", idem_time_text(top[i].last, r->pool));
+        status_end(&group);
+    }
+}
+
 static int put_status(request_rec *r, int flags)
 {
     const idem_metrics *metrics = idem_metrics_shared();
@@ -181,6 +205,7 @@ static int put_status(request_rec *r, int flags)
     status_requests(r, is_brief, metrics);
     status_now(r, is_brief, metrics, &sums);
     status_stores(r, is_brief, metrics, &sums);
+    status_repeats(r, is_brief);
     return OK;
 }
 

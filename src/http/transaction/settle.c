@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "processes.h"
 #include "quota.h"
+#include "repeats.h"
 #include "wakeup.h"
 
 #define NO_MEMORY "libcrypto made no checksum or seal, for want of memory"
@@ -220,6 +221,8 @@ static apr_status_t txn_end(void *data)
     settle_what_is_held(txn);
     if (!txn->unguarded)
         idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
+    if (!txn->detecting && txn->seen.head.state && txn->outcome != IDEM_OUTCOME_EXECUTED)
+        idem_repeats_note(txn->head.slot, txn->outcome == IDEM_OUTCOME_REPLAYED);
     return APR_SUCCESS;
 }
 
