@@ -7,6 +7,7 @@
  */
 #define IDEM_MODULE_RECORD
 
+#include "advice.h"
 #include "config.h"
 #include "expose.h"
 #include "formkey.h"
@@ -73,6 +74,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (idem_stores_open(pconf, ptemp) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
     idem_notice_say(s, ptemp);
+    idem_advice_give(s, ptemp);
     idem_notify_start(s, pconf);
     return OK;
 }

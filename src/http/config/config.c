@@ -170,6 +170,17 @@ const idem_settings *idem_defaults_of(server_rec *s)
     return &layer->here;
 }
 
+const idem_settings *idem_settings_within(server_rec *s, ap_conf_vector_t *section, apr_pool_t *pool)
+{
+    idem_layer *base = ap_get_module_config(s->lookup_defaults, &idempotency_module),
+               *inner = ap_get_module_config(section, &idempotency_module), *merged;
+
+    if (!inner || !inner->given)
+        return NULL;
+    merged = idem_merge_dir_config(pool, base, inner);
+    return &merged->here;
+}
+
 int idem_engine_of(request_rec *r)
 {
     return idem_settings_of(r)->engine;

@@ -92,6 +92,9 @@ int idem_guards_method(const idem_settings *settings, const char *method);
 /* What holds in s where no section says otherwise. Final once the configuration has been read. */
 const idem_settings *idem_defaults_of(server_rec *s);
 
+/* What holds in one of its sections, other sections left aside; NULL if the section says nothing of ours. */
+const idem_settings *idem_settings_within(server_rec *s, ap_conf_vector_t *section, apr_pool_t *pool);
+
 /* The one option that decides everything. */
 int idem_engine_of(request_rec *r);
 
