@@ -24,7 +24,7 @@ from private_server import run_folder  # noqa: E402
 REQUESTS = 100
 LIMIT = 200
 # All that a request's way through the module calls to count; what else is in these files reads or begins.
-COUNTING = ("observe", "idem_metrics_request", "idem_metrics_change", "idem_metrics_asked")
+COUNTING = ("observe", "idem_metrics_request", "idem_metrics_change", "idem_repeats_note")
 
 
 class Callgrind(Here):
