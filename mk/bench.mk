@@ -17,3 +17,12 @@ perf-budgets: all $(BUILD)/mod_idem_bench.so
 	@$(MEASURED)/perf_check.py --write
 ## make perf-check    instructions, allocations and system calls of a request of each kind, against
 ##                     tests/bench/budgets.json, under callgrind: half a minute; perf-budgets: writes what it counts
+
+# On a quiet machine with two cores. BENCH_ARGS="--write" puts the tables into docs/performance.md.
+.PHONY: bench bench-quick
+BENCH_ARGS ?=
+bench-quick: BENCH_SCOPE = --quick
+bench bench-quick: all $(BUILD)/mod_idem_bench.so
+	@$(MEASURED)/bench.py $(BENCH_SCOPE) $(BENCH_ARGS)
+## make bench         requests a second, as a ratio to httpd without the module, an hour (BENCH_ARGS="--write",
+##                     "--only redis"); refuses to report where the machine was not quiet; bench-quick: a minute

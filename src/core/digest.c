@@ -11,6 +11,7 @@
  */
 #include "digest.h"
 
+#include "processes.h"
 #include "spares.h"
 
 #include <limits.h>
@@ -250,4 +251,32 @@ apr_status_t idem_random(unsigned char *out, apr_size_t len)
     if (len > INT_MAX)
         return APR_EINVAL;
     return RAND_bytes(out, (int)len) == 1 ? APR_SUCCESS : APR_EGENERAL;
+}
+
+/* Asking for one token takes as long as hashing four blocks, asking for sixteen hardly longer. */
+#define TOKENS_AHEAD 16
+
+typedef struct token_stock {
+    apr_uint32_t process; /* a forked process must not go on with the same ones */
+    int left;
+    unsigned char tokens[TOKENS_AHEAD][IDEM_TOKEN_LEN];
+} token_stock;
+
+static _Thread_local token_stock stock;
+
+apr_status_t idem_random_token(unsigned char token[IDEM_TOKEN_LEN])
+{
+    apr_uint32_t process = idem_this_process();
+
+    if (stock.process != process || stock.left <= 0) {
+        stock.left = 0;
+        if (idem_random(stock.tokens[0], sizeof stock.tokens) != APR_SUCCESS)
+            return APR_EGENERAL;
+        stock.process = process;
+        stock.left = TOKENS_AHEAD;
+    }
+    stock.left--;
+    memcpy(token, stock.tokens[stock.left], IDEM_TOKEN_LEN);
+    OPENSSL_cleanse(stock.tokens[stock.left], IDEM_TOKEN_LEN);
+    return APR_SUCCESS;
 }

@@ -45,4 +45,7 @@ apr_status_t idem_digest_of(const idem_blob *secret, idem_blob data, unsigned ch
 /* len random bytes from libcrypto's generator. */
 apr_status_t idem_random(unsigned char *out, apr_size_t len);
 
+/* A random token. A thread makes several ahead, which a forked process does not use. */
+apr_status_t idem_random_token(unsigned char token[IDEM_TOKEN_LEN]);
+
 #endif

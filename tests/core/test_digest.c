@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -210,6 +211,46 @@ static void random_bytes_differ(void **state)
     assert_int_equal(idem_random(one, (apr_size_t)1 << 40), APR_EINVAL);
 }
 
+/* Many more than are made ahead; and a forked process does not go on with those of the one it comes from. */
+static void no_token_comes_twice(void **state)
+{
+    unsigned char tokens[100][IDEM_TOKEN_LEN], other[IDEM_TOKEN_LEN];
+    int pipe_ends[2], status = 1;
+
+    (void)state;
+    assert_int_equal(pipe(pipe_ends), 0);
+    assert_int_equal(idem_random_token(tokens[0]), APR_SUCCESS);
+    if (fork() == 0) {
+        status = idem_random_token(other) == APR_SUCCESS && write(pipe_ends[1], other, sizeof other) == sizeof other;
+        _exit(status ? 0 : 1);
+    }
+    assert_true(wait(&status) > 0 && status == 0);
+    assert_int_equal(read(pipe_ends[0], other, sizeof other), sizeof other);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    for (size_t i = 1; i < UNIT_COUNT(tokens); i++) {
+        assert_int_equal(idem_random_token(tokens[i]), APR_SUCCESS);
+        assert_memory_not_equal(tokens[i], other, sizeof other);
+        for (size_t j = 0; j < i; j++)
+            assert_memory_not_equal(tokens[i], tokens[j], sizeof other);
+    }
+}
+
+static void a_token_that_cannot_be_made_is_told(void **state)
+{
+    unsigned char token[IDEM_TOKEN_LEN];
+    int refused = 0;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        calls_until_failure = 0;
+        refused += idem_random_token(token) != APR_SUCCESS;
+        calls_until_failure = -1;
+        assert_int_equal(idem_random_token(token), APR_SUCCESS);
+    }
+    assert_in_range(refused, 1, 40);
+}
+
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static apr_status_t one_piece(const idem_blob *secret)
@@ -305,6 +346,8 @@ int main(void)
         UNIT(peeking_into_an_hmac_leaves_it_open),
         UNIT(parts_never_run_together),
         UNIT(random_bytes_differ),
+        UNIT(no_token_comes_twice),
+        UNIT(a_token_that_cannot_be_made_is_told),
         UNIT(each_failure_of_libcrypto_is_told),
         UNIT(without_the_algorithms_nothing_starts),
     };

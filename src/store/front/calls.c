@@ -142,7 +142,7 @@ apr_status_t idem_front_lease(idem_front *front, idem_head *head)
     head->state = IDEM_STATE_LEASE;
     head->flags = 0;
     head->owner = front->store->owner;
-    return idem_random(head->token, IDEM_TOKEN_LEN);
+    return idem_random_token(head->token);
 }
 
 /* Claim or takeover, once; what an earlier attempt said or found is gone. */
