@@ -44,6 +44,19 @@ IdempotencyPrefetch 4K
 <Directory "{stage}/docs">
     AllowOverride FileInfo
 </Directory>
+<LocationMatch "^/[a-z]+/event">
+    IdempotencyKey json:/id
+    IdempotencyRequireKey On
+    IdempotencyFingerprint method path body=json,-/pending_webhooks
+</LocationMatch>
+<LocationMatch "^/[a-z]+/aip">
+    IdempotencyKey json:/requestId
+    IdempotencyKeyFormat uuid
+    IdempotencyFingerprint -body +body=json
+</LocationMatch>
+<Location /numbers>
+    SetHandler idempotency-metrics
+</Location>
 """
 FILE = file("upload", "x" * 20000)
 WITH_KEY = [form("a=1&request_key=k1&b=2"), multipart(field("a", "1"), field("request_key", "k1")),
@@ -325,3 +338,43 @@ def test_htaccess(api, origin, stage):
     assert first.status == 201 and first.json["length"] == 14
     assert files.post("/front", **form("request_key=k1")).replayed
     assert [files.post("/front", **form("a=1")).json["length"] for _ in range(2)] == [3, 3]
+
+
+STRIPE = {"id": "evt_1MqqbKLt4dXK03v5qaIbiNCC", "object": "event", "api_version": "2024-06-20", "created": 1680064028,
+          "data": {"object": {"id": "pi_1", "object": "payment_intent", "amount": 2000, "metadata": {"s": "ü"}}},
+          "livemode": False, "pending_webhooks": 2, "request": {"id": None, "idempotency_key": None},
+          "type": "payment_intent.succeeded"}
+
+
+@independent
+def test_event_of_stripe(api, origin):
+    """Delivered again, it differs in how many endpoints have still to take it."""
+    first = api.post("/event", **js(STRIPE, "application/json; charset=utf-8"))
+    assert first.status == 201
+    again = api.post("/event", **js({**STRIPE, "pending_webhooks": 1}, "application/json; charset=utf-8"))
+    assert again.replayed and again.recorded == first.recorded
+    forged = {**STRIPE, "data": {"object": {"id": "pi_1", "amount": 1}}}
+    assert api.post("/event", **js(forged, "application/json; charset=utf-8")).problem == (422, "key-reused")
+    assert api.post("/event", **js({**STRIPE, "id": "evt_2"})).status == 201
+    assert origin.executions("/event") == 2
+
+
+@independent
+def test_request_id_of_google_apis(api, origin):
+    """AIP-155: requestId, a UUID."""
+    book = {"requestId": "8e03978e-40d5-43dd-bc93-6894a57f9324", "book": {"title": "x"}}
+    first = api.post("/aip", **js(book))
+    assert api.post("/aip", **js(dict(reversed(book.items())))).recorded == first.recorded
+    assert api.post("/aip", **js({**book, "requestId": "no uuid"})).problem == (400, "key-invalid")
+    assert api.post("/aip", **js({**book, "book": {"title": "y"}})).problem == (422, "key-reused")
+    assert origin.executions("/aip") == 1
+
+
+@independent
+def test_too_large_bodies_are_counted(api, httpd):
+    def counted():
+        page = api.at("").get("/numbers").body.decode()
+        return float(page.split('idempotency_requests_total{outcome="body-too-large"} ')[1].split("\n")[0])
+    before = counted()
+    assert api.post("/form/small", **form("request_key=" + "x" * 9000)).status == 413
+    env.until(lambda: counted() == before + 1, "it is counted")
