@@ -67,11 +67,14 @@ else
 STORE_SRC := $(filter-out src/store/dbd/%,$(STORE_SRC))
 endif
 
+# What administrators use: the verbs, and the command line, whose client of the admin API wants libcurl.
+OPS_SRC   := $(wildcard src/ops/*.c)
+CLI_SRC   := $(wildcard src/cli/*.c)
 HTTP_SRC  := $(wildcard src/http/*/*.c src/http/*.c) $(wildcard mod_idempotency.c)
 UNIT_SRC  := $(wildcard tests/base/*.c tests/core/*.c)
 STEST_SRC := $(wildcard tests/store/*.c $(addsuffix /*.c,$(addprefix tests/store/,front conformance lmdb)))
 TEST_MODULE_SRC := $(wildcard tests/http/modules/*.c tests/store/mod_*.c tests/store/conformance/mod_*.c)
-CFILES    := $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) \
+CFILES    := $(CORE_SRC) $(STORE_SRC) $(OPS_SRC) $(CLI_SRC) $(HTTP_SRC) $(UNIT_SRC) $(STEST_SRC) \
              $(wildcard tests/http/modules/*.c tests/lint/*.c tests/fuzz/*.c tests/faults/*.c)
 
 # The paths of the rooms that stand above one in src/rooms. A driver's room is never among them: only its own files see
@@ -91,17 +94,23 @@ CORE      := $(call objects,$(CORE_SRC))
 OFFLINE   := $(call objects,$(filter-out src/store/socache/%,$(STORE_SRC)))
 # Inside httpd the registry has more drivers: the same source, compiled once more.
 REGISTRY  := $(BUILD)/src/store/front/registry_httpd.o
-MODULE    := $(CORE) $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC)) $(HTTP_SRC)) $(REGISTRY)
+MODULE    := $(CORE) $(REGISTRY)
+MODULE    += $(call objects,$(filter-out src/store/front/registry.c,$(STORE_SRC)) $(OPS_SRC) $(HTTP_SRC))
 MODULE_LIBS  := $(DRIVER_LIBS) -llmdb -lcrypto -lpthread
 OFFLINE_LIBS := $(DRIVER_LIBS) -llmdb -lcrypto $(APR_LIBS) -lpthread
 
 .PHONY: all FORCE
-all: $(BUILD)/mod_idempotency.so
-## make               build/mod_idempotency.so (CC=, CFLAGS=, LDFLAGS=, APXS=, STATEDIR=/var/lib/apache2 may be given)
+all: $(BUILD)/mod_idempotency.so $(BUILD)/idemctl
+## make               build/mod_idempotency.so, build/idemctl
+##                    (CC=, CFLAGS=, LDFLAGS=, APXS=, STATEDIR=/var/lib/apache2 may be given)
 
 $(BUILD)/mod_idempotency.so: $(MODULE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(MODULE) $(MODULE_LIBS)
+
+$(BUILD)/idemctl: $(CORE) $(OFFLINE) $(call objects,$(OPS_SRC) $(CLI_SRC))
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ -lcurl $(OFFLINE_LIBS)
 
 $(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC)
 $(BUILD)/tests/base/%.o $(BUILD)/tests/core/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC) -iquote tests/base

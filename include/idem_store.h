@@ -26,6 +26,8 @@
 #ifndef IDEM_STORE_H
 #define IDEM_STORE_H
 
+#include <stddef.h>
+
 #include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_time.h>
@@ -38,12 +40,17 @@ extern "C" {
  * A third-party driver registers itself in its module's register_hooks:
  * ap_register_provider(pool, IDEM_STORE_GROUP, "scheme", IDEM_STORE_VERSION, &driver). It cannot replace a built-in
  * scheme. The version changes with this file's contract. docs/stores.md walks through an example.
+ *
+ * Version 2 has added members behind the table of version 1, all of which may be NULL. A driver that was compiled with
+ * version 1 is still found and used: what it does not have counts as NULL.
  */
 #define IDEM_STORE_GROUP "idempotency-store"
-#define IDEM_STORE_VERSION "1"
+#define IDEM_STORE_VERSION "2"
+#define IDEM_STORE_VERSION_1 "1"
 
 #define IDEM_SLOT_LEN 32
 #define IDEM_TOKEN_LEN 16
+#define IDEM_PLACE_LEN 72 /* of a place in the list of all entries, with its NUL */
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
@@ -136,6 +143,9 @@ typedef struct idem_env {
     /* A configuration is only being checked: stores that are IDEM_LOOKS are opened and attached to see what can be
      * known. */
     int look_only;
+    /* Since version 2. A tool beside the server, or without one: takes a store as it was made, its size included, and
+     * makes none. */
+    int guest;
 } idem_env;
 
 /* One call. The caller fills pool and deadline. The driver fills why if it returns anything unexpected. */
@@ -264,7 +274,28 @@ struct idem_driver {
 
     /* Of a store with several parts: the number of the part that has the slot, from 0. NULL for other stores. */
     int (*part)(const idem_store *store, const unsigned char *slot);
+
+    /* ---- since version 2: each may be NULL ---- */
+
+    /*
+     * Visits entries as each() does, from place on, a bounded number of them, and moves place behind the last one. A
+     * place is printable ASCII; "" is the beginning, and after the call the end. It stays good when entries come and go
+     * and when processes restart. Once the visitor returns 0 no more are visited, except the rest of what the store has
+     * given at once. APR_EINVAL for what is no place.
+     */
+    apr_status_t (*page)(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                         void *baton);
+
+    /* page() goes by the order of slots, and takes any slot in lower-case hexadecimal digits for a place: what comes
+     * behind it. */
+    int page_by_slot;
+
+    /* The operating system's number of the process that is this owner; 0 if it is not known. Stores of one host. */
+    unsigned long (*process)(const idem_store *store, apr_uint64_t owner);
 };
+
+/* The members that a driver of version 1 has. */
+#define IDEM_DRIVER_SIZE_1 offsetof(struct idem_driver, page)
 
 #ifdef __cplusplus
 }

@@ -23,6 +23,10 @@
 #define OWNER_BITS 62
 #define OWNER_END ((apr_uint64_t)1 << OWNER_BITS)
 
+/* The low bits are the process's number (Linux has no larger ones), for a person who asks; the others are random. */
+#define PROCESS_BITS 22
+#define PROCESS_MASK (((apr_uint64_t)1 << PROCESS_BITS) - 1)
+
 /* More stores than anybody configures in one process; beyond it only the closing after a fork is lost. */
 #define MOST_HELD 64
 
@@ -61,14 +65,14 @@ static int remember(int fd)
     return -1;
 }
 
-/* Draws numbers until one is free: with 62 random bits the first is. */
+/* Draws numbers until one is free: with 40 random bits for each process the first is. */
 static int take_number(int fd, apr_uint64_t *owner)
 {
     int err = EAGAIN;
     for (int i = 0; i < 8 && (err == EAGAIN || err == EACCES); i++) {
         if (apr_generate_random_bytes((unsigned char *)owner, sizeof(*owner)) != APR_SUCCESS)
             return EIO;
-        *owner &= OWNER_END - 1;
+        *owner = (*owner & (OWNER_END - 1) & ~PROCESS_MASK) | ((apr_uint64_t)getpid() & PROCESS_MASK);
         if (*owner != 0)
             err = idem_bytelock_set(fd, *owner, F_WRLCK);
     }
@@ -104,6 +108,11 @@ void idem_liveness_close(idem_liveness *liveness)
 apr_uint64_t idem_liveness_owner(const idem_liveness *liveness)
 {
     return liveness->owner;
+}
+
+unsigned long idem_liveness_process(apr_uint64_t owner)
+{
+    return (unsigned long)(owner & PROCESS_MASK);
 }
 
 int idem_liveness_alive(const idem_liveness *liveness, apr_uint64_t owner)

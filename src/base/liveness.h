@@ -2,10 +2,11 @@
 /*
  * liveness.h - who is alive, by the operating system's word.
  *
- * Each process that attaches to a local store draws a random owner number and locks the byte at that offset of a lock
- * file. The kernel drops the lock when the process ends, however it ends, and not before: a stopped process (SIGSTOP,
- * a debugger, a swap storm) is still alive, a killed one is dead at once. No process ids, which are used again; no
- * clocks; after a reboot everyone is dead. The number goes into the head of each lease.
+ * Each process that attaches to a local store draws an owner number, random but for its own process number, and locks
+ * the byte at that offset of a lock file. The kernel drops the lock when the process ends, however it ends, and not
+ * before: a stopped process (SIGSTOP, a debugger, a swap storm) is still alive, a killed one is dead at once. No
+ * process ids, which are used again; no clocks; after a reboot everyone is dead. The number goes into the head of each
+ * lease.
  *
  * The lock file's contents mean nothing and it stays empty; it must not be removed while anyone uses the store.
  * All functions but open and close may be called by any thread. Works within one host (also across PID namespaces that
@@ -28,6 +29,10 @@ void idem_liveness_close(idem_liveness *liveness);
 
 /* This process's number; never 0. */
 apr_uint64_t idem_liveness_owner(const idem_liveness *liveness);
+
+/* The process's number at the operating system, of an owner that lives or is dead. Only to be shown: it is used again.
+ */
+unsigned long idem_liveness_process(apr_uint64_t owner);
 
 /* Nonzero if the owner lives, or if the system will not say: doubt must never let a second execution happen. */
 int idem_liveness_alive(const idem_liveness *liveness, apr_uint64_t owner);

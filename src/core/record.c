@@ -42,11 +42,16 @@ static int is_line(const void *data, apr_size_t len)
     return 1;
 }
 
+static unsigned flags_of_state(idem_state state)
+{
+    return state == IDEM_STATE_RECORD ? IDEM_HEAD_SEALED : state == IDEM_STATE_UNKNOWN ? IDEM_HEAD_RETRY : 0;
+}
+
 static const char *fault_of_head(const idem_head *head)
 {
     if (head->state < IDEM_STATE_LEASE || head->state > IDEM_STATE_UNKNOWN)
         return "the record is in no known state";
-    if (head->flags & ~(unsigned)(head->state == IDEM_STATE_RECORD ? IDEM_HEAD_SEALED : 0))
+    if (head->flags & ~flags_of_state(head->state))
         return "the record has unknown flags";
     if (head->ttl < 0 || head->lease < 0 || head->lease / 1000 > APR_UINT32_MAX)
         return "the record has an impossible life span";
@@ -242,12 +247,13 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *given
     unsigned char *start, *to;
     apr_status_t status = APR_SUCCESS;
 
-    if (head.flags || fault_of_head(&head) || (head.state == IDEM_STATE_RECORD) != (response != NULL))
+    if ((head.flags & IDEM_HEAD_SEALED) || fault_of_head(&head) ||
+        (head.state == IDEM_STATE_RECORD) != (response != NULL))
         return APR_EINVAL;
     if (response && !response_encodable(response))
         return APR_EINVAL;
     ring = idem_keyring_to_seal(ring);
-    head.flags = ring && response ? IDEM_HEAD_SEALED : 0;
+    head.flags |= ring && response ? IDEM_HEAD_SEALED : 0;
     size = idem_record_size(ring, response);
     start = apr_palloc(pool, size);
     to = put_head(start, &head, IDEM_RECORD_VERSION - (place_count(response) ? 0 : 1));

@@ -36,6 +36,7 @@ typedef struct idem_head {
 } idem_head;
 
 #define IDEM_HEAD_SEALED 0x0001 /* the rest is sealed; the encoder's to set */
+#define IDEM_HEAD_RETRY 0x0002  /* of an UNKNOWN: an administrator lets the next request run, whatever is configured */
 
 #define IDEM_FIELD_ERR 0x01  /* the field stood in err_headers_out */
 #define IDEM_FIELD_NOTE 0x02 /* no field of the response: what a replay must know of how it was made; never sent */

@@ -19,7 +19,8 @@ COMMON = "src/store/common"  # the last room below the drivers
 # APR's own names, then what belongs to httpd although its name does not say so.
 APR = re.compile(r"ap[ru]_\w+\.h$")
 HTTPD = re.compile(r"(ap_\w+|http\w*|httpd|util_\w+|mod_\w+|mpm_\w+|scoreboard|unixd|cache_common|heartbeat)\.h$")
-DRIVER_LIBRARIES = {"jansson.h": "src/core", "lmdb.h": "src/store/lmdb", "hiredis/hiredis.h": "src/store/redis"}
+DRIVER_LIBRARIES = {"jansson.h": ("src/core", "src/ops"), "lmdb.h": ("src/store/lmdb",),
+                    "hiredis/hiredis.h": ("src/store/redis",), "curl/curl.h": ("src/cli",)}
 # Headers that httpd's glue must have of a driver: what its hooks call.
 HOOKED = {"src/store/socache/socache.h"}
 
@@ -65,8 +66,8 @@ def complaint(rooms, path, quoted, name, headers):
         return None
     if HTTPD.match(name) and not room_of(rooms, path).knows_httpd:
         return f"<{name}> is httpd's: {os.path.dirname(path)} does not know httpd"
-    home = DRIVER_LIBRARIES.get(name)
-    return f"<{name}> is for {home}" if home and os.path.dirname(path) != home else None
+    homes = DRIVER_LIBRARIES.get(name, (os.path.dirname(path),))
+    return None if os.path.dirname(path) in homes else f"<{name}> is for {' and '.join(homes)}"
 
 
 def unique(headers_by_path):

@@ -42,13 +42,27 @@ typedef struct opened {
 static apr_array_header_t *all;    /* of opened, in pconf */
 static apr_array_header_t *fronts; /* of idem_front *, in pconf */
 
+static apr_pool_t *tables; /* pconf, while it is being filled */
+
+/* A driver of version 1 has a shorter table: a copy of it has NULL behind. */
 static const idem_driver *find_provider(const char *scheme)
 {
-    return ap_lookup_provider(IDEM_STORE_GROUP, scheme, IDEM_STORE_VERSION);
+    const idem_driver *driver = ap_lookup_provider(IDEM_STORE_GROUP, scheme, IDEM_STORE_VERSION), *shorter;
+    idem_driver *copy;
+
+    if (driver)
+        return driver;
+    shorter = ap_lookup_provider(IDEM_STORE_GROUP, scheme, IDEM_STORE_VERSION_1);
+    if (!shorter)
+        return NULL;
+    copy = apr_pcalloc(tables, sizeof(*copy));
+    memcpy(copy, shorter, IDEM_DRIVER_SIZE_1);
+    return copy;
 }
 
 void idem_stores_register(apr_pool_t *pconf)
 {
+    tables = pconf;
     idem_registry_finder = find_provider;
     for (const idem_driver *const *driver = idem_registry_drivers(); *driver; driver++)
         ap_register_provider(pconf, IDEM_STORE_GROUP, (*driver)->scheme, IDEM_STORE_VERSION, *driver);

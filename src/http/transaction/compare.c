@@ -119,9 +119,12 @@ static int may_wait(const idem_txn *txn)
     return txn->settings->concurrent == IDEM_CONCURRENT_WAIT && !txn->detecting && !txn->lookup;
 }
 
+/* The configuration lets an interrupted operation run again, or an administrator has decided so for this one. */
 static int may_take_over(const idem_txn *txn)
 {
-    return txn->settings->interrupted == IDEM_INTERRUPTED_RETRY && !txn->lookup;
+    int is_allowed = txn->settings->interrupted == IDEM_INTERRUPTED_RETRY || (txn->seen.head.flags & IDEM_HEAD_RETRY);
+
+    return is_allowed && !txn->lookup;
 }
 
 idem_event idem_compare_found(idem_txn *txn)

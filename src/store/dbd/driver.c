@@ -8,6 +8,7 @@
  * acknowledged entries. open() says which settings do.
  */
 #include "dbd_private.h"
+#include "place.h"
 
 #include <apr_strings.h>
 
@@ -187,6 +188,30 @@ static apr_status_t dbd_each(idem_store *store, idem_call *call, idem_visitor *v
     return rv;
 }
 
+/* A place is the slot behind which it goes on. */
+static apr_status_t dbd_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                             void *baton)
+{
+    idem_dbd_order order = {
+        .task = idem_dbd_do_each, .statement = IDEM_DBD_EACH, .most = EACH_BATCH, .harmless_twice = 1};
+    apr_status_t rv;
+    int i = 0, goes_on = 1;
+
+    if (*place && !idem_slot_of_place(place, order.slot))
+        return APR_EINVAL;
+    order.slot_len = *place ? IDEM_SLOT_LEN : 0;
+    rv = idem_dbd_run((idem_dbd *)store, call, &order);
+    if (rv != APR_SUCCESS)
+        return rv;
+    for (; i < order.count && goes_on; i++)
+        goes_on = visitor(baton, order.entries[i].slot, &order.entries[i].found);
+    if (i == order.count && order.count < EACH_BATCH)
+        *place = '\0';
+    else
+        idem_place_of_slot(order.entries[i - 1].slot, place);
+    return APR_SUCCESS;
+}
+
 const idem_driver idem_driver_dbd = {
     .scheme = "dbd",
     .configure = idem_dbd_configure,
@@ -203,4 +228,6 @@ const idem_driver idem_driver_dbd = {
     .forget = dbd_forget,
     .sweep = dbd_sweep,
     .status = dbd_status,
+    .page = dbd_page,
+    .page_by_slot = 1,
 };

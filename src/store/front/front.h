@@ -125,4 +125,43 @@ apr_interval_time_t idem_front_spent(void);
  * (IDEM_READS_FREE). */
 apr_status_t idem_front_status(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
 
+/* ---- for administrators (tending.c)
+ * ---------------------------------------------------------------------------------- */
+
+/*
+ * Before attach, in a tool: a store without a mark does not get one, and without a ring any mark will do. With one,
+ * another secret's store is still refused.
+ */
+void idem_front_be_guest(idem_front *front);
+
+/* Before attach: the store must have this mark (IDEM_DIGEST_LEN bytes), or gets it, whatever the ring is. */
+void idem_front_want_mark(idem_front *front, const unsigned char *mark);
+
+/* The first part's mark, zeros for a store without a secret. APR_NOTFOUND: it has none yet. */
+apr_status_t idem_front_read_mark(idem_front *front, apr_pool_t *pool, unsigned char *mark, const char **why);
+
+/* Is this slot a mark's? Of a store with several parts only the first one's is known. */
+int idem_front_is_mark(const unsigned char *slot);
+
+/*
+ * A part of the list of all entries, as idem_driver.page has it. A driver without page() is asked by each(), as long as
+ * it takes. APR_ENOTIMPL for a store that cannot list, APR_EINVAL for what is no place.
+ */
+apr_status_t idem_front_page(idem_front *front, char place[IDEM_PLACE_LEN], apr_pool_t *pool, idem_visitor *visitor,
+                             void *baton, const char **why);
+int idem_front_pages_by_slot(const idem_front *front);
+
+/* What stands in the slot, as it stands. */
+apr_status_t idem_front_look(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_found *found,
+                             const char **why);
+
+/* Removes whatever stands there. APR_NOTFOUND. */
+apr_status_t idem_front_forget(idem_front *front, const unsigned char *slot, apr_pool_t *pool, const char **why);
+
+/* The driver's account, whatever it costs. */
+apr_status_t idem_front_account(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
+
+/* The process that is this owner, 0 if it is not known. */
+unsigned long idem_front_process(const idem_front *front, apr_uint64_t owner);
+
 #endif

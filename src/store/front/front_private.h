@@ -8,6 +8,7 @@
  *   probe.c      is the store back?
  *   mark.c       whose is it?
  *   status.c     how full is it?
+ *   tending.c    what administrators ask
  *   errors.c     what an answer means
  */
 #ifndef IDEM_FRONT_PRIVATE_H
@@ -27,8 +28,10 @@ struct idem_front {
     idem_store *store;
     const char *url; /* password masked */
     apr_interval_time_t timeout;
-    const idem_keyring *ring; /* NULL: responses are kept as they are */
-    int look_only;            /* a configuration is being checked: nothing is written */
+    const idem_keyring *ring;         /* NULL: responses are kept as they are */
+    int look_only;                    /* a configuration is being checked: nothing is written */
+    int guest;                        /* …, nor by a tool; and without a ring the mark is not compared */
+    const unsigned char *wanted_mark; /* instead of the ring's; NULL for that one */
     idem_front_observer *observer;
     void *baton;
     idem_breaker *breakers; /* before every call of the driver's, one for each part; they have locks of their own */
@@ -61,6 +64,9 @@ idem_sign idem_front_sign(const idem_front *front, idem_op op, apr_status_t rv);
  * answers is enough; front->answers says which did.
  */
 apr_status_t idem_front_check_mark(idem_front *front, apr_pool_t *pool, const char **why);
+
+/* The mark's slot of that part; whose mark that is now. */
+apr_status_t idem_front_mark_slot(idem_front *front, int part, unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool);
 
 /* Writes the mark once more: an operation that goes all the way of a settlement, and changes nothing. */
 apr_status_t idem_front_mark_again(idem_front *front, int part, idem_call *call);

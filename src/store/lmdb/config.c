@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #define SIZE_DEFAULT ((apr_uint64_t)1 << 30)
+#define SIZE_AS_MADE 0 /* LMDB takes what the file says */
 #define SIZE_LEAST ((apr_uint64_t)1 << 20)
 #define SIZE_MOST ((apr_uint64_t)1 << (sizeof(void *) > 4 ? 44 : 30))
 #define VALUE_MOST ((apr_uint64_t)1 << 30)
@@ -72,13 +73,13 @@ apr_status_t idem_lmdb_configure(idem_store **store, const idem_env *env, const 
     mine->store.flags = IDEM_HOST_LOCAL | IDEM_OFFLINE | IDEM_READS_FREE | IDEM_LOOKS;
     mine->env = env;
     mine->dir = dir;
-    mine->size = SIZE_DEFAULT;
+    mine->size = env->guest ? SIZE_AS_MADE : SIZE_DEFAULT;
     mine->sync = 1;
     for (; options && *options && !*why; options++)
         *why = set_lmdb_option(mine, *options, pool);
     if (*why)
         return APR_EINVAL;
-    mine->store.max_value = (apr_size_t)(mine->size / 8 < VALUE_MOST ? mine->size / 8 : VALUE_MOST);
+    mine->store.max_value = (apr_size_t)(mine->size && mine->size / 8 < VALUE_MOST ? mine->size / 8 : VALUE_MOST);
     *store = &mine->store;
     return APR_SUCCESS;
 }

@@ -35,6 +35,12 @@ static void lmdb_detach(idem_store *store)
     mine->base = NULL;
 }
 
+static unsigned long lmdb_process(const idem_store *store, apr_uint64_t owner)
+{
+    (void)store;
+    return idem_liveness_process(owner);
+}
+
 const idem_driver idem_driver_lmdb = {
     .scheme = "lmdb",
     .configure = idem_lmdb_configure,
@@ -51,4 +57,7 @@ const idem_driver idem_driver_lmdb = {
     .forget = idem_lmdb_forget,
     .sweep = idem_lmdb_sweep,
     .status = idem_lmdb_status,
+    .page = idem_lmdb_page,
+    .page_by_slot = 1,
+    .process = lmdb_process,
 };

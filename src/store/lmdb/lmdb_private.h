@@ -5,7 +5,7 @@
  *   driver.c the driver's table; attach and detach
  *   config.c address and options
  *   slot.c   each operation on a slot as a caller sees it
- *   scan.c   the operations over a whole store: sweep, each, status
+ *   scan.c   the operations over a whole store: sweep, each, page, status
  *   open.c   the parent's part: the directory, and a probe process that makes and checks the files
  *   walk.c   the probe's look at every entry of a file that may be damaged
  *   mark.c   sync=off: the mark that tells a clean end from an unclean one
@@ -114,6 +114,8 @@ apr_status_t idem_lmdb_forget(idem_store *store, idem_call *call, const unsigned
 
 apr_status_t idem_lmdb_sweep(idem_store *store, idem_call *call, int most, int *removed);
 apr_status_t idem_lmdb_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
+apr_status_t idem_lmdb_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                            void *baton);
 apr_status_t idem_lmdb_status(idem_store *store, idem_call *call, idem_store_status *status);
 
 /* ---- base.c ------------------------------------------------------------------------------------------ */

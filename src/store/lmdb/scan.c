@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan.c - the operations over a whole store: sweep, each, status. For the table in driver.c.
+ * scan.c - the operations over a whole store: sweep, each, page, status. For the table in driver.c.
  *
  * All go in steps and hold no transaction between them: a long read would keep freed pages from being used again, a
  * long write would keep requests waiting.
  */
 #include "lmdb_private.h"
+
+#include "place.h"
 
 #include <apr_strings.h>
 
@@ -62,12 +64,22 @@ apr_status_t idem_lmdb_sweep(idem_store *store, idem_call *call, int most, int *
     return status;
 }
 
-/* ---- each, status ------------------------------------------------------------------------------------------------ */
+/* ---- each, page, status
+ * ------------------------------------------------------------------------------------------------ */
 
 typedef struct visit {
     unsigned char slot[IDEM_SLOT_LEN];
     idem_found found;
 } visit;
+
+/* A walk, or a part of one. */
+typedef struct lmdb_scan {
+    idem_visitor *visitor;
+    void *baton;
+    int going; /* the visitor wants more */
+    int rc;    /* LMDB's; MDB_NOTFOUND at the end */
+    char why[LMDB_WHY];
+} lmdb_scan;
 
 /* Copies entries behind *after into pool. MDB_NOTFOUND when the table ends; *after moves. */
 static int collect(lmdb_base *base, MDB_txn *txn, unsigned char *after, visit *visits, int *count, apr_pool_t *pool)
@@ -110,39 +122,79 @@ static int next_slot(unsigned char *slot)
     return 0;
 }
 
+/* One batch from *at on, which moves behind the last entry that was visited. *rc is LMDB's; *going 0: the visitor has
+ * had enough. */
+static apr_status_t lmdb_visit_batch(lmdb_base *base, idem_call *call, unsigned char *at, lmdb_scan *scan)
+{
+    visit visits[EACH_ENTRIES];
+    MDB_txn *txn;
+    int count = 0, i = 0;
+    apr_status_t status =
+        apr_time_now() < call->deadline ? idem_lmdb_read_begin(base, call->deadline, &txn, scan->why) : APR_TIMEUP;
+
+    if (status != APR_SUCCESS)
+        return status;
+    scan->rc = collect(base, txn, at, visits, &count, call->pool);
+    idem_lmdb_read_end(base, txn);
+    for (; i < count && scan->going; i++)
+        scan->going = scan->visitor(scan->baton, visits[i].slot, &visits[i].found);
+    if (i < count)
+        memcpy(at, visits[i - 1].slot, IDEM_SLOT_LEN);
+    return APR_SUCCESS;
+}
+
+static apr_status_t end_scan(lmdb_base *base, idem_call *call, lmdb_scan *scan, apr_status_t status)
+{
+    if (status == APR_SUCCESS && scan->rc != 0 && scan->rc != MDB_NOTFOUND)
+        status = idem_lmdb_failed(base, scan->rc, "reading", scan->why);
+    if (status != APR_SUCCESS)
+        call->why =
+            apr_pstrdup(call->pool, scan->why[0] ? scan->why : "the deadline passed before every entry was visited");
+    return status;
+}
+
 apr_status_t idem_lmdb_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton)
 {
     lmdb_base *base = ((lmdb_store *)store)->base;
+    lmdb_scan scan = {.visitor = visitor, .baton = baton, .going = 1};
     unsigned char at[IDEM_SLOT_LEN] = {0};
-    visit visits[EACH_ENTRIES];
-    char why[LMDB_WHY] = "";
-    apr_pool_t *pool;
+    idem_call batch = *call;
     apr_status_t status;
-    int rc = 0;
 
     call->why = NULL;
-    status = apr_pool_create(&pool, call->pool);
-    while (status == APR_SUCCESS && rc == 0) {
-        MDB_txn *txn;
-        int count = 0, going = 1;
-
-        apr_pool_clear(pool);
-        status = apr_time_now() < call->deadline ? idem_lmdb_read_begin(base, call->deadline, &txn, why) : APR_TIMEUP;
-        if (status != APR_SUCCESS)
-            break;
-        rc = collect(base, txn, at, visits, &count, pool);
-        idem_lmdb_read_end(base, txn);
-        for (int i = 0; i < count && going; i++)
-            going = visitor(baton, visits[i].slot, &visits[i].found);
-        if (!going || !next_slot(at))
+    status = apr_pool_create(&batch.pool, call->pool);
+    while (status == APR_SUCCESS) {
+        apr_pool_clear(batch.pool);
+        status = lmdb_visit_batch(base, &batch, at, &scan);
+        if (scan.rc != 0 || !scan.going || !next_slot(at))
             break;
     }
-    if (rc != 0 && rc != MDB_NOTFOUND)
-        status = idem_lmdb_failed(base, rc, "reading", why);
-    if (status != APR_SUCCESS)
-        call->why = apr_pstrdup(call->pool, why[0] ? why : "the deadline passed before every entry was visited");
-    apr_pool_destroy(pool);
-    return status;
+    apr_pool_destroy(batch.pool);
+    return end_scan(base, call, &scan, status);
+}
+
+/* A place is the slot behind which it goes on. */
+apr_status_t idem_lmdb_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                            void *baton)
+{
+    lmdb_base *base = ((lmdb_store *)store)->base;
+    lmdb_scan scan = {.visitor = visitor, .baton = baton, .going = 1};
+    unsigned char at[IDEM_SLOT_LEN] = {0};
+    apr_status_t status;
+
+    call->why = NULL;
+    if (*place && !idem_slot_of_place(place, at))
+        return APR_EINVAL;
+    if (*place && !next_slot(at)) {
+        *place = '\0';
+        return APR_SUCCESS;
+    }
+    status = lmdb_visit_batch(base, call, at, &scan);
+    if (status == APR_SUCCESS && (scan.rc == MDB_NOTFOUND && scan.going))
+        *place = '\0';
+    else if (status == APR_SUCCESS && (scan.rc == 0 || scan.rc == MDB_NOTFOUND))
+        idem_place_of_slot(at, place);
+    return end_scan(base, call, &scan, status);
 }
 
 apr_status_t idem_lmdb_status(idem_store *store, idem_call *call, idem_store_status *status)

@@ -126,7 +126,7 @@ static apr_status_t redis_sweep(idem_store *store, idem_call *call, int most, in
     .open = redis_open, .attach = redis_attach, .detach = redis_detach, .claim = redis_claim,           \
     .takeover = redis_takeover, .renew = redis_renew, .settle = redis_settle, .release = redis_release, \
     .fetch = redis_fetch, .each = idem_redis_each, .forget = redis_forget, .sweep = redis_sweep,        \
-    .status = idem_redis_status
+    .status = idem_redis_status, .page = idem_redis_page
 
 const idem_driver idem_driver_redis = {.scheme = "redis", .configure = idem_redis_configure_tcp, OPERATIONS};
 const idem_driver idem_driver_redis_tls = {.scheme = "rediss", .configure = idem_redis_configure_tls, OPERATIONS};

@@ -176,6 +176,8 @@ const char *idem_redis_warning(const idem_redis *store, const idem_redis_facts *
 /* ---- all entries ------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_redis_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
+apr_status_t idem_redis_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                             void *baton);
 apr_status_t idem_redis_status(idem_store *store, idem_call *call, idem_store_status *status);
 
 #endif

@@ -3,9 +3,9 @@
  * scan.c - what looks at every entry of a Redis store: its list and its state.
  *
  * Called by the front for an administrator. What always holds: Redis is never asked for more than a small batch at a
- * time, so that others are served in between. Limits: Redis may name a key twice in one walk, so a walk remembers which
- * slots it has seen, about a hundred bytes each; where others keep keys in the same database and there are many, the
- * count of entries is an estimate.
+ * time, so that others are served in between. Limits: Redis may name a key twice in one walk, so each() remembers which
+ * slots it has seen, about a hundred bytes each, and page() may show one twice; where others keep keys in the same
+ * database and there are many, the count of entries is an estimate.
  */
 #include "redis_private.h"
 
@@ -87,7 +87,7 @@ typedef struct walk {
     idem_call *call;
     idem_visitor *visitor;
     void *baton;
-    apr_hash_t *seen; /* slots, in the call's pool */
+    apr_hash_t *seen; /* slots, in the call's pool; NULL: who asks does not mind one that comes twice */
     apr_pool_t *batch;
     apr_int64_t now; /* of Redis's clock, milliseconds */
     int stopped;
@@ -105,10 +105,11 @@ static batch choose(walk *w, const redisReply *keys)
     unsigned char slot[IDEM_SLOT_LEN];
 
     for (size_t i = 0; i < keys->elements; i++) {
-        if (!slot_of(keys->element[i], slot) || apr_hash_get(w->seen, slot, IDEM_SLOT_LEN))
+        if (!slot_of(keys->element[i], slot) || (w->seen && apr_hash_get(w->seen, slot, IDEM_SLOT_LEN)))
             continue;
         b.slots[b.count] = apr_pmemdup(w->call->pool, slot, IDEM_SLOT_LEN);
-        apr_hash_set(w->seen, b.slots[b.count], IDEM_SLOT_LEN, w);
+        if (w->seen)
+            apr_hash_set(w->seen, b.slots[b.count], IDEM_SLOT_LEN, w);
         b.count++;
     }
     return b;
@@ -169,9 +170,9 @@ static apr_status_t visit_next(walk *w, const unsigned char *slot)
     if (stored->type != REDIS_REPLY_STRING && stored->type != REDIS_REPLY_ERROR) {
         rv = idem_redis_refused(w->call, "GETRANGE", stored);
     }
-    else if (stored->type == REDIS_REPLY_STRING && stored->len > 0 && !w->stopped) {
+    else if (stored->type == REDIS_REPLY_STRING && stored->len > 0 && (!w->stopped || !w->seen)) {
         idem_found found = found_in(w, stored);
-        w->stopped = !w->visitor(w->baton, slot, &found);
+        w->stopped |= !w->visitor(w->baton, slot, &found);
     }
     freeReplyObject(stored);
     return rv;
@@ -221,6 +222,36 @@ apr_status_t idem_redis_each(idem_store *base, idem_call *call, idem_visitor *vi
     rv = walk_all(&w);
     apr_pool_destroy(w.batch);
     idem_redis_give(store, w.conn, rv == APR_SUCCESS);
+    return rv;
+}
+
+/*
+ * A place is a cursor of Redis's. One step may bring nothing of ours; Redis goes on from a cursor only behind all that
+ * it has named, so the whole step is visited.
+ */
+apr_status_t idem_redis_page(idem_store *base, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                             void *baton)
+{
+    idem_redis *store = (idem_redis *)base;
+    walk w = {.call = call, .visitor = visitor, .baton = baton, .batch = call->pool};
+    char cursor[CURSOR_LEN];
+    redisReply *reply;
+    apr_status_t rv;
+
+    if (strlen(place) >= CURSOR_LEN - 1 || strspn(place, "0123456789") != strlen(place))
+        return APR_EINVAL;
+    apr_cpystrn(cursor, *place ? place : "0", sizeof(cursor));
+    rv = idem_redis_take(store, call, &w.conn);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = scan(w.conn, call, cursor, BATCH, &reply);
+    if (rv == APR_SUCCESS) {
+        rv = visit_batch(&w, reply->element[1]);
+        freeReplyObject(reply);
+    }
+    idem_redis_give(store, w.conn, rv == APR_SUCCESS);
+    if (rv == APR_SUCCESS)
+        apr_cpystrn(place, strcmp(cursor, "0") != 0 ? cursor : "", IDEM_PLACE_LEN);
     return rv;
 }
 

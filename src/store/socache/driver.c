@@ -12,6 +12,12 @@ static void socache_detach(idem_store *store)
     idem_liveness_close(((idem_socache *)store)->liveness);
 }
 
+static unsigned long socache_process(const idem_store *store, apr_uint64_t owner)
+{
+    (void)store;
+    return idem_liveness_process(owner);
+}
+
 const idem_driver idem_driver_socache = {
     .scheme = "socache",
     .configure = idem_socache_configure,
@@ -28,4 +34,7 @@ const idem_driver idem_driver_socache = {
     .forget = idem_socache_forget,
     .sweep = idem_socache_sweep,
     .status = idem_socache_status,
+    .page = idem_socache_page,
+    .page_by_slot = 1,
+    .process = socache_process,
 };

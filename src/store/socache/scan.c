@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan.c - the socache driver's operations that look at every entry: each, sweep, status.
+ * scan.c - the socache driver's operations that look at every entry: each, page, sweep, status.
  *
  * Called by the front, the keeper and the administrator's tools. What always holds: the provider's iterator is let run
  * to its end, since one that is stopped early leaves a dbm file open and locked; a visitor is called without the mutex.
@@ -8,8 +8,14 @@
  */
 #include "socache_private.h"
 
+#include "place.h"
+
+#include <stdlib.h>
+
 #include <apr_strings.h>
 #include <apr_tables.h>
+
+#define PAGE 256 /* entries shown at once */
 
 typedef struct slot_name {
     unsigned char bytes[IDEM_SLOT_LEN];
@@ -110,25 +116,66 @@ static apr_status_t list_live(idem_socache *store, idem_call *call, apr_array_he
     return rv;
 }
 
+static int by_slot(const void *a, const void *b)
+{
+    return memcmp(a, b, IDEM_SLOT_LEN);
+}
+
+/* The one of slots that stands there, if it still does. */
+static apr_status_t visit_slot(idem_store *base, idem_call *call, const unsigned char *slot, idem_visitor *visitor,
+                               void *baton, int *more)
+{
+    idem_call one = *call;
+    idem_found found;
+    apr_status_t rv;
+
+    apr_pool_create(&one.pool, call->pool); /* one entry at a time, however many there are */
+    rv = idem_socache_fetch(base, &one, slot, &found);
+    if (rv == APR_SUCCESS)
+        *more = visitor(baton, slot, &found);
+    if (rv == APR_NOTFOUND)
+        rv = APR_SUCCESS; /* gone in the meantime */
+    if (one.why)
+        call->why = apr_pstrdup(call->pool, one.why);
+    apr_pool_destroy(one.pool);
+    return rv;
+}
+
+/* A place is the slot behind which it goes on. The cache has no order: each page lists all slots, and shows some. */
+apr_status_t idem_socache_page(idem_store *base, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                               void *baton)
+{
+    apr_array_header_t *slots = apr_array_make(call->pool, 64, sizeof(slot_name));
+    unsigned char after[IDEM_SLOT_LEN];
+    int i = 0, shown = 0, more = 1;
+    apr_status_t rv;
+
+    if (*place && !idem_slot_of_place(place, after))
+        return APR_EINVAL;
+    rv = list_live((idem_socache *)base, call, slots);
+    if (rv != APR_SUCCESS)
+        return rv;
+    qsort(slots->elts, (size_t)slots->nelts, sizeof(slot_name), by_slot);
+    while (*place && i < slots->nelts && memcmp(APR_ARRAY_IDX(slots, i, slot_name).bytes, after, IDEM_SLOT_LEN) <= 0)
+        i++;
+    for (; rv == APR_SUCCESS && more && shown < PAGE && i < slots->nelts; i++, shown++)
+        rv = visit_slot(base, call, APR_ARRAY_IDX(slots, i, slot_name).bytes, visitor, baton, &more);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (i < slots->nelts)
+        idem_place_of_slot(APR_ARRAY_IDX(slots, i - 1, slot_name).bytes, place);
+    else
+        *place = '\0';
+    return APR_SUCCESS;
+}
+
 apr_status_t idem_socache_each(idem_store *base, idem_call *call, idem_visitor *visitor, void *baton)
 {
     apr_array_header_t *slots = apr_array_make(call->pool, 64, sizeof(slot_name));
     apr_status_t rv = list_live((idem_socache *)base, call, slots);
-    idem_call one = *call;
     int more = 1;
 
-    for (int i = 0; rv == APR_SUCCESS && more && i < slots->nelts; i++) {
-        const unsigned char *slot = APR_ARRAY_IDX(slots, i, slot_name).bytes;
-        idem_found found;
-        apr_pool_create(&one.pool, call->pool); /* one entry at a time, however many there are */
-        rv = idem_socache_fetch(base, &one, slot, &found);
-        if (rv == APR_SUCCESS)
-            more = visitor(baton, slot, &found);
-        if (rv == APR_NOTFOUND)
-            rv = APR_SUCCESS; /* gone in the meantime */
-        if (one.why)
-            call->why = apr_pstrdup(call->pool, one.why);
-        apr_pool_destroy(one.pool);
-    }
+    for (int i = 0; rv == APR_SUCCESS && more && i < slots->nelts; i++)
+        rv = visit_slot(base, call, APR_ARRAY_IDX(slots, i, slot_name).bytes, visitor, baton, &more);
     return rv;
 }

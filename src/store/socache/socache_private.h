@@ -124,6 +124,8 @@ apr_status_t idem_socache_release(idem_store *store, idem_call *call, const unsi
 apr_status_t idem_socache_forget(idem_store *store, idem_call *call, const unsigned char *slot);
 apr_status_t idem_socache_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 apr_status_t idem_socache_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
+apr_status_t idem_socache_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
+                               void *baton);
 apr_status_t idem_socache_sweep(idem_store *store, idem_call *call, int most, int *removed);
 apr_status_t idem_socache_status(idem_store *store, idem_call *call, idem_store_status *status);
 

@@ -71,7 +71,7 @@ static int run_default(const idem_env *env, const char *select, apr_pool_t *pool
 int main(int argc, char **argv)
 {
     /* The timeout: no ordinary call takes so long, on a busy machine either. */
-    idem_env env = {NULL, "/tmp", (unsigned)geteuid(), (unsigned)getegid(), 16, 16, NULL, apr_time_from_sec(5), 0};
+    idem_env env = {NULL, "/tmp", (unsigned)geteuid(), (unsigned)getegid(), 16, 16, NULL, apr_time_from_sec(5), 0, 0};
     idem_conformance_effort effort = {0, 0, 0};
     const char *select = NULL;
     apr_pool_t *pool;

@@ -220,6 +220,55 @@ static void each_case(kit *k)
     kit_alone(k, each_job, NULL);
 }
 
+/* ---- page -------------------------------------------------------------------------------------------------------- */
+
+/* From the beginning to the end in many steps, each of which is stopped after one entry. */
+static void page_through(worker *w, listing *all)
+{
+    char place[IDEM_PLACE_LEN] = "", before[IDEM_PLACE_LEN];
+    int steps = 0;
+
+    do {
+        memcpy(before, place, sizeof(before));
+        all->stop_after = all->visits + 1;
+        EXPECT(w, w->k->driver->page(w->store, kit_call(w), place, visit, all), APR_SUCCESS);
+        CHECK(w->k, !*place || strcmp(before, place) != 0);
+        CHECK(w->k, strlen(place) < IDEM_PLACE_LEN && ++steps < 100000);
+    } while (*place);
+}
+
+static void page_job(worker *w)
+{
+    listing *all = calloc(1, sizeof(*all));
+    char nowhere[IDEM_PLACE_LEN] = "no place";
+    int slots_in_order = w->k->driver->page_by_slot;
+
+    if (!w->k->driver->page)
+        kit_skip(w->k, "it cannot list its entries in parts");
+    CHECK(w->k, all != NULL);
+    all->w = w;
+    for (unsigned long i = 0; i < LISTED; i++) {
+        kit_name slot = kit_slot(FAMILY + 100, i), token = kit_token(FAMILY + 100, i);
+        EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &slot, &token), APR_SUCCESS);
+    }
+    page_through(w, all);
+    for (int i = 0; i < LISTED; i++)
+        CHECK(w->k, slots_in_order ? all->seen[i] == 1 : all->seen[i] >= 1);
+    EXPECT(w, w->k->driver->page(w->store, kit_call(w), nowhere, visit, all), APR_EINVAL);
+    for (unsigned long i = 0; i < LISTED; i++) {
+        kit_name slot = kit_slot(FAMILY + 100, i);
+        EXPECT(w, kit_forget(w, &slot), APR_SUCCESS);
+    }
+    free(all);
+}
+
+static void page_case(kit *k)
+{
+    kit_alone(k, page_job, NULL);
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
 static void status_job(worker *w)
 {
     kit_name slot = kit_slot(FAMILY, 400), token = kit_token(FAMILY, 400);
@@ -245,6 +294,7 @@ const kit_case kit_cases_value[] = {
     {"zeros, newlines and high bytes are bytes like any other", 0, bytes_case},
     {"a torn value is kept, never replaced and never believed", 0, torn_case},
     {"each visits every entry once and stops when told", IDEM_EVICTS, each_case},
+    {"page visits every entry in parts, and a place is where it goes on", IDEM_EVICTS, page_case},
     {"status counts", IDEM_EVICTS, status_case},
     {NULL, 0, NULL},
 };

@@ -73,7 +73,7 @@ static int run(const char *select, apr_pool_t *pool)
     static const kit_case *const all[] = {durability_cases_flush, durability_cases_fault, durability_cases_damage,
                                           durability_cases_place};
     const char *tmp = getenv("TMPDIR");
-    idem_env env = {NULL, "/tmp", (unsigned)geteuid(), (unsigned)getegid(), 4, 16, NULL, 0, 0};
+    idem_env env = {NULL, "/tmp", (unsigned)geteuid(), (unsigned)getegid(), 4, 16, NULL, 0, 0, 0};
     char *dir = apr_pstrcat(pool, tmp ? tmp : "/tmp", "/durability-XXXXXX", NULL);
     kit_score score = {0, 0, 0};
     kit k;

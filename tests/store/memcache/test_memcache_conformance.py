@@ -26,11 +26,11 @@ def pair(tmp_path):
 
 def test_one_server(tmp_path, conformance):
     with Memcached(tmp_path / "memcached", "-M") as server:
-        assert skipped(conformance(*ROUNDS, server.url())) == 9
+        assert skipped(conformance(*ROUNDS, server.url())) == 10
 
 
 def test_two_servers(pair, conformance):
-    assert skipped(conformance("-n", "300", "-k", "5", url(*pair))) == 9
+    assert skipped(conformance("-n", "300", "-k", "5", url(*pair))) == 10
     counts = [int(server.stats()["cmd_set"]) for server in pair]
     assert min(counts) > max(counts) / 3, counts
 
