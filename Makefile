@@ -130,6 +130,8 @@ $(REGISTRY): INC = $(STORE_INC) -DIDEM_WITH_SOCACHE
 $(BUILD)/tests/%.o: INC += -UNDEBUG
 $(call objects,$(TEST_MODULE_SRC)): INC += -fvisibility=default
 
+# Compiled in as it is.
+$(BUILD)/src/http/admin/openapi.o: src/http/admin/openapi.json
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -7,6 +7,7 @@
  */
 #define IDEM_MODULE_RECORD
 
+#include "admin.h"
 #include "advice.h"
 #include "config.h"
 #include "expose.h"
@@ -23,6 +24,7 @@
 #include "notify.h"
 #include "places.h"
 #include "quota.h"
+#include "recent.h"
 #include "recorder.h"
 #include "sent.h"
 #include "src/store/socache/socache.h"
@@ -67,7 +69,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_wakeup_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||
         idem_quota_open(pconf) != APR_SUCCESS || idem_child_open(pconf) != APR_SUCCESS ||
-        idem_metrics_open(s) != APR_SUCCESS) {
+        idem_metrics_open(s) != APR_SUCCESS || idem_recent_open(s) != APR_SUCCESS ||
+        idem_admin_open(s) != APR_SUCCESS) {
         IDEM_SLOG(s, APLOG_EMERG, 80, "no shared memory for IdempotencyMaxWaiters, IdempotencyMaxKeys and metrics");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -113,6 +116,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(idem_gate, before_us, NULL, APR_HOOK_REALLY_FIRST);
     /* A real handler, where a configuration names it. */
     ap_hook_handler(idem_metrics_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(idem_admin_handler, NULL, NULL, APR_HOOK_MIDDLE);
     idem_metrics_status_register();
     /* Any time: it only listens. */
     idem_witness_register();

@@ -7,6 +7,7 @@
  *   say.c       answers: text or JSON, a progress line, a pipe that closes
  *   entries.c   list, show, find, forget, resolve
  *   whole.c     stats, verify, sweep
+ *   transfer.c  export, import
  */
 #ifndef IDEM_CLI_H
 #define IDEM_CLI_H
@@ -54,7 +55,8 @@ struct idem_cli {
     const char *state, *older, *newer, *prefix, *as, *key, *parts, *version;
     apr_int64_t limit; /* 0 for none */
 
-    idem_front *front; /* open while the command runs */
+    const unsigned char *mark; /* import: of the store that was exported */
+    idem_front *front;         /* open while the command runs */
     apr_time_t progress_at;
     int progress_shown;
     int closed; /* nobody reads our answers any more */
@@ -65,8 +67,15 @@ extern const idem_command idem_commands_of_store[]; /* ends with a name of NULL 
 /* ---- place.c
  * ------------------------------------------------------------------------------------------------------------ */
 
-/* Opens cli->store. thorough: its files are looked at from end to end first. */
-idem_exit idem_cli_open(idem_cli *cli, int thorough);
+typedef enum idem_opening {
+    IDEM_OPEN_TO_LOOK,
+    IDEM_OPEN_TO_VERIFY, /* its files are looked at from end to end first */
+    IDEM_OPEN_TO_FILL,   /* it is made if it is not there, and gets cli->mark if it has none */
+    IDEM_OPEN_NOTHING    /* the command does it */
+} idem_opening;
+
+/* Opens cli->store. */
+idem_exit idem_cli_open(idem_cli *cli, idem_opening how);
 void idem_cli_close(idem_cli *cli);
 
 /* ---- say.c
@@ -97,6 +106,8 @@ idem_exit idem_cli_resolve(idem_cli *cli);
 idem_exit idem_cli_stats(idem_cli *cli);
 idem_exit idem_cli_verify(idem_cli *cli);
 idem_exit idem_cli_sweep(idem_cli *cli);
+idem_exit idem_cli_export(idem_cli *cli);
+idem_exit idem_cli_import(idem_cli *cli);
 
 /* "10min" in microseconds; 0: it is no duration. */
 apr_interval_time_t idem_cli_duration(const char *text);

@@ -216,8 +216,10 @@ static int is_help(const char *word)
 
 static idem_exit run_command(idem_cli *cli)
 {
-    idem_exit code = idem_cli_open(cli, cli->command->run == idem_cli_verify);
+    idem_exit code = IDEM_EXIT_OK;
 
+    if (cli->command->run != idem_cli_import) /* it has to read first */
+        code = idem_cli_open(cli, cli->command->run == idem_cli_verify ? IDEM_OPEN_TO_VERIFY : IDEM_OPEN_TO_LOOK);
     if (code == IDEM_EXIT_OK)
         code = cli->command->run(cli);
     idem_cli_close(cli);

@@ -101,25 +101,42 @@ static idem_exit configure_store(idem_cli *cli, idem_env *env)
         return idem_cli_fail(cli, IDEM_EXIT_UNABLE, "%s lives inside httpd, and only there it can be looked at",
                              idem_front_url(cli->front));
     idem_front_set_timeout(cli->front, cli->timeout);
-    idem_front_be_guest(cli->front);
     return IDEM_EXIT_OK;
 }
 
-static idem_exit attach_store(idem_cli *cli, int thorough)
+/* Another secret's store is not filled: its keys would not be found. */
+static idem_exit check_secret(idem_cli *cli, const idem_keyring *ring)
+{
+    static const unsigned char no_secret[IDEM_DIGEST_LEN];
+
+    if (!cli->mark)
+        return IDEM_EXIT_OK;
+    idem_front_want_mark(cli->front, cli->mark);
+    if (!ring || !memcmp(cli->mark, idem_keyring_mark(ring), IDEM_DIGEST_LEN))
+        return IDEM_EXIT_OK;
+    return idem_cli_fail(cli, IDEM_EXIT_REFUSED, "--secret %s: the export was made %s", cli->secret,
+                         memcmp(cli->mark, no_secret, IDEM_DIGEST_LEN) ? "with another one" : "without a secret");
+}
+
+static idem_exit attach_store(idem_cli *cli, idem_opening how)
 {
     const char *why = NULL, *folder = folder_of(cli);
     apr_status_t rv = APR_SUCCESS;
 
-    if (folder && access(folder, F_OK) != 0)
+    if (folder && how != IDEM_OPEN_TO_FILL && access(folder, F_OK) != 0)
         return no_store(cli, "there is no such store");
-    if (thorough || !folder)
+    if (how != IDEM_OPEN_TO_LOOK || !folder)
         rv = idem_front_open(cli->front, cli->pool, &why);
     if (rv == APR_SUCCESS)
         rv = idem_front_attach(cli->front, cli->pool, &why);
+    if (rv == IDEM_EDAMAGED && cli->mark) {
+        no_store(cli, why);
+        return IDEM_EXIT_REFUSED;
+    }
     return rv == APR_SUCCESS ? IDEM_EXIT_OK : no_store(cli, why);
 }
 
-idem_exit idem_cli_open(idem_cli *cli, int thorough)
+idem_exit idem_cli_open(idem_cli *cli, idem_opening how)
 {
     idem_env *env = apr_pcalloc(cli->pool, sizeof(*env));
     idem_keyring *ring = NULL;
@@ -130,7 +147,8 @@ idem_exit idem_cli_open(idem_cli *cli, int thorough)
     env->processes = 64; /* as a server would: who comes first lays out the table of readers */
     env->threads = 64;
     env->timeout = cli->timeout;
-    env->look_only = env->guest = 1;
+    env->look_only = how != IDEM_OPEN_TO_FILL || cli->dry_run;
+    env->guest = 1;
     code = find_owner(cli, env);
     if (code == IDEM_EXIT_OK)
         code = read_ring(cli, env->uid, &ring);
@@ -139,9 +157,14 @@ idem_exit idem_cli_open(idem_cli *cli, int thorough)
     if (code != IDEM_EXIT_OK)
         return code;
     idem_front_set_ring(cli->front, ring);
+    if (how == IDEM_OPEN_TO_LOOK || how == IDEM_OPEN_TO_VERIFY || cli->dry_run)
+        idem_front_be_guest(cli->front);
+    code = check_secret(cli, ring);
+    if (code != IDEM_EXIT_OK)
+        return code;
     if (geteuid() == 0 && env->uid != 0 && idem_probe_become(env->uid, env->gid) != 0)
         return idem_cli_fail(cli, IDEM_EXIT_FAILED, "cannot become the owner of the store");
-    return attach_store(cli, thorough);
+    return attach_store(cli, how);
 }
 
 void idem_cli_close(idem_cli *cli)

@@ -37,7 +37,8 @@ typedef struct idem_view {
     int is_local;                            /* … and it is of this host */
     apr_time_t expires;                      /* 0: the store cannot say */
     apr_time_t written;                      /* …, for as long as an entry's ttl is counted from that */
-    apr_size_t size;                         /* bytes in the store */
+    idem_blob value;                         /* as it stands in the store */
+    apr_size_t size;                         /* … its bytes */
     unsigned char version[IDEM_VERSION_LEN]; /* another one whenever the entry is another one */
 } idem_view;
 

@@ -71,6 +71,7 @@ void idem_view_make(idem_front *front, const unsigned char *slot, const idem_fou
     view->is_local = (idem_front_store(front)->flags & IDEM_HOST_LOCAL) != 0;
     view->expires = found->expires;
     view->written = found->expires && !view->fault ? found->expires - view->head.ttl : 0;
+    view->value = found->value;
     view->size = found->value.len;
     make_version(view, found->value);
 }

@@ -80,6 +80,8 @@ typedef struct idem_server_settings {
     apr_int64_t store_timeout;
     apr_int64_t lease;       /* on stores that several hosts share */
     apr_int64_t max_waiters; /* 0: a quarter of the workers */
+    int admin_responses;     /* the admin API shows headers and bodies also without a secret */
+    int metrics_in_htaccess; /* an .htaccess file may set the handler idempotency-metrics */
     void *stores;            /* http/stores.c keeps the server's front here */
 } idem_server_settings;
 

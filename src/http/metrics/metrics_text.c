@@ -10,6 +10,8 @@
 #include "metrics_private.h"
 
 #include "accept.h"
+#include "config.h"
+#include "handlers.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -278,6 +280,14 @@ int idem_metrics_handler(request_rec *r)
 
     if (!r->handler || strcmp(r->handler, "idempotency-metrics"))
         return DECLINED;
+    if (!idem_handler_is_the_servers(r) && !idem_server_settings_of(r->server)->metrics_in_htaccess) {
+        ap_set_content_type(r, "text/plain; charset=utf-8");
+        r->status = HTTP_FORBIDDEN;
+        ap_rputs("The metrics are the whole server's: name their handler by SetHandler in its configuration, or allow "
+                 ".htaccess files to do so with IdempotencyMetricsInHtaccess On.\n",
+                 r);
+        return OK;
+    }
     if (r->method_number != M_GET) { /* HEAD is one as well */
         ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
         return HTTP_METHOD_NOT_ALLOWED;

@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "processes.h"
 #include "quota.h"
+#include "recent.h"
 #include "repeats.h"
 #include "wakeup.h"
 
@@ -211,6 +212,12 @@ static void settle_what_is_held(idem_txn *txn)
         idem_txn_settle(txn, IDEM_EV_GONE, NULL);
 }
 
+static void count_request(const idem_txn *txn)
+{
+    idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
+    idem_recent_note(txn->slot_name[0] != '-' ? txn->head.slot : NULL, txn->detecting, txn->outcome, txn->settlement);
+}
+
 /* The request ends, and nothing about it changes any more. */
 static apr_status_t txn_end(void *data)
 {
@@ -220,7 +227,7 @@ static apr_status_t txn_end(void *data)
         return APR_SUCCESS; /* a copy of a request that goes on elsewhere */
     settle_what_is_held(txn);
     if (!txn->unguarded)
-        idem_metrics_request(txn->detecting, txn->outcome, txn->settlement);
+        count_request(txn);
     if (!txn->detecting && txn->seen.head.state && txn->outcome != IDEM_OUTCOME_EXECUTED)
         idem_repeats_note(txn->head.slot, txn->outcome == IDEM_OUTCOME_REPLAYED);
     return APR_SUCCESS;

@@ -20,6 +20,7 @@ STORES = ["lmdb"]
 CONFIG = f"""
 {PROTOCOLS}
 IdempotencyEngine Off
+IdempotencyMetricsInHtaccess On
 <Directory "{{stage}}/docs/named">
     AllowOverride All
     Options +ExecCGI +Includes
