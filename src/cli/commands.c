@@ -37,7 +37,7 @@ const idem_command idem_commands_of_store[] = {
      "A request that runs, and what is damaged, stay behind and are counted. The last line says that nothing is "
      "missing.",
      "eonp", 0, 0, idem_cli_export},
-    {"import", "[FILE]", "puts the entries of an export into a store; - or nothing reads standard input",
+    {"import", "[FILE]", "puts the entries of an export into a store; without FILE from standard input",
      "The store must have the mark of the same secret, or none yet. An entry that stands there stays. Lives go on "
      "where they\n"
      "were; sealed records are written anew with --secret only, and begin their lives anew without it.",
