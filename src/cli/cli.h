@@ -8,6 +8,7 @@
  *   entries.c   list, show, find, forget, resolve
  *   whole.c     stats, verify, sweep
  *   transfer.c  export, import
+ *   remote.c    the commands over a server's admin API, and watch; wire.c: one request
  */
 #ifndef IDEM_CLI_H
 #define IDEM_CLI_H
@@ -46,7 +47,9 @@ struct idem_cli {
 
     /* where */
     const char *store, *secret, *become;
-    apr_array_header_t *store_options; /* of const char * */
+    const char *url, *user, *password_file; /* of an admin API; url NULL for a store */
+    const char *password, *token;           /* … once they are known */
+    apr_array_header_t *store_options;      /* of const char * */
     apr_interval_time_t timeout;
 
     /* how */
@@ -91,6 +94,9 @@ int idem_cli_say_json(idem_cli *cli, json_t *json); /* in one line; takes the re
 int idem_cli_say_view(idem_cli *cli, const idem_view *view, idem_shown_detail detail);
 int idem_cli_say_row(idem_cli *cli, const idem_view *view);
 
+void idem_cli_say_members(idem_cli *cli, json_t *json);
+void idem_cli_flush(idem_cli *cli); /* for who waits for a line */
+
 /* A line that is overwritten, on a terminal, at most five times a second; and its end. */
 void idem_cli_progress(idem_cli *cli, const char *what, apr_uint64_t count);
 void idem_cli_progress_end(idem_cli *cli);
@@ -108,6 +114,10 @@ idem_exit idem_cli_verify(idem_cli *cli);
 idem_exit idem_cli_sweep(idem_cli *cli);
 idem_exit idem_cli_export(idem_cli *cli);
 idem_exit idem_cli_import(idem_cli *cli);
+idem_exit idem_cli_watch(idem_cli *cli);
+
+/* --key, or a line of standard input. */
+const char *idem_cli_read_key(idem_cli *cli);
 
 /* "10min" in microseconds; 0: it is no duration. */
 apr_interval_time_t idem_cli_duration(const char *text);

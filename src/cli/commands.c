@@ -42,4 +42,5 @@ const idem_command idem_commands_of_store[] = {
      "where they\n"
      "were; sealed records are written anew with --secret only, and begin their lives anew without it.",
      "d", 0, 1, idem_cli_import},
+    {"watch", "--url URL", "shows what is done with guarded requests, as they end", NULL, "l", 0, 0, idem_cli_watch},
     {.name = NULL}};

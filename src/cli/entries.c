@@ -198,7 +198,7 @@ static void say_scope(idem_cli *cli, const idem_scope *scope)
     }
 }
 
-static const char *read_key(idem_cli *cli)
+const char *idem_cli_read_key(idem_cli *cli)
 {
     char line[2048];
 
@@ -250,7 +250,7 @@ idem_exit idem_cli_find(idem_cli *cli)
     code = cli_read_scope(cli, &scope);
     if (code != IDEM_EXIT_OK)
         return code;
-    wrong = idem_slot_find(idem_front_ring(cli->front), &scope, read_key(cli), cli->raw, slot, cli->pool);
+    wrong = idem_slot_find(idem_front_ring(cli->front), &scope, idem_cli_read_key(cli), cli->raw, slot, cli->pool);
     if (wrong)
         return idem_cli_fail(cli, IDEM_EXIT_USAGE, "--key: %s", wrong);
     return say_found(cli, &scope, slot);

@@ -6,7 +6,7 @@
  * Exit codes are idem_exit's. What always holds: passwords and secrets are read from files, never from the command
  * line; a wrong command line touches no store.
  */
-#include "cli.h"
+#include "remote.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -20,13 +20,16 @@
 #define IDEM_VERSION "?"
 #endif
 
-#define OF_ALL "sOSutjh"
+#define OF_ALL "sOSuUPRtjh"
 
 static const apr_getopt_option_t options[] = {
     {"store", 's', 1, "URL of the store: lmdb:PATH, redis://…, memcache:…, dbd:… (lmdb:idempotency)"},
     {"option", 'O', 1, "an option of the store, NAME=VALUE, as in IdempotencyStore; may be repeated"},
     {"secret", 'S', 1, "file of IdempotencySecret"},
     {"become", 'u', 1, "user that root becomes (the owner of a local store)"},
+    {"url", 'U', 1, "instead of a store: where a server has SetHandler idempotency-admin"},
+    {"user", 'P', 1, "who asks there"},
+    {"password-file", 'R', 1, "file with the password in its first line; without it the password is asked for"},
     {"timeout", 't', 1, "how long one call of the store may take (5s)"},
     {"json", 'j', 0, "answer in JSON"},
     {"state", 'e', 1, "only entries in these states, separated by commas"},
@@ -118,6 +121,9 @@ static const char **text_of_option(idem_cli *cli, int letter)
     case 's': return &cli->store;
     case 'S': return &cli->secret;
     case 'u': return &cli->become;
+    case 'U': return &cli->url;
+    case 'P': return &cli->user;
+    case 'R': return &cli->password_file;
     case 'e': return &cli->state;
     case 'o': return &cli->older;
     case 'n': return &cli->newer;
@@ -218,6 +224,11 @@ static idem_exit run_command(idem_cli *cli)
 {
     idem_exit code = IDEM_EXIT_OK;
 
+    if (cli->url || cli->command->run == idem_cli_watch) {
+        code = cli->url ? idem_cli_run_remote(cli) : idem_cli_watch(cli);
+        idem_cli_flush(cli);
+        return code;
+    }
     if (cli->command->run != idem_cli_import) /* it has to read first */
         code = idem_cli_open(cli, cli->command->run == idem_cli_verify ? IDEM_OPEN_TO_VERIFY : IDEM_OPEN_TO_LOOK);
     if (code == IDEM_EXIT_OK)

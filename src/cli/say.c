@@ -134,6 +134,17 @@ static void say_members(idem_cli *cli, const char *before, json_t *json)
     }
 }
 
+void idem_cli_say_members(idem_cli *cli, json_t *json)
+{
+    say_members(cli, "", json);
+}
+
+void idem_cli_flush(idem_cli *cli)
+{
+    if (fflush(stdout) != 0)
+        cli->closed = 1;
+}
+
 int idem_cli_say_view(idem_cli *cli, const idem_view *view, idem_shown_detail detail)
 {
     apr_pool_t *pool;
