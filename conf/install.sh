@@ -11,6 +11,8 @@ module=$1 apxs=$2 destdir=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
+sbin=$($apxs -q SBINDIR)
+share=$($apxs -q PREFIX)/share
 shared=$($apxs -q DATADIR)/idempotency
 schema=$shared/schema
 policies=$shared/policies
@@ -50,6 +52,18 @@ put_config() { # FILE NAME
     fi
 }
 
+# The tool stands beside the module in the build folder.
+put_tool() {
+    mkdir -p "$destdir$sbin" "$destdir$share/man/man8" "$destdir$share/bash-completion/completions" \
+        "$destdir$share/zsh/site-functions"
+    install -m 755 "$(dirname "$module")/idemctl" "$destdir$sbin/.idemctl.new"
+    mv -f "$destdir$sbin/.idemctl.new" "$destdir$sbin/idemctl"
+    install -m 644 "$here/../docs/idemctl.8" "$destdir$share/man/man8/idemctl.8"
+    install -m 644 "$here/shell/idemctl.bash" "$destdir$share/bash-completion/completions/idemctl"
+    install -m 644 "$here/shell/_idemctl" "$destdir$share/zsh/site-functions/_idemctl"
+    echo "installed  $destdir$sbin/idemctl (its page, and completion for bash and zsh)"
+}
+
 put_schemas() {
     mkdir -p "$destdir$schema"
     install -m 644 "$here"/schema/*.sql "$destdir$schema"
@@ -82,6 +96,7 @@ put_config "$here/idempotency.conf" idempotency.conf
 put_schemas
 put_policies
 put_monitoring
+put_tool
 
 echo
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then

@@ -136,6 +136,13 @@ browser: all $(TEST_MODULES)
 
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
 # a failure is repeated by the seed that it prints.
+# What idemctl does with a store of a million entries, in bounded memory.
+.PHONY: million-entries
+ENTRIES ?= 1000000
+million-entries: all
+	@$(PYTHON) tests/bench/million_entries.py $(BUILD) $(ENTRIES)
+## make million-entries  idemctl imports, lists, verifies and counts a million entries in bounded memory (ENTRIES=20000)
+
 .PHONY: chaos chaos-short
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED    ?=

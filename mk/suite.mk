@@ -15,7 +15,7 @@ test: deps
 ##                    perf-check, browser
 
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
-ALL_WAITS    := integration servers hosts clients sdks browser million chaos
+ALL_WAITS    := integration servers hosts clients sdks browser million million-entries chaos
 ALL_WORKS    := $(TEST_WORKS) cost mix integration-asan tsan valgrind coverage fuzz faults
 test-all: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(TEST_READS) -- $(ALL_WORKS)

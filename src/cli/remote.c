@@ -260,8 +260,8 @@ idem_exit idem_cli_watch(idem_cli *cli)
                 shown++;
             }
         }
-        after = apr_psprintf(cli->pool, "?after=%" JSON_INTEGER_FORMAT,
-                             json_integer_value(json_object_get(answer, "last")));
+        after = apr_psprintf(cli->pool, "?after=%" APR_INT64_T_FMT,
+                             (apr_int64_t)json_integer_value(json_object_get(answer, "last")));
         json_decref(answer);
         idem_cli_flush(cli);
         if (!cli->limit || shown < cli->limit)

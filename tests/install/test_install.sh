@@ -23,7 +23,8 @@ check() { # WHAT COMMAND…
 apxs_of() { # LIBEXECDIR SYSCONFDIR DATADIR: writes an apxs that answers these
     cat >"$scratch/apxs" <<EOF
 #!/bin/sh
-case \$2 in LIBEXECDIR) echo $1 ;; SYSCONFDIR) echo $2 ;; DATADIR) echo $3 ;; *) exit 1 ;; esac
+case \$2 in LIBEXECDIR) echo $1 ;; SYSCONFDIR) echo $2 ;; DATADIR) echo $3 ;; SBINDIR) echo ${3%/share*}/sbin ;;
+PREFIX) echo ${3%/share*} ;; *) exit 1 ;; esac
 EOF
     chmod +x "$scratch/apxs"
 }
@@ -58,6 +59,13 @@ if [ -e /etc/debian_version ]; then
         diff -r "$root/conf/policies" "$debian/usr/share/apache2/idempotency/policies"
     check "so are alerts and dashboard" \
         diff -r "$root/conf/monitoring" "$debian/usr/share/apache2/idempotency/monitoring"
+    check "idemctl is in SBINDIR" cmp -s "$(dirname "$module")/idemctl" "$debian/usr/sbin/idemctl"
+    check "idemctl is executable" test "$(mode "$debian/usr/sbin/idemctl")" = 755
+    check "idemctl says what it can do" grep -q resolve <("$debian/usr/sbin/idemctl" --help)
+    check "its page is beside others" test -s "$debian/usr/share/man/man8/idemctl.8"
+    check "bash completes its commands" bash -c '. "$1"; PATH=$2:$PATH; COMP_WORDS=(idemctl res) COMP_CWORD=1
+        _idemctl; test "${COMPREPLY[*]}" = resolve' - "$debian/usr/share/bash-completion/completions/idemctl" \
+        "$debian/usr/sbin"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi
