@@ -16,6 +16,7 @@
 #include "gate.h"
 #include "intake.h"
 #include "child.h"
+#include "compat.h"
 #include "log.h"
 #include "logline.h"
 #include "metrics.h"
@@ -102,7 +103,9 @@ static void register_hooks(apr_pool_t *pool)
     /* After mod_unixd and the socache providers have read their configuration. */
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+#if IDEM_HAS_CHILD_STOPPING
     ap_hook_child_stopping(idem_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+#endif
     ap_hook_child_status(idem_metrics_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Before all others of REALLY_FIRST: mod_headers (early), mod_setenvif and mod_security may change fields in this

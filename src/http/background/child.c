@@ -9,6 +9,7 @@
  */
 #include "child.h"
 
+#include "compat.h"
 #include "keeper.h"
 #include "mpm.h"
 #include "outage.h"
@@ -63,12 +64,24 @@ static apr_status_t child_ends(void *unused)
     return APR_SUCCESS;
 }
 
+#if !IDEM_HAS_CHILD_STOPPING
+/* A threaded MPM of these versions has joined its workers before it destroys a child's pool: nothing is cut short. */
+static apr_status_t child_cleans(void *pchild)
+{
+    idem_child_stopping(pchild, threaded);
+    return APR_SUCCESS;
+}
+#endif
+
 void idem_child_start(apr_pool_t *pchild, server_rec *s)
 {
     threaded = idem_threads_usual();
     atomic_store(&child, idem_this_process());
     idem_keeper_start(s);
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
+#if !IDEM_HAS_CHILD_STOPPING
+    apr_pool_pre_cleanup_register(pchild, pchild, child_cleans); /* runs before the one above */
+#endif
     idem_renewer_start(pchild, s);
     idem_outage_start(s);
 }

@@ -15,6 +15,7 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <apr_version.h> /* httpd.h brought it from 2.4.54 on only */
 #include <http_protocol.h>
 #include <http_request.h>
 

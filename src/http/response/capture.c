@@ -8,6 +8,7 @@
 #include "capture.h"
 
 #include "chain.h"
+#include "compat.h"
 #include "identity.h"
 #include "log.h"
 #include "replay.h"

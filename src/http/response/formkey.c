@@ -15,6 +15,7 @@
  */
 #include "formkey.h"
 
+#include "compat.h"
 #include "config.h"
 #include "digest.h"
 #include "htmlscan.h"

@@ -13,6 +13,7 @@
  */
 #include "formstrip.h"
 
+#include "compat.h"
 #include "config.h"
 #include "bodyhash.h"
 #include "formcut.h"

@@ -11,6 +11,7 @@
  */
 #include "intake_private.h"
 
+#include "compat.h"
 #include "log.h"
 #include "taken.h"
 
