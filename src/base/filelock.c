@@ -131,8 +131,11 @@ apr_status_t idem_filelock_open(idem_filelock **lock, const char *path, apr_time
         return APR_SUCCESS;
     }
     if (err == EPROTO)
-        *why = apr_psprintf(
-            pool, "%s is of another version of this module: stop every process that uses it, then remove it", path);
+        *why =
+            apr_psprintf(pool,
+                         "%s was made by another version of this module: stop every process that uses it, then remove "
+                         "it",
+                         path);
     else if (err == ETIMEDOUT)
         *why = apr_psprintf(pool, "another process has been opening %s for too long: is one of them stopped?", path);
     else

@@ -17,7 +17,7 @@ static const char *fault_of_file(apr_file_t *file, unsigned uid)
     apr_finfo_t info;
 
     if (apr_file_info_get(&info, APR_FINFO_TYPE | APR_FINFO_PROT | APR_FINFO_USER, file) != APR_SUCCESS)
-        return "cannot be looked at";
+        return "cannot be examined";
     if (info.filetype != APR_REG)
         return "must be a regular file";
     if (info.user != 0 && info.user != geteuid() && info.user != uid)

@@ -22,7 +22,7 @@ idem_form *idem_form_create(const char *boundary, const idem_form_listener *list
         return form;
     form->place = FORM_START;
     if (!len || len > IDEM_BOUNDARY_MAX) {
-        form->wrong = "its boundary is too long, or none";
+        form->wrong = "its boundary is missing or too long";
         return form;
     }
     memcpy(form->pattern, "\n--", 3);
@@ -108,7 +108,7 @@ static void take_digit(idem_form *form, unsigned char c)
     int digit = apr_isdigit(c) ? c - '0' : c - (c >= 'a' ? 'a' : 'A') + 10;
 
     if (!apr_isxdigit(c)) {
-        form->wrong = "a % stands in it without two hexadecimal digits";
+        form->wrong = "a % in it is not followed by two hexadecimal digits";
         return;
     }
     form->escaped = (unsigned char)(form->escaped << 4 | digit);
@@ -140,7 +140,7 @@ void idem_urlencoded_feed(idem_form *form, const unsigned char *at, const unsign
 void idem_urlencoded_finish(idem_form *form)
 {
     if (form->escape)
-        form->wrong = "a % stands in it without two hexadecimal digits";
+        form->wrong = "a % in it is not followed by two hexadecimal digits";
     else
         end_field(form);
 }

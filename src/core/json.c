@@ -28,7 +28,7 @@ static const char *unescape_token(char *token)
         else if (from[1] == '0' || from[1] == '1')
             *to++ = *++from == '0' ? '~' : '/';
         else
-            return "takes ~ in a JSON pointer only as ~0 (for ~) and ~1 (for /)";
+            return "needs ~0 for ~ and ~1 for / in a JSON pointer";
     }
     *to = '\0';
     return NULL;
@@ -134,11 +134,11 @@ static const char *reason_of(const json_error_t *error)
 {
     switch (json_error_code(error)) {
     case json_error_invalid_utf8: return "it is not UTF-8";
-    case json_error_duplicate_key: return "an object in it has two members of one name";
+    case json_error_duplicate_key: return "an object in it has two members with the same name";
     case json_error_numeric_overflow: return "a number in it is too large";
     case json_error_null_byte_in_key: return "the name of a member has a NUL in it";
     case json_error_premature_end_of_input: return "it ends too early";
-    case json_error_end_of_input_expected: return "something follows its end";
+    case json_error_end_of_input_expected: return "text follows its end";
     default: return "it is not JSON";
     }
 }

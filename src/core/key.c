@@ -22,13 +22,14 @@ const char *idem_key_fault_text(idem_key_fault fault)
         [IDEM_KEY_SHORT] = "The key is shorter than this server asks for.",
         [IDEM_KEY_LONG] = "The key is longer than this server accepts.",
         [IDEM_KEY_BYTES] = "The key contains bytes that are not printable ASCII.",
-        [IDEM_KEY_QUOTING] = ("The key is not quoted well: in double quotes, only \\\" and \\\\ are escapes and the "
-                              "closing quote must be there; without them, no space, double quote or comma is allowed."),
-        [IDEM_KEY_AFTER] = ("Something follows the quoted key that is not a structured-field parameter; exactly one "
-                            "key must be sent."),
+        [IDEM_KEY_QUOTING] =
+            ("The key is quoted wrongly. Inside double quotes, only \\\" and \\\\ are escapes, "
+             "and the closing quote is required. Without quotes, the key must not contain a space, a double quote or "
+             "a comma."),
+        [IDEM_KEY_AFTER] = ("The text after the quoted key is not a structured-field parameter. Send exactly one key."),
         [IDEM_KEY_LINES] =
-            ("The header that carries the key was sent more than once, or has a comma followed by a space, "
-             "which looks the same to this server."),
+            ("The header with the key was sent more than once, or its value contains a comma and a space. This "
+             "server cannot tell the two apart."),
     };
 
     return (unsigned)fault < sizeof text / sizeof *text ? text[fault] : "The key is invalid.";

@@ -71,7 +71,7 @@ static int derive(idem_blob secret, const char *label, unsigned char *out, apr_s
 static const char *add_slot(idem_keyring *ring, idem_blob secret)
 {
     if (ring->has_slot)
-        return "has a second slot: line; a store has one";
+        return "has more than one slot: line";
     ring->has_slot = 1;
     return derive(secret, "mod_idempotency slot 1", ring->slot, sizeof ring->slot) &&
                    derive(secret, "mod_idempotency fingerprint 1", ring->print, sizeof ring->print) &&
@@ -118,9 +118,9 @@ static int is_none(idem_blob secret)
 static const char *add_none(idem_keyring *ring, int slot)
 {
     if (slot && ring->has_slot)
-        return "has a second slot: line; a store has one";
+        return "has more than one slot: line";
     if (!slot && (ring->seals || ring->open_seal))
-        return "has a seal: none that is not the first seal: line";
+        return "has seal: none after another seal: line: it must be the first";
     if (slot)
         ring->has_slot = ring->open_slot = 1;
     else
@@ -136,7 +136,7 @@ static const char *read_line(idem_keyring *ring, idem_blob line)
     if (!line.len || line.data[0] == '#')
         return NULL;
     if (!slot && !line_begins(line, "seal:"))
-        return "has a line that begins with neither slot: nor seal:";
+        return "has a line that does not begin with slot: or seal:";
     secret = line_trimmed((const char *)line.data + 5, (const char *)line.data + line.len);
     if (is_none(secret))
         return add_none(ring, slot);

@@ -44,8 +44,8 @@ static void find_delimiter(idem_form *form)
 {
     if (form->cr != CR_OF_DATA) {
         form->wrong = form->cr == CR_OF_HEADER
-                          ? "a part of it has no line, not even an empty one"
-                          : "a line of it begins like a delimiter, and the line before does not end";
+                          ? "one of its parts has no header and no empty line"
+                          : "a line of it begins like a delimiter, and the line before it has no CR and LF";
         return;
     }
     form->listener->end(form->listener->baton);
@@ -119,7 +119,7 @@ static void feed_line(idem_form *form, unsigned char byte)
         form->place = FORM_END;
     }
     else {
-        form->wrong = "something stands behind a boundary";
+        form->wrong = "text follows a boundary on the same line";
     }
     form->lined = 0;
 }
@@ -130,7 +130,7 @@ static void feed_end(idem_form *form, unsigned char byte)
     if (form->lined < 2 && byte == "\r\n"[form->lined])
         form->lined++;
     else
-        form->wrong = "something stands behind its last boundary";
+        form->wrong = "text follows its last boundary";
 }
 
 static int ends_header(const idem_form *form)

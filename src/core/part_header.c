@@ -12,7 +12,7 @@
 
 #include <apr_lib.h>
 
-#define TWICE "a part's header says a thing twice"
+#define TWICE "a part's header has the same field or parameter twice"
 #define MALFORMED "a part's header is malformed"
 
 typedef struct text {
@@ -100,7 +100,7 @@ static const char *read_disposition(text t, idem_form_field *field)
     if (field->name.data)
         return TWICE;
     if (!is_word(word_until(&t, ";"), "form-data"))
-        return "a part of it is no form-data";
+        return "one of its parts is not form-data";
     while (t.at < t.end && !wrong) {
         text name, value;
 
@@ -112,7 +112,7 @@ static const char *read_disposition(text t, idem_form_field *field)
             return MALFORMED;
         wrong = take_parameter(name, value, field);
     }
-    return wrong ? wrong : field->name.data ? NULL : "a part of it has no name";
+    return wrong ? wrong : field->name.data ? NULL : "one of its parts has no name";
 }
 
 /* RFC 9110, 5.6.2. */
@@ -138,7 +138,7 @@ static const char *read_header_line(text line, idem_form_field *field)
     if (is_word(name, "Content-Transfer-Encoding"))
         return is_word(line, "binary") || is_word(line, "8bit") || is_word(line, "7bit")
                    ? NULL
-                   : "a part of it has a transfer encoding";
+                   : "one of its parts has a transfer encoding";
     if (!is_word(name, "Content-Type"))
         return NULL;
     if (field->type.data)
@@ -165,7 +165,7 @@ static const char *read_lines(const char *at, const char *end, idem_form_field *
             return wrong;
         at = cr + 2;
     }
-    return field->name.data ? NULL : "a part of it has no name";
+    return field->name.data ? NULL : "one of its parts has no name";
 }
 
 void idem_part_header_read(idem_form *form)

@@ -24,22 +24,22 @@ static const idem_problem_info problems[IDEM_PROBLEMS] = {
          "key of printable ASCII characters, within the length and format the service documents."},
     [IDEM_PROBLEM_IN_PROGRESS] =
         {"in-progress", 409, 1, "The first request is still being processed",
-         "A request with this idempotency key is being executed right now. This one was not executed. Send it "
-         "again, unchanged and with the same key, after the time in Retry-After to get the first one's response."},
+         "A request with this idempotency key is being executed right now. This one was not executed. To get "
+         "the first one's response, send it again after the time in Retry-After, unchanged and with the same key."},
     [IDEM_PROBLEM_OUTCOME_UNKNOWN] =
         {"outcome-unknown", 409, 0, "The outcome of the first request is unknown",
-         "A request with this idempotency key was begun and interrupted, so it may or may not have taken effect. "
-         "This one was not executed. Find out by other means what happened; use a new key only to execute the "
+         "The first request with this idempotency key was interrupted, so it may or may not have taken effect. "
+         "This one was not executed. Find out by other means what happened. Use a new key only to execute the "
          "operation anew."},
     [IDEM_PROBLEM_RESPONSE_NOT_KEPT] =
         {"response-not-kept", 409, 0, "Already executed, but the response was not kept",
-         "A request with this idempotency key was executed to its end; its response could not be kept and cannot "
-         "be repeated. This one was not executed. Read the operation's result from the resource it changed."},
+         "The first request with this idempotency key was executed completely, but the server could not keep "
+         "its response. This one was not executed. Read the operation's result from the resource it changed."},
     [IDEM_PROBLEM_KEY_REUSED] =
         {"key-reused", 422, 0, "The idempotency key belongs to another request",
-         "This idempotency key was used before for a request that is not the same. This one was not executed. Use "
-         "a new key for a new operation; a retry must repeat the first request unchanged, its credentials "
-         "included."},
+         "This idempotency key was used before for a request that is not the same. This one was not executed. "
+         "Use a new key for a new operation. A retry must repeat the first request unchanged, including its "
+         "credentials."},
     [IDEM_PROBLEM_STORE_UNAVAILABLE] =
         {"store-unavailable", 503, 5, "Retries cannot be recognized at the moment",
          "The server cannot reach its memory of earlier requests, so it cannot tell whether this one is a retry. "
@@ -56,13 +56,13 @@ static const idem_problem_info problems[IDEM_PROBLEMS] = {
          "for large ones."},
     [IDEM_PROBLEM_KEY_EXPIRED] =
         {"key-expired", 409, 0, "The idempotency key is too old",
-         "By its own time this key is older than the server remembers keys, and nothing is known under it any more. "
-         "This request was not executed. An earlier one with the same key may have been: find out by other means; use "
-         "a new key only to execute the operation anew."},
+         "The time in this key is longer ago than the server remembers keys, and the server has no entry for "
+         "it. This request was not executed. An earlier one with the same key may have been executed: find out "
+         "by other means. Use a new key only to execute the operation anew."},
     [IDEM_PROBLEM_KEY_UNKNOWN] =
         {"key-unknown", 404, 0, "Nothing is known under this idempotency key",
-         "No execution is known under this idempotency key: there was none, it was given up without effect, or the "
-         "server has forgotten it. This request only asked, and executed nothing."},
+         "The server knows no execution with this idempotency key: there was none, it ended without effect, or "
+         "the server has forgotten it. This request only asked, and executed nothing."},
     [IDEM_PROBLEM_LOOKUP_UNAVAILABLE] =
         {"lookup-unavailable", 501, 0, "Outcomes cannot be looked up here",
          "This request only asked for the outcome of an earlier one, and executed nothing. For this method, or in this "

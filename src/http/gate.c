@@ -106,7 +106,7 @@ static int enter_handler(idem_txn *txn)
 
 static int bypass(idem_txn *txn)
 {
-    IDEM_LOG(txn, APLOG_WARNING, 50, "the store is down: runs unguarded, as IdempotencyStoreFailure bypass says");
+    IDEM_LOG(txn, APLOG_WARNING, 50, "the store is down: this request runs unguarded (IdempotencyStoreFailure bypass)");
     idem_txn_outcome(txn, IDEM_OUTCOME_BYPASSED);
     return DECLINED;
 }
@@ -200,7 +200,7 @@ static int refuse_early(idem_txn *txn, idem_problem problem, const char *detail)
 /* Sent by an execution that is over, to a guard that would take it for another operation: it must not run now. */
 static int refuse_late(idem_txn *txn)
 {
-    IDEM_LOG(txn, APLOG_INFO, 131, "sent by an execution of this key that is over: refused");
+    IDEM_LOG(txn, APLOG_INFO, 131, "refused: the execution of this key that sent this request has ended");
     return refuse_early(txn, IDEM_PROBLEM_OUTCOME_UNKNOWN, NULL);
 }
 
@@ -234,8 +234,8 @@ static int read_scope(idem_txn *txn)
     if (status == OK && txn->asked.body && !txn->asked.body->whole && idem_parts_in_body(txn->settings->scope)) {
         txn->problem = IDEM_PROBLEM_BODY_TOO_LARGE;
         txn->detail =
-            "What tells this key from others' is expected inside the request body, and the body is larger than "
-            "this server searches. The request was not executed. Send a smaller body.";
+            "The server tells the keys of clients apart by a value in the request body, and this body is larger "
+            "than the server searches. The request was not executed. Send a smaller body.";
     }
     return status;
 }
@@ -289,7 +289,7 @@ static int let_pass(idem_txn *txn)
 /* On its way in an execution that another guard decided: that was the decision. */
 static int pass(request_rec *r, idem_txn *txn)
 {
-    IDEM_SLOG(r->server, APLOG_DEBUG, 130, "a request on its way in an execution of another guard has passed");
+    IDEM_SLOG(r->server, APLOG_DEBUG, 130, "passed: this request belongs to an execution that another guard holds");
     if (txn)
         let_pass(txn);
     idem_execution_passes(r);

@@ -226,13 +226,15 @@ def test_a_child_was_killed(history):
 
 
 @pytest.mark.parametrize("line",
-                         ["IDEM014: [0000000a,SETTLING] the slot was given to another", "IDEM002: impossible event"])
+                         ["IDEM014: [0000000a,SETTLING] the store gave this request's slot to another",
+                          "IDEM002: impossible event"])
 def test_a_line_that_must_not_be(history, line):
     history.say(line)
     assert history.broken() == {"nothing_terrible_logged"}
 
 
-@pytest.mark.parametrize("line", ["IDEM074: a settlement is lost", "AH00046: child process 9 still did not exit"])
+@pytest.mark.parametrize("line", ["IDEM074: store x did not take a settlement",
+                                  "AH00046: child process 9 still did not exit"])
 def test_a_stop_that_loses_or_hangs(history, line):
     history.say(line)
     assert history.broken() == {"stops_in_time"}
@@ -240,18 +242,18 @@ def test_a_stop_that_loses_or_hangs(history, line):
 
 def test_a_stop_that_may_lose(history):
     history.deeds += [Deed(10.5, "stop", 0), Deed(11.5, "stopped", 0)]
-    history.say("IDEM074: a settlement is lost")
+    history.say("IDEM074: store x did not take a settlement")
     history.say("AH00046: child process 9 still did not exit")
     history.waiting = {9}
     assert history.broken() == set()
 
 
 def test_a_late_settlement_is_refused(history):
-    history.say("[pid 9:tid 9] IDEM071: a late settlement was refused")
+    history.say("[pid 9:tid 9] IDEM071: store x refused a late settlement")
     assert history.broken() == {"late_settlements_are_due"}
     history.log = []
     history.say("[pid 9:tid 9] IDEM010: [0000000a,TAKING] store lmdb:x: takeover failed: down")
-    history.say("[pid 9:tid 9] IDEM071: a late settlement was refused")
+    history.say("[pid 9:tid 9] IDEM071: store x refused a late settlement")
     assert history.broken() == set()
 
 

@@ -91,8 +91,8 @@ def test_a_server_acknowledges_until_it_is_gone(store, excused):
 def test_a_slot_is_given_to_another(store, excused):
     history = History(store=store)
     history.damage("store killed", 10.05, "store back", 10.1, server=0)
-    history.say("IDEM014: [0000000a,SETTLING] the slot was given to another")
-    history.say("[pid 9:tid 9] IDEM071: store x: a late settlement was refused, the slot 0000000a is another's")
+    history.say("IDEM014: [0000000a,SETTLING] the store gave this request's slot to another")
+    history.say("[pid 9:tid 9] IDEM071: store x refused a late settlement: another request holds the slot 0000000a")
     broken = {"nothing_terrible_logged", "late_settlements_are_due"}
     assert history.broken() == (set() if excused else broken)
 
@@ -208,7 +208,7 @@ def test_who_was_out_of_reach_lost_the_slot(policy, broken):
     history.damage("SIGSTOP", 10.05, "SIGCONT", 14, pid=7)
     history.executions[-1] = history.executions[-1]._replace(end=14.5)
     history.answer(20, "real", "n", replayed=True)
-    history.say("IDEM014: [0000000a,SETTLING] the slot was given to another", 14.5)
+    history.say("IDEM014: [0000000a,SETTLING] the store gave this request's slot to another", 14.5)
     assert history.broken() == broken
 
 
@@ -218,7 +218,7 @@ def test_a_lease_that_its_own_thread_misses(policy, owner, broken):
     history.damage("SIGSTOP", 10.05, "SIGCONT", 14, pid=owner)
     history.answer(20, "real", "n", replayed=True)
     history.executions[-1] = history.executions[-1]._replace(end=14.5)
-    history.say("IDEM090: store x: the lease 0000000a was lost while its request runs", 14.2)
+    history.say("IDEM090: store x: a running request lost its lease 0000000a", 14.2)
     assert history.broken() == broken
 
 
@@ -232,7 +232,7 @@ def test_last_tries_of_a_child_out_of_reach(damage, seconds, long_enough):
     what, over, whom = damage
     history = History(store="redis")
     history.damage(what, 80.5 - seconds, over, 80.5, **whom)
-    history.say("[pid 7:tid 7] IDEM074: store x: a settlement is lost with this process", 80.1)
+    history.say("[pid 7:tid 7] IDEM074: store x did not take a settlement before this process ended", 80.1)
     assert history.broken() == (set() if long_enough and damage in OUT_OF_REACH else {"stops_in_time"})
 
 
@@ -242,7 +242,7 @@ def test_last_tries_between_two_outages():
         history = History(store="redis")
         history.damage("store paused", 49, "store back", 60, server=0)
         history.damage("store paused", 60 + gap, "store back", 80.5, server=0)
-        history.say("[pid 7:tid 7] IDEM074: store x: a settlement is lost with this process", 80.1)
+        history.say("[pid 7:tid 7] IDEM074: store x did not take a settlement before this process ended", 80.1)
         assert history.broken() == broken
 
 

@@ -90,7 +90,7 @@ static void urlencoded_fields_are_told(void **state)
 
 static void urlencoded_forms_are_refused(void **state)
 {
-    static const char broken[] = "a % stands in it without two hexadecimal digits";
+    static const char broken[] = "a % in it is not followed by two hexadecimal digits";
 
     expect_refusal(*state, NULL, "a=%", broken);
     expect_refusal(*state, NULL, "a=%4", broken);
@@ -122,10 +122,11 @@ static void multipart_fields_are_told(void **state)
 
 static void multipart_forms_are_refused(void **state)
 {
-    static const char twice[] = "a part's header says a thing twice", malformed[] = "a part's header is malformed";
+    static const char twice[] = "a part's header has the same field or parameter twice",
+                      malformed[] = "a part's header is malformed";
     static const char unusual[] = "a field's name is written in an unusual way",
-                      nameless[] = "a part of it has no name";
-    static const char line[] = "a line of it begins like a delimiter, and the line before does not end";
+                      nameless[] = "one of its parts has no name";
+    static const char line[] = "a line of it begins like a delimiter, and the line before it has no CR and LF";
     static const struct {
         const char *body, *why;
     } refused[] = {
@@ -135,16 +136,16 @@ static void multipart_forms_are_refused(void **state)
         {"x--AB--", "it does not begin with its boundary"},
         {"\r--AB--", "it does not begin with its boundary"},
         {"--AC--", "it does not begin with its boundary"},
-        {"--AB--\r\nx", "something stands behind its last boundary"},
-        {"--AB \r\n", "something stands behind a boundary"},
-        {HEAD "1\r\n--ABC\r\n", "something stands behind a boundary"},
+        {"--AB--\r\nx", "text follows its last boundary"},
+        {"--AB \r\n", "text follows a boundary on the same line"},
+        {HEAD "1\r\n--ABC\r\n", "text follows a boundary on the same line"},
         {HEAD "1\n--AB\r\n", line},
         {HEAD "1\r--AB\r\n", line},
-        {HEAD "--AB--\r\n", "a part of it has no line, not even an empty one"},
+        {HEAD "--AB--\r\n", "one of its parts has no header and no empty line"},
         {"--AB\r\n\r\n1\r\n--AB--", nameless},
         {PART("X: y"), nameless},
         {PART("Content-Disposition: form-data"), nameless},
-        {PART("Content-Disposition: attachment; name=\"a\""), "a part of it is no form-data"},
+        {PART("Content-Disposition: attachment; name=\"a\""), "one of its parts is not form-data"},
         {PART("Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"a\""), twice},
         {PART("Content-Disposition: form-data; name=\"a\"; name=\"b\""), twice},
         {PART("Content-Type: a\r\nContent-Type: a\r\nContent-Disposition: form-data; name=\"a\""), twice},
@@ -162,14 +163,14 @@ static void multipart_forms_are_refused(void **state)
         {PART("Content-Disposition: form-data; name*=UTF-8''a"), unusual},
         {PART("Content-Disposition: form-data; name=\"a\\\"b\""), unusual},
         {PART("Content-Transfer-Encoding: base64\r\nContent-Disposition: form-data; name=a"),
-         "a part of it has a transfer encoding"},
+         "one of its parts has a transfer encoding"},
     };
 
     for (size_t i = 0; i < UNIT_COUNT(refused); i++)
         expect_refusal(*state, "AB", refused[i].body, refused[i].why);
     expect_refusal(*state, "AB", apr_psprintf(*state, "--AB\r\nX: %09000d\r\n", 7), "a part's header is too long");
-    expect_refusal(*state, "", "x", "its boundary is too long, or none");
-    expect_refusal(*state, apr_psprintf(*state, "%071d", 1), "x", "its boundary is too long, or none");
+    expect_refusal(*state, "", "x", "its boundary is missing or too long");
+    expect_refusal(*state, apr_psprintf(*state, "%071d", 1), "x", "its boundary is missing or too long");
 }
 
 int main(void)

@@ -59,8 +59,8 @@ static void texts_are_refused_with_a_reason(void **state)
     } refused[] = {
         {"", "it ends too early"},
         {"[1", "it ends too early"},
-        {"[1] 2", "something follows its end"},
-        {"{\"a\":1,\"a\":1}", "an object in it has two members of one name"},
+        {"[1] 2", "text follows its end"},
+        {"{\"a\":1,\"a\":1}", "an object in it has two members with the same name"},
         {"\"\xff\"", "it is not UTF-8"},
         {"1e999", "a number in it is too large"},
         {"{\"a\\u0000\":1}", "the name of a member has a NUL in it"},

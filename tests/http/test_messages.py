@@ -58,7 +58,7 @@ def test_one_store_with_two_sets_of_options(new_httpd):
     server = new_httpd("IdempotencyStore lmdb:{root}/store size=32M\n<VirtualHost 127.0.0.9:1>\n"
                        "IdempotencyStore lmdb:{root}/store size=64M\n</VirtualHost>\n")
     code, said = server.check_config()
-    assert code != 0 and "IDEM060" in said and "with different options" in said
+    assert code != 0 and "IDEM060" in said and "the same store different options" in said
 
 
 def test_one_store_with_two_timeouts(new_httpd):

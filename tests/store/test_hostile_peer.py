@@ -191,7 +191,7 @@ def test_claim_is_not_won_on_another_word(drive, answer):
 def test_clock_of_memcached_is_a_number(drive, facts):
     with FakeMemcached({"stats": stats(version="1.6.18", **facts)}) as fake:
         answer = drive(fake.url(), timeout_ms=300).ask("attach")
-        assert failed(answer) and "does not tell its time" in answer.why
+        assert failed(answer) and "does not show its time" in answer.why
 
 
 @pytest.mark.parametrize("size", ["-1", "99999999999999999999", "0", "1099511627776"])

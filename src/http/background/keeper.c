@@ -110,8 +110,8 @@ static kept_job *new_job(idem_front *front)
     if (full || idem_pool_alone(&pool) != APR_SUCCESS) {
         idem_metrics_job(IDEM_JOB_DROPPED);
         IDEM_SLOG(keeper.server, APLOG_ERR, 70,
-                  "too many settlements wait for the store: one was dropped, its key stays "
-                  "taken until this process ends");
+                  "too many settlements wait for the store: this process dropped one, whose key stays taken "
+                  "until this process ends");
         return NULL;
     }
     made = apr_pcalloc(pool, sizeof(*made));
@@ -234,10 +234,10 @@ static int run_job(kept_job *job)
         idem_notify_post(IDEM_TELL_LOST, job->front, slot, 0);
     if (refused)
         IDEM_SLOG(keeper.server, APLOG_WARNING, 71,
-                  "store %s: a late settlement was refused, the slot %02x%02x%02x%02x is another's",
+                  "store %s refused a late settlement: another request holds the slot %02x%02x%02x%02x",
                   idem_front_url(job->front), slot[0], slot[1], slot[2], slot[3]);
     else
-        IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s: a late %s was acknowledged", idem_front_url(job->front),
+        IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s acknowledged a late %s", idem_front_url(job->front),
                   settles(job) ? "settlement" : "withdrawal");
     return 1;
 }
@@ -394,7 +394,8 @@ void idem_keeper_last_tries(const atomic_int *hurry)
             if (atomic_load(hurry) || idem_monotonic() >= give_up) {
                 idem_metrics_job(IDEM_JOB_DROPPED);
                 IDEM_SLOG(keeper.server, APLOG_ERR, 74,
-                          "store %s: a settlement is lost with this process, its outcome is unknown",
+                          "store %s did not take a settlement before this process ended: the outcome of its key "
+                          "is unknown",
                           idem_front_url(job->front));
                 idem_notify_post(IDEM_TELL_UNKNOWN, job->front,
                                  job->value.data ? idem_value_slot(job->value) : job->slot, 0);
@@ -424,8 +425,8 @@ static void start_thread(void)
     keeper.running = !failed;
     atomic_store(&wanted, failed); /* the end of the next request asks again */
     if (failed)
-        IDEM_SLOG(keeper.server, APLOG_ERR, 73, "no thread for the keeper (%d): settlements that fail wait for one",
-                  failed);
+        IDEM_SLOG(keeper.server, APLOG_ERR, 73,
+                  "cannot start the keeper's thread (%d): settlements that fail wait until it starts", failed);
 }
 
 void idem_keeper_start(server_rec *s)

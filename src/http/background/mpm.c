@@ -19,9 +19,9 @@
  */
 const char *idem_mpm_unfit(void)
 {
-    return ap_find_linked_module("mpm_itk.c") ? "mpm_itk serves each request in a process that ends with it: no key "
-                                                "can be kept for a process that is gone. "
-                                                "Unload mpm_itk, or mod_idempotency"
+    return ap_find_linked_module("mpm_itk.c") ? "mpm_itk serves each request in a process of its own, which "
+                                                "ends with the request. mod_idempotency cannot keep keys for such "
+                                                "processes: unload one of the two modules"
                                               : NULL;
 }
 

@@ -118,13 +118,14 @@ static void changed(void *baton, const idem_health *health)
     if (atomic_load(&stop))
         return;
     if (health->state == IDEM_BREAKER_CLOSED) {
-        IDEM_SLOG(w->server, APLOG_NOTICE, 23, "store %s%s: answers again, and is used again after %d ms",
+        IDEM_SLOG(w->server, APLOG_NOTICE, 23, "store %s%s answers again: this process uses it again after %d ms",
                   idem_front_url(w->front), w->name, (int)apr_time_as_msec(health->before));
         idem_keeper_hurry(w->front);
         idem_renewer_hurry(w->front);
         return;
     }
-    IDEM_SLOG(w->server, APLOG_WARNING, 22, "store %s%s: is not called until it answers again: %s",
+    IDEM_SLOG(w->server, APLOG_WARNING, 22,
+              "store %s%s does not answer: this process stops calling it until it answers again: %s",
               idem_front_url(w->front), w->name, health->reason);
     idem_notify_post(IDEM_TELL_DOWN, w->front, NULL, 0);
     start_looking(w);

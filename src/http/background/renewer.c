@@ -63,8 +63,7 @@ static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv,
     int trouble = rv != APR_SUCCESS && rv != IDEM_ELOST;
 
     if (rv == IDEM_ELOST)
-        IDEM_SLOG(renewer->server, APLOG_WARNING, 90,
-                  "store %s: the lease %02x%02x%02x%02x was lost while its request runs",
+        IDEM_SLOG(renewer->server, APLOG_WARNING, 90, "store %s: a running request lost its lease %02x%02x%02x%02x",
                   idem_front_url(renewer->front), held->lease.slot[0], held->lease.slot[1], held->lease.slot[2],
                   held->lease.slot[3]);
     if (rv == IDEM_ELOST)
@@ -188,7 +187,7 @@ static int start_if_needed(renewer_thread *renewer)
 
     renewer->started = !failed;
     if (failed)
-        IDEM_SLOG(renewer->server, APLOG_ERR, 92, "no thread to renew leases on %s (%d)",
+        IDEM_SLOG(renewer->server, APLOG_ERR, 92, "cannot start the thread that renews leases on %s (%d)",
                   idem_front_url(renewer->front), failed);
     return failed;
 }

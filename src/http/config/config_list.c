@@ -161,15 +161,15 @@ const char *idem_set_list(cmd_parms *cmd, const idem_option *option, const idem_
         signs += is_sign(words->word[i][0]);
     if (names_none(words)) {
         if (!option->may_be_none)
-            return "must name something, not none";
+            return "must have at least one value, not none";
         if (words->count > 1 || signs)
-            return "takes none alone, not among other words or with a sign";
+            return "takes none only alone, without other words and without + or -";
         return read_list(cmd, option, &nothing, one);
     }
     if (!signs)
         return read_list(cmd, option, words, one);
     if (signs != words->count)
-        return "takes either a whole list or changes to the outer one (+NAME, -NAME), not both at once";
+        return "takes either a whole list, or only changes to the outer section's list (+NAME, -NAME)";
     return read_changes(cmd, option, words, &one->changes[option->index]);
 }
 

@@ -128,7 +128,7 @@ const char *idem_set_range(cmd_parms *cmd, const idem_option *option, const idem
             return wrong;
     }
     if (out[0] > out[1])
-        return apr_psprintf(cmd->pool, "must not have a MIN above its MAX, as \"%s %s\" has", words->word[0],
+        return apr_psprintf(cmd->pool, "takes a MIN that is at most its MAX, not \"%s %s\"", words->word[0],
                             words->word[1]);
     return NULL;
 }
@@ -323,7 +323,7 @@ const char *idem_set_except(cmd_parms *cmd, const idem_option *option, const ide
     *(const idem_except_rule **)idem_member(one, option) = rule;
     if (rule->regex)
         return NULL;
-    return apr_psprintf(cmd->pool, "takes a regular expression behind its PART, not \"%s\"", words->word[1]);
+    return apr_psprintf(cmd->pool, "takes a regular expression after its PART, not \"%s\"", words->word[1]);
 }
 
 /* ---- store ------------------------------------------------------------------------------------------------------- */
@@ -341,7 +341,7 @@ const char *idem_set_store(cmd_parms *cmd, const idem_option *option, const idem
     for (int i = 1; i < words->count; i++) {
         const char *equals = strchr(words->word[i], '=');
         if (!equals || equals == words->word[i])
-            return apr_psprintf(cmd->pool, "takes options in the form OPTION=VALUE behind its URL, not \"%s\"",
+            return apr_psprintf(cmd->pool, "takes options of the form OPTION=VALUE after its URL, not \"%s\"",
                                 words->word[i]);
         store_options[i - 1] = words->word[i];
     }

@@ -17,7 +17,7 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-#define AS_BEFORE ", where PROBLEM is the name of one of the module's answers"
+#define AS_BEFORE "; PROBLEM is the name of one of the module's answers"
 
 /* The name of a problem and "=": what stands behind it, NULL for any other word. */
 static const char *behind_problem(const char *word)
@@ -117,7 +117,7 @@ const char *idem_check_status_header(apr_pool_t *pool, const char *word, const c
 
     if (wrong || !is_owned(word))
         return wrong;
-    return apr_psprintf(pool, "takes a header that nobody else writes, not \"%s\"", word);
+    return apr_psprintf(pool, "takes a header that HTTP and httpd do not use, not \"%s\"", word);
 }
 
 /* ---- the age of keys -------------------------------------------------------------------------------------------- */
@@ -151,8 +151,7 @@ const char *idem_set_key_age(cmd_parms *cmd, const idem_option *option, const id
         unsigned flag = time_named(words->word[i]);
 
         if (!flag)
-            return apr_psprintf(cmd->pool,
-                                "takes uuidv7, ulid, first-sent and required behind the duration, not \"%s\"",
+            return apr_psprintf(cmd->pool, "takes uuidv7, ulid, first-sent and required after the duration, not \"%s\"",
                                 words->word[i]);
         times |= flag;
     }

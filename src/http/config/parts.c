@@ -75,7 +75,7 @@ static const char *read_name(cmd_parms *cmd, const struct word *w, const char *n
     int token = part->kind == IDEM_PART_HEADER || part->kind == IDEM_PART_COOKIE;
 
     if (!*name || (token && *ap_scan_http_token(name)))
-        return apr_psprintf(cmd->pool, "takes the name of %s behind %s, not \"%s\"",
+        return apr_psprintf(cmd->pool, "takes the name of %s after %s, not \"%s\"",
                             part->kind == IDEM_PART_HEADER   ? "a header"
                             : part->kind == IDEM_PART_COOKIE ? "a cookie"
                             : part->kind == IDEM_PART_ENV    ? "an environment variable"
@@ -100,7 +100,7 @@ static const char *read_expr(cmd_parms *cmd, const char *text, idem_part *part)
     const char *err = NULL;
 
     if (!*text)
-        return "takes an expression behind expr=, not \"\"";
+        return "takes an expression after expr=, not \"\"";
     if (cmd->pool == cmd->temp_pool) /* so in .htaccess only, as in ap_check_cmd_context() */
         flags |= AP_EXPR_FLAG_RESTRICTED;
     part->expr = ap_expr_parse_cmd(cmd, text, flags, &err, NULL);
@@ -144,7 +144,7 @@ static const char *add_without(cmd_parms *cmd, const char *name, idem_part_kind 
     if (kind == IDEM_PART_BODY_JSON)
         return idem_pointer_parse(name, cmd->pool, apr_array_push(without));
     APR_ARRAY_PUSH(without, const char *) = name;
-    return *name ? NULL : "takes the name of a form's field behind each ,-";
+    return *name ? NULL : "takes the name of a form field after each ,-";
 }
 
 /* ",-/timestamp,-/meta/request_id" or ",-_wpnonce", or nothing. */
@@ -158,7 +158,7 @@ static const char *read_without(cmd_parms *cmd, const struct word *w, const char
     if (!*text)
         return NULL;
     if (strncmp(text, WITHOUT, strlen(WITHOUT)) != 0)
-        return apr_psprintf(cmd->pool, "takes nothing or %s behind %s, not \"%s\"", w->behind, w->word, text);
+        return apr_psprintf(cmd->pool, "takes nothing or %s after %s, not \"%s\"", w->behind, w->word, text);
     for (const char *next; text && !wrong; text = next) {
         const char *name = text + strlen(WITHOUT);
 

@@ -125,7 +125,7 @@ static const char *conflict(const opened *known, const idem_server_settings *set
     if (!known)
         return NULL;
     if (strcmp(known->options, options))
-        return "IdempotencyStore names one store with different options in different virtual hosts";
+        return "IdempotencyStore gives the same store different options in different virtual hosts";
     if (known->timeout != settings->store_timeout)
         return "IdempotencyStoreTimeout differs between virtual hosts that share a store";
     if (strcmp(known->secret, secret))
@@ -208,7 +208,7 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 /* ---- another secret's store -------------------------------------------------------------------------------------- */
 
 #define LOOK_SECONDS 10
-#define GUARDED_GET_503 "guarded requests get 503 until that is repaired and the server is reloaded"
+#define GUARDED_GET_503 "guarded requests get 503 until you repair this and reload the server"
 
 /* In a process of its own, as the server's user: attach, and say what is wrong. */
 static void probe_in_child(const opened *store, apr_pool_t *pool)
@@ -222,7 +222,7 @@ static void probe_in_child(const opened *store, apr_pool_t *pool)
         _exit(0);
     rv = idem_front_attach(store->front, pool, &why);
     if (rv == IDEM_EDAMAGED && is_reload())
-        IDEM_SLOG(store->server, APLOG_ALERT, 151, "%s; the server goes on, and " GUARDED_GET_503,
+        IDEM_SLOG(store->server, APLOG_ALERT, 151, "%s; the server keeps running, and " GUARDED_GET_503,
                   why ? why : "unknown reason");
     else if (rv == IDEM_EDAMAGED)
         IDEM_SLOG(store->server, APLOG_EMERG, 61, "%s", why ? why : "unknown reason");
@@ -272,8 +272,8 @@ static int go_on_without(const opened *store, const char *why)
 {
     why = why ? why : "unknown reason";
     IDEM_SLOG(store->server, APLOG_ALERT, 150,
-              "store %s cannot be opened: %s; the server goes on, and " GUARDED_GET_503, idem_front_url(store->front),
-              why);
+              "store %s cannot be opened: %s; the server keeps running, and " GUARDED_GET_503,
+              idem_front_url(store->front), why);
     idem_front_damaged(store->front, why);
     return OK;
 }
@@ -291,13 +291,14 @@ static int open_one(apr_pool_t *pconf, opened *store)
             return OK;
         if (!is_reload())
             return HTTP_INTERNAL_SERVER_ERROR;
-        idem_front_damaged(store->front, "the store is of another secret"); /* said by who looked */
+        idem_front_damaged(store->front, "the store was made with another secret"); /* said by who looked */
         return OK;
     }
     if (store->named && (facts->flags & IDEM_HOST_LOCAL))
         return is_reload() ? go_on_without(store, why) : stop_for(store, why);
-    IDEM_SLOG(store->server, APLOG_WARNING, 64, "store %s cannot be opened, guarded requests get 503 until it can: %s",
-              idem_front_url(store->front), why ? why : "unknown reason");
+    IDEM_SLOG(store->server, APLOG_WARNING, 64,
+              "store %s cannot be opened; guarded requests get 503 until it can be: %s", idem_front_url(store->front),
+              why ? why : "unknown reason");
     return OK;
 }
 
@@ -374,7 +375,7 @@ void idem_stores_attach(apr_pool_t *pchild, server_rec *s)
             IDEM_SLOG(s, APLOG_INFO, 220, "store %s: this process is owner %" APR_UINT64_T_HEX_FMT,
                       idem_front_url(store->front), idem_front_store(store->front)->owner);
         else if (rv != APR_SUCCESS && rv != IDEM_EDOWN)
-            IDEM_SLOG(s, APLOG_ERR, 65, "store %s cannot be used by this process: %s", idem_front_url(store->front),
+            IDEM_SLOG(s, APLOG_ERR, 65, "this process cannot use store %s: %s", idem_front_url(store->front),
                       why ? why : "unknown reason");
     }
 }

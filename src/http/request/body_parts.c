@@ -162,8 +162,8 @@ static apr_status_t read_form(const idem_asked *asked, const idem_form_listener 
     idem_form *form;
     apr_status_t rv;
 
-    *why = is_coded(asked)                    ? "it is coded (Content-Encoding)"
-           : is_multipart && !asked->boundary ? "its type has no boundary, or an unusual one"
+    *why = is_coded(asked)                    ? "it has a Content-Encoding"
+           : is_multipart && !asked->boundary ? "its Content-Type has no boundary, or an unusual one"
                                               : NULL;
     if (*why)
         return APR_SUCCESS;
@@ -221,7 +221,8 @@ static idem_body_found form_key(const idem_asked *asked, const idem_part *part, 
     if (read_form(asked, &listener, &wrong) != APR_SUCCESS)
         wrong = "the server cannot read it again";
     if (wrong)
-        *why = apr_pstrcat(asked->r->pool, "The key is expected in a form, which cannot be read: ", wrong, ".", NULL);
+        *why = apr_pstrcat(asked->r->pool,
+                           "The key is expected in a form, and the server cannot read the form: ", wrong, ".", NULL);
     else if (key.is_file)
         *why = "The field of the form that holds the key is a file.";
     else if (key.found > 1)
@@ -345,7 +346,7 @@ static apr_status_t parse(const idem_asked *asked)
     unsigned char *text, *to;
     apr_status_t rv;
 
-    body->why = is_coded(asked) ? "it is coded (Content-Encoding)" : NULL;
+    body->why = is_coded(asked) ? "it has a Content-Encoding" : NULL;
     if (!body->why && body->length > IDEM_JSON_MEMORY / 2)
         body->why = "it is too long";
     body->looked = 1;
@@ -402,14 +403,15 @@ static idem_body_found json_key(const idem_asked *asked, const idem_part *part, 
     if (rv != APR_SUCCESS)
         asked->body->why = "the server cannot read it again";
     if (asked->body->why) {
-        *why = apr_pstrcat(asked->r->pool, "The key is expected in JSON, which cannot be read: ", asked->body->why, ".",
+        *why = apr_pstrcat(asked->r->pool,
+                           "The key is expected in JSON, and the server cannot read the JSON: ", asked->body->why, ".",
                            NULL);
         return IDEM_BODY_UNFIT;
     }
     switch (idem_json_text(asked->body->json, part->pointer, asked->r->pool, value)) {
     case IDEM_JSON_TEXT: return value->len ? IDEM_BODY_VALUE : IDEM_BODY_ABSENT;
     case IDEM_JSON_ABSENT: return IDEM_BODY_ABSENT;
-    default: *why = "In the place of the key stands neither a string nor a number."; return IDEM_BODY_UNFIT;
+    default: *why = "The value in the key's place is neither a string nor a number."; return IDEM_BODY_UNFIT;
     }
 }
 

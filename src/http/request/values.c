@@ -207,7 +207,7 @@ apr_status_t idem_part_value_of(const idem_asked *asked, const idem_part *part, 
     case IDEM_PART_BODY_JSON: return idem_body_value(asked, part, value, why);
     case IDEM_PART_FINGERPRINT: break; /* made of all others: http/request/selfkey.c */
     case IDEM_PART_TOO_MANY:
-        *why = "sections and .htaccess files add up to more parts than there may be";
+        *why = "the sections and .htaccess files together name too many parts";
         return APR_EGENERAL;
     }
     return APR_SUCCESS;

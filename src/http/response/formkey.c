@@ -265,7 +265,8 @@ static apr_status_t add_field(ap_filter_t *f, form_page *page)
     apr_status_t rv = make_form_key(key);
 
     if (rv != APR_SUCCESS) {
-        IDEM_SLOG(f->r->server, APLOG_ERR, 180, "no random bytes for a form's key: the page's forms have none");
+        IDEM_SLOG(f->r->server, APLOG_ERR, 180,
+                  "OpenSSL gave no random bytes for a form's key: the forms of this page have no key");
         return rv;
     }
     field = apr_psprintf(f->r->pool, "<input type=\"hidden\" name=\"%s\" value=\"%s\" autocomplete=\"off\"%s>",

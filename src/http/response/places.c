@@ -212,7 +212,8 @@ static int refusal(const idem_txn *txn, request_rec *r, const request_rec *asked
 {
     int status = asked->status >= HTTP_MULTIPLE_CHOICES ? asked->status : HTTP_FORBIDDEN;
 
-    IDEM_LOG(txn, APLOG_INFO, 120, "not replayed: a place that its execution went on to refuses this client (%d)",
+    IDEM_LOG(txn, APLOG_INFO, 120,
+             "not replayed: the first request was redirected internally, and its new place refuses this client (%d)",
              status);
     take_fields(r, asked);
     if (idem_intake_unread(txn) && !r->connection->master)

@@ -189,9 +189,8 @@ int idem_replay_refused(idem_txn *txn, request_rec *r)
     if (idem_coding_to_undo(r, &txn->seen.response) >= 0)
         return 0;
     txn->problem = IDEM_PROBLEM_RESPONSE_NOT_KEPT;
-    txn->detail =
-        "The request was executed. Its response is kept in a content coding that this request's Accept-Encoding "
-        "refuses: repeat the request with one that accepts it.";
+    txn->detail = "The request was executed. The server keeps its response in a content coding that this request's "
+                  "Accept-Encoding refuses. Repeat the request with an Accept-Encoding that accepts it.";
     return 1;
 }
 

@@ -45,10 +45,9 @@ static idem_event lease_trouble(idem_txn *txn, const char *what, apr_status_t rv
 static void tell_of_copy(idem_txn *txn)
 {
     if (idem_child_is_copy() && idem_child_may_tell())
-        IDEM_LOG(
-            txn, APLOG_ERR, 171,
-            "this request is served by a process that was forked from a child of httpd, which has no store: another "
-            "module forks for requests, or a handler's fork() came back; guarded requests get 503 there");
+        IDEM_LOG(txn, APLOG_ERR, 171,
+                 "a process that was forked from a child of httpd serves this request; it has no store, so its "
+                 "guarded requests get 503. Another module forks for requests, or a handler's fork() returned");
 }
 
 idem_event idem_txn_claim(idem_txn *txn)
@@ -86,7 +85,8 @@ idem_event idem_txn_take_over(idem_txn *txn)
     if (rv == APR_SUCCESS)
         rv = idem_front_takeover(txn->front, &txn->head, dead, txn->r->pool, &why);
     if (rv == APR_SUCCESS) {
-        IDEM_LOG(txn, APLOG_NOTICE, 12, "takes over from an owner that died or did not know its outcome, attempt %u",
+        IDEM_LOG(txn, APLOG_NOTICE, 12,
+                 "this request takes over the key: its owner died or did not know its outcome, attempt %u",
                  txn->head.attempt);
         return IDEM_EV_WON;
     }

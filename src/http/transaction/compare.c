@@ -33,8 +33,9 @@ static void say_who_differs(const idem_txn *txn)
     const char *names = idem_identity_differs(&txn->asked, idem_keyring_print_key(txn->ring),
                                               is_known ? &txn->seen.response : &nothing);
 
-    IDEM_LOG(txn, APLOG_INFO, 140, "other credentials than in the key's first request%s: %s",
-             is_known ? ", they differ in" : "; in this one they are", names ? names : "what is not told apart");
+    IDEM_LOG(txn, APLOG_INFO, 140, "the credentials are not those of the key's first request%s: %s",
+             is_known ? ", they differ in" : "; this request has",
+             names ? names : "credentials of a kind that is not told apart");
 }
 
 /* What should have been found in a body that was too long to be looked into: there the bytes count. */
@@ -64,8 +65,8 @@ static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
         APR_ARRAY_PUSH(names, const char *) = part->spelled;
     }
     txn->detail = apr_psprintf(txn->r->pool,
-                               "This key was used before for a request that differs in: %s. "
-                               "Send a new key with a new operation, and the same request with the same key.",
+                               "This key was used before for a request that differs in: %s. Use a new key for a "
+                               "new operation. Use the same key only to repeat the same request.",
                                apr_array_pstrcat(txn->r->pool, names, ','));
     return IDEM_PROBLEM_KEY_REUSED;
 }
@@ -108,9 +109,9 @@ static int runs_too_long(idem_txn *txn)
     if (!txn->settings->max_run || txn->seen.age < txn->settings->max_run)
         return 0;
     txn->detail =
-        "A request with this idempotency key has been executing for longer than the server waits for it. It may "
-        "still take effect. This one was not executed. Find out by other means what happened; the same request "
-        "gets the first one's response if that ends after all.";
+        "The first request with this idempotency key has been running for longer than the server waits. It may "
+        "still take effect. This one was not executed. Find out by other means what happened. If the first one "
+        "still ends, a repeated request gets its response.";
     return 1;
 }
 
@@ -170,7 +171,7 @@ idem_event idem_compare_settled(idem_txn *txn)
     }
     if (likeness == IDEM_LIKENESS_INCOMPARABLE) {
         txn->problem = IDEM_PROBLEM_OUTCOME_UNKNOWN;
-        txn->detail = "The server's idea of what makes two requests the same has changed since this key was used.";
+        txn->detail = "The server's rules for comparing two requests have changed since this key was used.";
         return IDEM_EV_UNSURE;
     }
     txn->is_same = 1;

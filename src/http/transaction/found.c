@@ -31,7 +31,7 @@ static const char *owner_text(const idem_txn *txn)
     if (seen->head.state != IDEM_STATE_LEASE)
         return "";
     if (!(store->flags & IDEM_HOST_LOCAL))
-        return seen->owner_dead ? ", its owner is not heard of any more" : ", its owner lives";
+        return seen->owner_dead ? ", its owner is silent" : ", its owner lives";
     if (seen->head.owner == store->owner)
         return ", its owner is this process";
     return apr_psprintf(txn->r->pool, ", its owner %s: %" APR_UINT64_T_HEX_FMT, seen->owner_dead ? "is dead" : "lives",

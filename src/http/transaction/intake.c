@@ -240,12 +240,13 @@ int idem_intake_failed(idem_txn *txn, apr_status_t rv)
     txn->r->connection->keepalive = AP_CONN_CLOSE;
     if (txn->intake->lost) {
         IDEM_LOG(txn, APLOG_ERR, 110,
-                 "another module has read the request body before the handlers, and not all of it can be read again");
+                 "another module read the request body before the handler, and the handler cannot read all of "
+                 "it again");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (txn->intake->no_room) {
         IDEM_LOG(txn, APLOG_WARNING, 21,
-                 "a request body finds no room in a temporary file (TMPDIR, IdempotencySpool): %s",
+                 "cannot write a request body to a temporary file (TMPDIR, IdempotencySpool): %s",
                  apr_strerror(rv, reason, sizeof(reason)));
         txn->problem = IDEM_PROBLEM_STORE_UNAVAILABLE;
         txn->detail = "The server has no room for the body of the request at the moment. Nothing was done.";

@@ -80,7 +80,8 @@ idem_problem idem_keyage_read(idem_txn *txn)
         note_time(&made, &known, time);
     }
     if (!known && (settings->key_times & IDEM_KEYTIME_REQUIRED))
-        return invalid(txn, "This resource takes only keys that say when they were made. Nothing was executed.");
+        return invalid(txn, "This resource accepts only keys that contain the time at which they were made. "
+                            "Nothing was executed.");
     txn->key_expired = known && now - made > keyage_bound(settings);
     return IDEM_PROBLEM_NONE;
 }

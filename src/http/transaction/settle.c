@@ -20,7 +20,7 @@
 #include "repeats.h"
 #include "wakeup.h"
 
-#define NO_MEMORY "libcrypto made no checksum or seal, for want of memory"
+#define NO_MEMORY "no memory for the checksum or the seal"
 
 /* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
 static void hand_to_keeper(idem_txn *txn, idem_blob value)
@@ -50,7 +50,8 @@ static int slot_is_empty(idem_txn *txn)
 static void say_unfit(idem_txn *txn, apr_status_t rv)
 {
     if (rv == APR_EINVAL)
-        IDEM_LOG(txn, APLOG_WARNING, 17, "this response cannot be kept: its status or a field of it is malformed");
+        IDEM_LOG(txn, APLOG_WARNING, 17,
+                 "this response cannot be kept: its status or one of its header fields is malformed");
     else if (rv != IDEM_ETOOBIG)
         idem_txn_log_store(txn, "encoding", rv, NO_MEMORY);
 }
@@ -173,7 +174,7 @@ idem_action idem_txn_settle(idem_txn *txn, idem_event event, const idem_response
         case IDEM_DO_ANSWER_FROM_SLOT:
             txn->settlement = IDEM_SETTLEMENT_LOST;
             IDEM_LOG(txn, APLOG_WARNING, 14,
-                     "the slot was given to another request meanwhile: this response is not kept");
+                     "the store gave this request's slot to another request: this response is not kept");
             idem_notify_post(IDEM_TELL_LOST, txn->front, txn->head.slot, 0);
             return action;
         default: return action;

@@ -92,11 +92,9 @@ void idem_warn_volatile_auth(idem_txn *txn)
         return;
     if (looks_like_scheme(field, len))
         shown = apr_pstrmemdup(txn->r->pool, field, len);
-    IDEM_LOG(
-        txn, APLOG_WARNING, 54,
-        "this client's Authorization (%s) may change with every request: then no retry matches. If it does, replace "
-        "'credentials' in IdempotencyFingerprint by its stable part, for example expr=; if it does not, name its "
-        "scheme in "
-        "IdempotencyStableSchemes",
-        shown);
+    IDEM_LOG(txn, APLOG_WARNING, 54,
+             "this client's Authorization (%s) may change with every request, and then no retry matches. If it "
+             "changes, replace 'credentials' in IdempotencyFingerprint by a stable part of it, for example expr=. If "
+             "it does not change, name its scheme in IdempotencyStableSchemes",
+             shown);
 }

@@ -24,7 +24,7 @@ apr_status_t idem_password_read(const char *value, const idem_env *env, apr_pool
     apr_size_t len;
 
     if (strncmp(value, file, sizeof(file) - 1) != 0) {
-        *why = "option password= takes file:PATH, so that the password stands in no configuration";
+        *why = "option password= takes file:PATH: the configuration must not contain the password";
         return APR_EINVAL;
     }
     if (*path != '/') {

@@ -157,14 +157,14 @@ static apr_status_t add_password(reading *r, const char *value)
     apr_status_t rv;
 
     if (config->password)
-        return wrong(r, "the password stands in the address already: option password= is one too many");
+        return wrong(r, "the address already has a password: remove it, or remove option password=");
     rv = idem_password_read(value, r->store->env, r->pool, &password, r->why);
     if (rv != APR_SUCCESS)
         return rv;
     if (config->path)
-        return wrong(r, "SQLite knows no passwords: option password= is of no use");
+        return wrong(r, "SQLite has no passwords: remove option password=");
     if (config->engine == &idem_dbd_mysql && strpbrk(password, MYSQL_ENDS))
-        return wrong(r, "APR's MySQL driver can pass on no password with a space or one of \",;|\" in it");
+        return wrong(r, "APR's MySQL driver cannot pass a password with a space or one of \",;|\" in it");
     config->password = password;
     if (config->engine == &idem_dbd_mysql)
         config->params = apr_pstrcat(r->pool, config->params, ",pass=", password, NULL);
@@ -209,14 +209,13 @@ static apr_status_t dbd_read_option(reading *r, const char *option)
     if (strncmp(option, "connections=", 12) == 0)
         return read_connections(r, option + 12);
     if (strncmp(option, "table=", 6) != 0)
-        return wrong(
-            r,
-            "a store in a database has the options table=NAME, password=file:PATH and connections=NUMBER, and no "
-            "\"%s\"",
-            option);
+        return wrong(r,
+                     "a store in a database has the options table=NAME, password=file:PATH and connections=NUMBER, not "
+                     "\"%s\"",
+                     option);
     if (!is_table(option + 6))
         return wrong(r,
-                     "option table=NAME takes letters, digits and \"_\", with SCHEMA. before it or not, and no \"%s\"",
+                     "option table=NAME takes letters, digits and \"_\", and SCHEMA. before them if needed, not \"%s\"",
                      option + 6);
     r->store->config.table = option + 6;
     return APR_SUCCESS;

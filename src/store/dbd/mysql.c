@@ -94,11 +94,12 @@ static apr_status_t mysql_read_setup(idem_dbd_conn *conn, idem_call *call, const
     apr_int64_t packet = idem_dbd_number(conn, row, 4) - PACKET_ROOM;
 
     if (idem_dbd_number(conn, row, 8))
-        return idem_dbd_fail(conn->access, call, APR_EGENERAL, "the database is read-only there: name the primary");
+        return idem_dbd_fail(conn->access, call, APR_EGENERAL,
+                             "the address leads to a read-only database: name the primary");
     if (!*idem_dbd_text(conn, row, 7))
         return idem_dbd_fail(
             conn->access, call, APR_EGENERAL,
-            "the database has no table %s that can be seen: load conf/schema/%s, or GRANT SELECT, INSERT, "
+            "the database has no table %s that this user can see: load conf/schema/%s, or GRANT SELECT, INSERT, "
             "UPDATE, DELETE ON %s",
             table, conn->access->config.engine->schema, table);
     if (packet < IDEM_HEAD_MIN)
@@ -135,8 +136,7 @@ static apr_status_t read_version(idem_dbd_conn *conn, idem_call *call)
     if (is_mariadb(conn) ? major > 10 || (major == 10 && minor >= 3) : major >= 8)
         return APR_SUCCESS;
     return idem_dbd_fail(conn->access, call, APR_EGENERAL,
-                         "the database is of version %s, and MariaDB 10.3 and MySQL 8 are the oldest that can be used",
-                         said);
+                         "the database has version %s, which is too old: use MariaDB 10.3, MySQL 8 or newer", said);
 }
 
 static apr_status_t mysql_begin(idem_dbd_conn *conn, idem_call *call)

@@ -155,15 +155,16 @@ static apr_status_t pgsql_read_setup(idem_dbd_conn *conn, idem_call *call, const
     apr_cpystrn(conn->facts.version, idem_dbd_text(conn, row, 1), sizeof(conn->facts.version));
     if (idem_dbd_number(conn, row, 2) < OLDEST)
         return unfit(conn, call,
-                     apr_psprintf(conn->scratch, "PostgreSQL is of version %s, and 11 is the oldest that can be used",
+                     apr_psprintf(conn->scratch, "PostgreSQL has version %s, which is too old: use 11 or newer",
                                   conn->facts.version));
     if (strcmp(idem_dbd_text(conn, row, 3), "t") == 0)
         return unfit(conn, call,
-                     "PostgreSQL is a standby there: name the primary, or several hosts and "
+                     "the address leads to a PostgreSQL standby: name the primary, or several hosts and "
                      "target_session_attrs=read-write");
     if (!*idem_dbd_text(conn, row, 9))
         return unfit(conn, call,
-                     apr_psprintf(conn->scratch, "the database has no table %s that can be seen: load conf/schema/%s",
+                     apr_psprintf(conn->scratch,
+                                  "the database has no table %s that this user can see: load conf/schema/%s",
                                   config->table, conn->access->config.engine->schema));
     if (strcmp(idem_dbd_text(conn, row, 10), "t") != 0)
         return unfit(conn, call,

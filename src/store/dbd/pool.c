@@ -142,11 +142,11 @@ static apr_status_t no_worker(const idem_dbd *store, idem_call *call, apr_status
     const char *title = store->config.engine->title;
 
     if (status == APR_TIMEUP)
-        call->why = apr_psprintf(call->pool, "all connections to %s were in use until it was too late", title);
+        call->why = apr_psprintf(call->pool, "all connections to %s stayed in use until the deadline", title);
     else if (status == APR_EBUSY)
         call->why = apr_psprintf(call->pool, "too many connections to %s hang", title);
     else
-        call->why = apr_psprintf(call->pool, "there is no thread for a connection to %s", title);
+        call->why = apr_psprintf(call->pool, "cannot start a thread for a connection to %s", title);
     return status;
 }
 

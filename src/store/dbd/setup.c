@@ -57,7 +57,7 @@ static void child(const idem_dbd *store, idem_call *call, int to)
     sigprocmask(SIG_SETMASK, &every, NULL); /* the parent's handlers are not for us */
     if (idem_probe_become(store->env->uid, store->env->gid) != 0)
         said.status =
-            idem_dbd_fail(NULL, call, errno, "the user that httpd runs as cannot be changed to: %s", strerror(errno));
+            idem_dbd_fail(NULL, call, errno, "cannot become the user that httpd runs as: %s", strerror(errno));
     else {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would undo it */
         said.status = find_out(store, call, &said.facts);

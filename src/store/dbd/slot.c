@@ -204,14 +204,14 @@ static apr_status_t check_size(const idem_dbd_conn *conn, idem_call *call, const
 {
     if (order->value.len <= conn->facts.max_value)
         return APR_SUCCESS;
-    return idem_dbd_fail(conn->access, call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that %s keeps",
-                         (unsigned long)order->value.len, (unsigned long)conn->facts.max_value,
-                         conn->access->config.engine->title);
+    return idem_dbd_fail(
+        conn->access, call, IDEM_ETOOBIG, "a value of %lu bytes is too long: %lu is the most that %s keeps",
+        (unsigned long)order->value.len, (unsigned long)conn->facts.max_value, conn->access->config.engine->title);
 }
 
 static apr_status_t too_late(const idem_dbd_conn *conn, idem_call *call)
 {
-    return idem_dbd_fail(conn->access, call, APR_TIMEUP, "%s did not come to it in time%s%s",
+    return idem_dbd_fail(conn->access, call, APR_TIMEUP, "%s reached this call after its deadline%s%s",
                          conn->access->config.engine->title, call->why ? ": " : "", call->why ? call->why : "");
 }
 

@@ -89,8 +89,8 @@ static apr_status_t check_version(idem_dbd_conn *conn, idem_call *call)
     memcpy(&number, &symbol, sizeof(number));
     if (!symbol || number() >= OLDEST)
         return APR_SUCCESS;
-    return idem_dbd_fail(conn->access, call, APR_EGENERAL,
-                         "SQLite is of version %s, and 3.24 is the oldest that can be used", conn->facts.version);
+    return idem_dbd_fail(conn->access, call, APR_EGENERAL, "SQLite has version %s, which is too old: use 3.24 or newer",
+                         conn->facts.version);
 }
 
 static apr_status_t sqlite_begin(idem_dbd_conn *conn, idem_call *call)

@@ -112,7 +112,7 @@ static int open_if_stuck(idem_breaker *b, apr_interval_time_t now)
 
     if (!stuck)
         return 0;
-    snprintf(b->health.reason, sizeof(b->health.reason), "a call has not come back for %d ms",
+    snprintf(b->health.reason, sizeof(b->health.reason), "a call has not returned for %d ms",
              (int)apr_time_as_msec(now - stuck->began));
     return do_open(b, stuck->slot, now);
 }

@@ -49,12 +49,13 @@ apr_status_t idem_front_configure(idem_front **out, const idem_env *env, const c
     atomic_init(&front->phase, IDEM_FRONT_DETACHED);
     apr_cpystrn(front->reason, "the store has not been attached in this process", sizeof(front->reason));
     if (!rest) {
-        *why = apr_psprintf(pool, "\"%s\" is no store: write DRIVER:PLACE, for example lmdb:idempotency", front->url);
+        *why = apr_psprintf(
+            pool, "\"%s\" is not the address of a store: write DRIVER:PLACE, for example lmdb:idempotency", front->url);
         return APR_EINVAL;
     }
     driver = idem_registry_find(apr_pstrmemdup(pool, url, (apr_size_t)(rest - url)), &names, pool);
     if (!driver) {
-        *why = apr_psprintf(pool, "no driver is known for the store \"%s\"; this build has %s, others come as modules",
+        *why = apr_psprintf(pool, "no driver knows the store \"%s\"; this build has %s, modules can add others",
                             front->url, names);
         return APR_EINVAL;
     }
@@ -219,7 +220,7 @@ static apr_status_t try_attach(idem_front *front, apr_pool_t *pool, const char *
         if (front->answers[i])
             idem_breaker_mend(&front->breakers[i]);
         else
-            idem_breaker_trip(&front->breakers[i], "it did not answer when the others of this store did");
+            idem_breaker_trip(&front->breakers[i], "this part did not answer when the other parts of this store did");
     }
     return rv;
 }

@@ -86,9 +86,8 @@ static const char *fault_of_mark(const idem_front *front, idem_blob value, const
         return "was made with a slot: secret, and no IdempotencySecret is configured: configure it, or name another "
                "store";
     if (idem_equal_ct(head.print.rest, no_secret, IDEM_DIGEST_LEN))
-        return "was made without a secret, and IdempotencySecret is configured: its keys would be forgotten; name "
-               "another "
-               "store";
+        return "was made without a secret, and IdempotencySecret is configured: with it no old key is found; "
+               "name another store";
     return "was made with another slot: secret: configure that one, or name another store (every key is forgotten "
            "then)";
 }

@@ -187,7 +187,7 @@ static lmdb_base *get_new(const lmdb_store *store, const char *dir, apr_status_t
 static void say_missing(const lmdb_store *store, int err, char *why)
 {
     if (err == ENOENT)
-        snprintf(why, LMDB_WHY, "the store's directory %s has been removed: restart the server, which makes it anew",
+        snprintf(why, LMDB_WHY, "somebody removed the store's directory %s: restart the server, which makes it again",
                  store->dir);
     else
         idem_lmdb_complain(why, store, "find", err);

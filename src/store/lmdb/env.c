@@ -62,11 +62,10 @@ static const char *cure(int rc)
     case EDQUOT: return ": make room on its file system";
     case MDB_MAP_FULL:
     case MDB_TXN_FULL: return ": raise its option size=";
-    case ENOENT: return ": it has been removed; restart the server, which makes it anew";
+    case ENOENT: return ": somebody removed it; restart the server, which makes it again";
     case EAGAIN:
-        return ": a process of the same number has it open in another PID namespace; processes of one namespace may "
-               "share it, "
-               "containers need a store that hosts share";
+        return ": a process with the same number has it open in another PID namespace; only processes of one "
+               "namespace can share it, containers need a store that hosts share";
     case EIO: return ": look for disk errors in the kernel's log";
     default:
         return meaning(rc) == IDEM_EDAMAGED ? ": its file is damaged; stop the server, move it away, and start again"

@@ -61,7 +61,7 @@ static apr_status_t check_place(const lmdb_store *store, verdict *v)
     case 0x5346414FUL: /* AFS */
     case 0x00C36400UL: /* Ceph */
         snprintf(v->why, LMDB_WHY,
-                 "%s is on a network file system, where locks and memory maps do not do what the store needs: "
+                 "%s is on a network file system, which lacks the locks and memory maps that the store needs: "
                  "name a directory on a local disk",
                  store->dir);
         return APR_ENOTIMPL;

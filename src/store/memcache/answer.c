@@ -37,8 +37,7 @@ int idem_mc_is_refusal(const char *line)
 
 apr_status_t idem_mc_nonsense(const idem_mc_op *op, const char *asked)
 {
-    return idem_fail(op->call, APR_EGENERAL, "memcached at %s answered %s with something that makes no sense",
-                     op->server->name, asked);
+    return idem_fail(op->call, APR_EGENERAL, "memcached at %s gave an invalid answer to %s", op->server->name, asked);
 }
 
 int idem_mc_is_late(const idem_mc_op *op)

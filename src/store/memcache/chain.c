@@ -188,7 +188,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
         }
         chain->owner_dead = here->result.kind == IDEM_MC_CLOSED;
     }
-    return idem_fail(op->call, IDEM_EFULL, "the key has been released %d times, and memcached keeps no more of it",
+    return idem_fail(op->call, IDEM_EFULL, "the key has been released %d times, the most that memcached can keep",
                      ATTEMPTS_MOST);
 }
 
@@ -252,7 +252,7 @@ apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, const idem_mc_chain *ch
 
 static apr_status_t expiring(const idem_mc_op *op)
 {
-    return idem_fail(op->call, APR_EBUSY, "what memcached keeps of the key is about to expire: in less than a minute");
+    return idem_fail(op->call, APR_EBUSY, "memcached's entries of this key expire in less than a minute");
 }
 
 /* The seconds that a claim must still live before a rewrite: at least as long as this call can take. */

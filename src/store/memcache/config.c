@@ -33,9 +33,9 @@ static apr_status_t mc_read_server(reading *r, const char *text, idem_mc_server 
     apr_status_t rv = apr_parse_addr_port(&host, &scope, &port, text, r->pool);
 
     if (rv != APR_SUCCESS || !host || scope || strpbrk(host, "/@ ") || (strchr(host, ':') && *text != '['))
-        return wrong(r, "\"%s\" is no HOST[:PORT]: write memcache:HOST or memcache:HOST:PORT,HOST:PORT", text);
+        return wrong(r, "\"%s\" is not HOST[:PORT]: write memcache:HOST or memcache:HOST:PORT,HOST:PORT", text);
     if (strchr(host, ':'))
-        return wrong(r, "\"%s\" is an IPv6 address, and memcached is reached by IPv4 only", text);
+        return wrong(r, "\"%s\" is an IPv6 address: memcached needs an IPv4 address", text);
     for (char *c = host; *c; c++)
         *c = (char)apr_tolower(*c);
     server->host = host;
@@ -83,7 +83,7 @@ apr_status_t idem_mc_configure(idem_store **out, const idem_env *env, const char
     r.store->env = env;
     *out = &r.store->super;
     if (options && *options)
-        return wrong(&r, "a memcached store has no options, and so no \"%s\"", *options);
+        return wrong(&r, "a memcached store has no options, not even \"%s\"", *options);
     rv = mc_read_servers(&r, apr_pstrdup(pool, rest));
     r.store->super.parts = r.store->server_count;
     return rv;

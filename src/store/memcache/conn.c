@@ -84,7 +84,7 @@ apr_status_t idem_mc_dial(const idem_mc_op *op, idem_mc_conn **out)
     int fd;
 
     if (rv != APR_SUCCESS)
-        return idem_fail(op->call, rv, "the address of the memcached host %s is not known", server->host);
+        return idem_fail(op->call, rv, "the name of the memcached host %s has no known address", server->host);
     if (idem_mc_is_late(op))
         return idem_mc_late(op);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -40,7 +40,7 @@ static const char *of_eviction(const idem_mc_server *server, const idem_mc_facts
     if (facts->evicts == 0)
         return NULL;
     if (facts->evicts < 0)
-        return apr_psprintf(pool, "%s does not tell its settings, so whether it drops live entries cannot be known",
+        return apr_psprintf(pool, "%s does not show its settings: the module cannot tell whether it drops live entries",
                             server->name);
     return apr_psprintf(pool,
                         "%s drops live entries when it is full, and their operations can run again: run it with -M",

@@ -86,10 +86,10 @@ apr_status_t idem_mc_read_facts(const idem_mc_op *op, idem_mc_conn *conn, idem_m
     for (int i = 0; i < 2 && rv == APR_SUCCESS; i++)
         rv = read_facts(op, conn, facts);
     if (rv != APR_SUCCESS && rv != APR_TIMEUP)
-        return idem_fail(op->call, rv, "memcached at %s does not say how it is set up (%s)", op->server->name,
+        return idem_fail(op->call, rv, "memcached at %s does not show its settings (%s)", op->server->name,
                          op->call->why);
     if (rv == APR_SUCCESS && !facts->knows_time)
-        return idem_fail(op->call, APR_EGENERAL, "memcached at %s does not tell its time, and cannot be used",
+        return idem_fail(op->call, APR_EGENERAL, "memcached at %s does not show its time: the module cannot use it",
                          op->server->name);
     return rv != APR_SUCCESS || idem_mc_is_quiet(conn) ? rv : idem_mc_nonsense(op, "stats");
 }

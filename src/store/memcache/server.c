@@ -238,8 +238,8 @@ static apr_status_t meaning_of(const idem_mc_op *op, const item *it, const char 
     if (strcmp(line, "NOT_STORED") == 0)
         return APR_EEXIST;
     if (idem_mc_is_refusal(line))
-        return idem_fail(op->call, IDEM_EFULL, "memcached at %s refused a value of %lu bytes: it has no room for it",
-                         op->server->name, (unsigned long)it->value.len);
+        return idem_fail(op->call, IDEM_EFULL, "memcached at %s has no room for a value of %lu bytes", op->server->name,
+                         (unsigned long)it->value.len);
     return idem_mc_nonsense(op, it->how);
 }
 

@@ -50,7 +50,8 @@ static apr_status_t mc_run(idem_store *base, idem_call *call, const unsigned cha
     apr_status_t rv = LOOK_AGAIN;
 
     if (o->value.len > base->max_value)
-        return idem_fail(call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that is kept in memcached (-I)",
+        return idem_fail(call, IDEM_ETOOBIG,
+                         "a value of %lu bytes is too long: %lu is the most that memcached keeps (-I)",
                          (unsigned long)o->value.len, (unsigned long)base->max_value);
     for (int look = 0; look < LOOKS_MOST && rv == LOOK_AGAIN; look++) {
         idem_mc_chain chain;
@@ -149,7 +150,7 @@ static apr_status_t prolong_own_lease(const idem_mc_op *op, const order *o, cons
     apr_status_t rv = idem_mc_prolong_heart(op, chain, o->token, idem_value_lease(o->value));
 
     if (rv == APR_NOTFOUND)
-        return idem_fail(op->call, APR_TIMEUP, "the lease has lapsed while it was being claimed");
+        return idem_fail(op->call, APR_TIMEUP, "the lease expired during its own claim");
     return rv;
 }
 

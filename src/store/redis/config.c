@@ -71,11 +71,10 @@ static apr_status_t redis_read_option(reading *r, const char *option)
     if (strncmp(option, wait, sizeof(wait) - 1) == 0)
         return read_wait(r, option + sizeof(wait) - 1);
     if (strncmp(option, password, sizeof(password) - 1) != 0)
-        return wrong(r,
-                     "a Redis store has the options password=file:PATH and wait=REPLICAS,MILLISECONDS, and no \"%s\"",
+        return wrong(r, "a Redis store has the options password=file:PATH and wait=REPLICAS,MILLISECONDS, not \"%s\"",
                      option);
     if (r->store->password)
-        return wrong(r, "the password stands in the address already: option password= is one too many");
+        return wrong(r, "the address already has a password: remove it, or remove option password=");
     return idem_password_read(option + sizeof(password) - 1, r->store->env, r->pool, &r->store->password, r->why);
 }
 
@@ -108,7 +107,7 @@ static apr_status_t read_user(reading *r, char **authority)
     }
     r->store->user = *user ? redis_decoded(r, user) : NULL;
     if ((*user && !r->store->user) || (colon && !r->store->password))
-        return wrong(r, "the user or the password in the address is not percent-encoded as it must be");
+        return wrong(r, "the user and the password in the address must be percent-encoded");
     if (colon && !*r->store->password)
         r->store->password = NULL;
     return APR_SUCCESS;
@@ -121,7 +120,7 @@ static apr_status_t redis_read_server(reading *r, const char *text, apr_port_t u
     apr_status_t rv = apr_parse_addr_port(&host, &scope, &port, text, r->pool);
 
     if (rv != APR_SUCCESS || !host || scope || (strchr(host, ':') && *text != '['))
-        return wrong(r, "\"%s\" is no HOST[:PORT]", text);
+        return wrong(r, "\"%s\" is not HOST[:PORT]", text);
     address->host = host;
     address->port = port ? port : usual;
     return APR_SUCCESS;
@@ -151,7 +150,7 @@ static apr_status_t read_db(reading *r, const char *text)
     long db = *text ? bounded_number(text, 0, DB_MOST) : 0;
 
     if (db < 0)
-        return wrong(r, "\"%s\" is no number of a database: 0 to %d", text, DB_MOST);
+        return wrong(r, "\"%s\" is not the number of a database: 0 to %d", text, DB_MOST);
     r->store->db = (int)db;
     return APR_SUCCESS;
 }
@@ -195,7 +194,7 @@ apr_status_t idem_redis_configure_tcp(idem_store **out, const idem_env *env, con
     if (rv == APR_SUCCESS)
         rv = redis_read_servers(&r, authority, REDIS_PORT);
     if (rv == APR_SUCCESS && r.store->server_count > 1)
-        return wrong(&r, "one server keeps a store: name its sentinels with redis-sentinel:, or one host");
+        return wrong(&r, "a store is on one server: name one host, or its sentinels with redis-sentinel:");
     if (rv == APR_SUCCESS)
         rv = read_db(&r, path);
     if (rv == APR_SUCCESS)

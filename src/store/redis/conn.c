@@ -47,7 +47,7 @@ static apr_status_t redis_wait(int fd, short what, idem_call *call)
         if (count > 0)
             return APR_SUCCESS;
         if (count < 0 && errno != EINTR)
-            return idem_fail(call, errno, "Redis cannot be waited for: %s", strerror(errno));
+            return idem_fail(call, errno, "waiting for Redis failed: %s", strerror(errno));
     }
 }
 
@@ -131,11 +131,11 @@ static apr_status_t redis_read_piece(idem_redis_conn *conn, idem_call *call, apr
         return redis_lost(call, "Redis closed it");
     *total += (apr_size_t)len;
     if (*total > IDEM_REDIS_REPLY_MOST)
-        return idem_fail(call, APR_EGENERAL, "Redis answers without an end: more than %lu bytes",
+        return idem_fail(call, APR_EGENERAL, "Redis sent too long an answer: more than %lu bytes",
                          (unsigned long)IDEM_REDIS_REPLY_MOST);
     return redisReaderFeed(conn->redis->reader, piece, (size_t)len) == REDIS_OK
                ? APR_SUCCESS
-               : idem_fail(call, APR_ENOMEM, "no memory for an answer of Redis's");
+               : idem_fail(call, APR_ENOMEM, "no memory for an answer from Redis");
 }
 
 static apr_status_t unreadable(const idem_redis_conn *conn, idem_call *call)
@@ -233,7 +233,7 @@ static apr_status_t dial_name(idem_call *call, const idem_redis_address *address
     apr_status_t rv = apr_sockaddr_info_get(&found, address->host, APR_UNSPEC, address->port, 0, call->pool);
 
     if (rv != APR_SUCCESS)
-        return idem_fail(call, rv, "the address of the Redis host %s is not known", address->host);
+        return idem_fail(call, rv, "the name of the Redis host %s has no known address", address->host);
     for (; found; found = found->next) {
         char *number;
         rv = apr_sockaddr_ip_get(&number, found);

@@ -60,12 +60,12 @@ void idem_redis_read_info(idem_redis_facts *facts, const char *info)
 const char *idem_redis_unfit(const idem_redis_facts *facts, apr_pool_t *pool)
 {
     if (*facts->version && atoi(facts->version) < OLDEST_MAJOR)
-        return apr_psprintf(pool, "Redis is of version %s, and %d is the oldest that can be used", facts->version,
+        return apr_psprintf(pool, "Redis has version %s, which is too old: use %d or newer", facts->version,
                             OLDEST_MAJOR);
     if (strcmp(facts->cluster, "1") == 0)
         return "Redis is a node of a Redis Cluster, which is not supported: use one primary, with or without Sentinel";
     if (*facts->role && strcmp(facts->role, "master") != 0)
-        return "Redis is a replica at that address: name the primary, or use redis-sentinel:";
+        return "the address leads to a Redis replica: name the primary, or use redis-sentinel:";
     if (strcmp(facts->loading, "1") == 0)
         return "Redis is still loading its data";
     return NULL;
@@ -96,7 +96,7 @@ unsigned idem_redis_flags(const idem_redis_facts *facts)
 static const char *of_memory(const idem_redis_facts *facts, apr_pool_t *pool)
 {
     if (!*facts->policy)
-        return "it refuses INFO, so whether it drops live entries when it is full cannot be known";
+        return "it refuses INFO: the module cannot tell whether it drops live entries when it is full";
     if (!evicts(facts))
         return NULL;
     return apr_psprintf(pool,
@@ -108,7 +108,7 @@ static const char *of_memory(const idem_redis_facts *facts, apr_pool_t *pool)
 static const char *of_log(const idem_redis_facts *facts)
 {
     if (!*facts->fsync)
-        return "it refuses CONFIG, so what it loses with power cannot be known";
+        return "it refuses CONFIG: the module cannot tell how much it loses with power";
     if (strcmp(facts->fsync, "always") == 0)
         return NULL;
     if (strcmp(facts->fsync, "everysec") == 0)
@@ -121,22 +121,25 @@ static const char *of_disk(const idem_redis_facts *facts)
     if (keeps_log(facts))
         return of_log(facts);
     if (keeps_snapshots(facts))
-        return "without appendonly it loses what came after its last snapshot, and those operations can run again";
+        return "without appendonly it loses every entry that is newer than its last snapshot, and those "
+               "operations can run again";
     if (!*facts->aof || !*facts->save)
-        return "it refuses INFO or CONFIG, so whether anything survives its restart cannot be known";
+        return "it refuses INFO or CONFIG: the module cannot tell whether entries survive its restart";
     return "it keeps nothing on disk (neither appendonly nor save): after its restart every operation can run again";
 }
 
 static const char *of_replicas(const idem_redis *store, const idem_redis_facts *facts, apr_pool_t *pool)
 {
     if (store->wait_replicas > facts->replicas && *facts->role)
-        return apr_psprintf(pool, "wait=%d,%d, and %d replica%s connected: until there are more, guarded requests fail",
+        return apr_psprintf(pool,
+                            "wait=%d,%d needs more replicas, only %d replica%s connected: guarded "
+                            "requests fail until enough are connected",
                             store->wait_replicas, store->wait_ms, facts->replicas,
                             facts->replicas == 1 ? " is" : "s are");
     if (store->wait_replicas && store->wait_replicas < facts->replicas)
         return apr_psprintf(
             pool,
-            "wait=%d,%d, and %d replicas: a failover to one that has not confirmed can lose claims, and "
+            "wait=%d,%d, and %d replicas: a failover to a replica that has not confirmed can lose claims, and "
             "those operations can run again: wait for all that may become the primary",
             store->wait_replicas, store->wait_ms, facts->replicas);
     if (!store->wait_replicas && (facts->replicas > 0 || store->primary))

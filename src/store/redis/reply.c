@@ -32,8 +32,7 @@ apr_status_t idem_redis_refused(idem_call *call, const char *asked, const redisR
     char *said;
 
     if (reply->type != REDIS_REPLY_ERROR)
-        return idem_fail(call, APR_EGENERAL, "Redis answered %s with %s that makes no sense", asked,
-                         reply_kind_of(reply));
+        return idem_fail(call, APR_EGENERAL, "Redis gave an invalid answer to %s: %s", asked, reply_kind_of(reply));
     said = apr_pstrndup(call->pool, reply->str, REPLY_SHOWN);
     for (char *c = said; *c; c++)
         if (apr_iscntrl(*c))

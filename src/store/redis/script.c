@@ -210,7 +210,7 @@ static apr_status_t exchange(idem_redis *store, idem_redis_conn *conn, idem_call
 
     rv = idem_redis_is_quiet(conn)
              ? send_order(store, conn, call, order, how)
-             : idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or said more than it was asked for");
+             : idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or sent more than one answer");
     if (rv == APR_SUCCESS && waits(store, order))
         rv = send_wait(store, conn, call);
     if (rv == APR_SUCCESS)
@@ -305,7 +305,7 @@ static apr_status_t check_replicas(const idem_redis *store, idem_call *call, con
         return idem_redis_refused(call, "WAIT", count);
     if (count->integer >= store->wait_replicas)
         return APR_SUCCESS;
-    return idem_fail(call, APR_EGENERAL, "only %d of %d replicas have confirmed it in time", (int)count->integer,
+    return idem_fail(call, APR_EGENERAL, "only %d of %d replicas confirmed the write in time", (int)count->integer,
                      store->wait_replicas);
 }
 
@@ -338,7 +338,7 @@ apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis
     apr_status_t rv;
 
     if (order->value.len > IDEM_REDIS_VALUE_MAX)
-        return idem_fail(call, IDEM_ETOOBIG, "a value of %lu bytes, and %lu is the most that is kept in Redis",
+        return idem_fail(call, IDEM_ETOOBIG, "a value of %lu bytes is too long: %lu is the most that is kept in Redis",
                          (unsigned long)order->value.len, (unsigned long)IDEM_REDIS_VALUE_MAX);
     rv = idem_redis_take(store, call, &conn);
     if (rv != APR_SUCCESS)
@@ -348,6 +348,6 @@ apr_status_t idem_redis_run(idem_redis *store, idem_call *call, const idem_redis
         rv = ask_script(store, conn, call, order);
     idem_redis_give(store, conn, is_answer(rv));
     if (rv == APR_EAGAIN)
-        return idem_fail(call, APR_TIMEUP, "Redis did not come to it in time");
+        return idem_fail(call, APR_TIMEUP, "Redis reached this call after its deadline");
     return rv;
 }

@@ -139,7 +139,7 @@ static apr_status_t refuse_link(const char *path, apr_pool_t *pool, const char *
     struct stat st;
     if (!path || lstat(path, &st) != 0 || S_ISREG(st.st_mode))
         return APR_SUCCESS;
-    *why = apr_psprintf(pool, "%s is no regular file: remove it, or name another place", path);
+    *why = apr_psprintf(pool, "%s is not a regular file: remove it, or name another place", path);
     return APR_EINVAL;
 }
 

@@ -66,7 +66,7 @@ apr_status_t idem_socache_lock(idem_socache *store, idem_call *call)
 {
     apr_status_t rv = wait_for_mutex(store->mutex, call->deadline);
     if (rv != APR_SUCCESS)
-        call->why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" could not be had in time: another process holds it";
+        call->why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" stayed locked until the deadline: another process holds it";
     return rv;
 }
 
@@ -125,8 +125,8 @@ apr_status_t idem_socache_configure(idem_store **out, const idem_env *env, const
     const char *name = colon ? apr_pstrmemdup(pool, rest, (apr_size_t)(colon - rest)) : rest;
 
     if (options && options[0]) {
-        *why = apr_psprintf(
-            pool, "a socache store has no option \"%s\": what it needs stands behind the provider's name", options[0]);
+        *why = apr_psprintf(pool, "a socache store has no option \"%s\": the provider's arguments follow its name",
+                            options[0]);
         return APR_EINVAL;
     }
     store->env = env;
@@ -164,8 +164,8 @@ static apr_status_t make_cache(idem_socache *store, apr_pool_t *pool, const char
     rv = store->provider->init(store->cache, "idempotency", &hints, store->env->server, pool);
     if (rv == APR_SUCCESS)
         return rv;
-    *why = apr_psprintf(pool, "socache:%s could not be made with \"%s\"; the lines before say why", store->kind->name,
-                        store->args);
+    *why = apr_psprintf(pool, "httpd cannot make socache:%s with \"%s\"; earlier lines of the log say why",
+                        store->kind->name, store->args);
     return rv < 0 ? APR_EGENERAL : rv; /* some providers return DECLINED */
 }
 
@@ -230,7 +230,7 @@ apr_status_t idem_socache_open(idem_store *base, apr_pool_t *pool, const char **
         return rv;
     rv = wait_for_mutex(store->made_mutex, apr_time_now() + OPEN_PATIENCE);
     if (rv != APR_SUCCESS) {
-        *why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" is held by a process of the server that ran before: does it hang?";
+        *why = "the mutex \"" IDEM_SOCACHE_MUTEX "\" is held by a process of the server's previous run: does it hang?";
         return rv;
     }
     idem_clock_start(&store->clock, apr_time_now());
@@ -251,7 +251,8 @@ apr_status_t idem_socache_attach(idem_store *base, apr_pool_t *pool, const char 
     apr_status_t rv;
 
     if (!store->cache) {
-        *why = "a socache store is made when the server starts, which has failed: restart it once the cause is mended";
+        *why = "a socache store can only be made while the server starts, and that failed: repair the cause, "
+               "then restart the server";
         return APR_ENOTIMPL;
     }
     store->mutex = store->made_mutex;

@@ -138,7 +138,7 @@ static apr_status_t with_slot(visit *v, decision *decide)
 
     if (v->value.len > v->store->super.max_value) {
         v->call->why =
-            apr_psprintf(v->call->pool, "a value of %lu bytes, and the %s cache holds %lu at most",
+            apr_psprintf(v->call->pool, "a value of %lu bytes is too long: the %s cache holds %lu at most",
                          (unsigned long)v->value.len, v->store->kind->name, (unsigned long)v->store->super.max_value);
         return IDEM_ETOOBIG;
     }

@@ -42,7 +42,7 @@ def test_mpm_itk_is_refused(new_httpd, config):
     server = new_httpd(ITK + config)
     with pytest.raises(AssertionError):
         server.start()
-    assert "IDEM170" in server.said() and "mpm_itk serves each request in a process that ends with it" in server.said()
+    assert "IDEM170" in server.said() and "mpm_itk serves each request in a process of its own" in server.said()
 
 
 def test_configtest_says_so_too(new_httpd):

@@ -138,7 +138,7 @@ def reload(server):
 def goes_on(server, api, number):
     """…, without its store, and says why."""
     reload(server)
-    assert any(number in line and "guarded requests get 503 until that is repaired" in line
+    assert any(number in line and "guarded requests get 503 until you repair this" in line
                for line in server.log.faults())
     assert api.post("/pay", key="k1").problem == HTTP_503
     assert api.post("/pay").problem == (201, None)

@@ -94,9 +94,9 @@ def test_path_relative_to_the_server_root(new_httpd):
 @pytest.mark.parametrize("text, said", [
     ("", "needs one line"),
     (SLOT, "needs one line"),
-    (SLOT + SEALS["old"] + "sael: of this test and long enough, surely\n", "begins with neither slot: nor seal:"),
+    (SLOT + SEALS["old"] + "sael: of this test and long enough, surely\n", "does not begin with slot: or seal:"),
     (SLOT + "seal: of this test\n", "shorter than 32 bytes"),
-    (SLOT * 2 + SEALS["old"], "has a second slot: line"),
+    (SLOT * 2 + SEALS["old"], "has more than one slot: line"),
     (SLOT + SEALS["old"] + "#" * 65536, "has more than 65535 bytes"),
 ])
 def test_wrong_text(server, text, said):

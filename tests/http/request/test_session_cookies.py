@@ -178,7 +178,7 @@ def test_more_cookies_than_are_remembered(api, httpd):
     many = "; ".join(f"c{n:02}={n}" for n in range(40))
     ask(api, many)
     assert_other(api, many.replace("c39=39", "c39=x"))
-    assert told(httpd) == [", they differ in: what is not told apart"]
+    assert told(httpd) == [", they differ in: credentials of a kind that is not told apart"]
 
 
 def test_while_the_first_request_runs(api, origin, httpd):
@@ -187,7 +187,7 @@ def test_while_the_first_request_runs(api, origin, httpd):
         first = api.post_async("/held", key="k1", headers=[("Cookie", "a=1")])
         held.wait_until_entered()
         assert_other(api, "a=2; b=A-secret", path="/held")
-        assert told(httpd) == ["; in this one they are: cookie a,cookie b"]
+        assert told(httpd) == ["; this request has: cookie a,cookie b"]
     assert first.result().status == 201
 
 

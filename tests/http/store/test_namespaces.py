@@ -34,7 +34,7 @@ def test_second_container_is_told_why(stage, new_httpd, host):
     answers = [second.post("/pay", key=f"k{number}") for number in range(20)]
     assert any(answer.problem == (503, "store-unavailable") for answer in answers)
     said = [line for line in servers[1].startup + servers[1].log.faults() if "IDEM065" in line or "IDEM010" in line]
-    assert said and all("a process of the same number has it open in another PID namespace" in line
+    assert said and all("a process with the same number has it open in another PID namespace" in line
                         for line in said), said
     for server in servers:
         server.stop()

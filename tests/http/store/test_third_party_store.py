@@ -76,7 +76,7 @@ def test_its_warning_is_said_at_start(new_httpd, host, origin):
     (LOADED, STORE + " sync=maybe", 'files: has no option "sync=maybe"'),
     (LOADED, "files:", "files: needs a directory"),
     (LOADED, "files:/nonexistent/deeper", "cannot create /nonexistent/deeper: No such file or directory"),
-    ("", STORE, 'no driver is known for the store "files:'),
+    ("", STORE, 'no driver knows the store "files:'),
 ])
 def test_what_it_refuses_stops_the_start(new_httpd, config, url, said):
     server = new_httpd(config, url)

@@ -39,7 +39,7 @@ def test_outcome_counts_as_unknown_while_it_runs(api, origin, path):
         held.wait_until_entered()
         told = until_given_up(api, path)
         assert told.problem == UNKNOWN and told["Retry-After"] is None
-        assert "executing for longer" in told.json["detail"]
+        assert "running for longer" in told.json["detail"]
         assert api.post(path, key="k1").problem == UNKNOWN
     assert first.result().status == 201
     assert api.post(path, key="k1").replayed

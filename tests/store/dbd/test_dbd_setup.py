@@ -135,7 +135,7 @@ def test_table_that_is_missing(kind, drive):
         schema = "postgresql.sql" if kind is Postgres else "mysql.sql"
         assert f"load conf/schema/{schema}" in refused(drive, server.url(), "table=other")
         server.sql("DROP TABLE idempotency")
-        assert f"the database has no table idempotency that can be seen: load conf/schema/{schema}" in refused(
+        assert f"the database has no table idempotency that this user can see: load conf/schema/{schema}" in refused(
             drive, server.url())
         server.load((SCHEMAS / schema).read_text())
         server.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency TO idem" + ("" if kind is Postgres else "@'%'"))
@@ -175,12 +175,12 @@ def test_standby(drive):
         server.stop()
         (server.data / "standby.signal").touch()
         server.start()
-        assert "PostgreSQL is a standby there: name the primary" in refused(drive, server.url())
+        assert "the address leads to a PostgreSQL standby: name the primary" in refused(drive, server.url())
 
 
 def test_database_that_is_read_only(drive):
     with MariaDB("--read-only") as server:
-        assert "read-only there: name the primary" in refused(drive, server.url())
+        assert "leads to a read-only database: name the primary" in refused(drive, server.url())
 
 
 @pytest.mark.parametrize("url", [

@@ -81,7 +81,7 @@ static void test_a_call_that_does_not_come_back_opens_it(void **state)
     assert_int_equal(claim(b), IDEM_EDOWN);
     assert_int_equal(count.calls, 1);
     assert_state(b, OPEN);
-    assert_non_null(strstr(b->why, "a call has not come back for "));
+    assert_non_null(strstr(b->why, "a call has not returned for "));
     assert_int_equal(health_of(b).inside, 1);
     come_back(&h);
     assert_int_equal(h.rv, APR_SUCCESS); /* late, and an answer: its caller has waited for it */

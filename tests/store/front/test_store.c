@@ -49,7 +49,7 @@ static void test_an_address_that_cannot_be_used_is_refused_with_a_sentence(void 
     idem_front *front = NULL;
 
     assert_int_equal(idem_front_configure(&front, &b->env, "idempotency", no_options, b->pool, &b->why), APR_EINVAL);
-    assert_non_null(strstr(b->why, "\"idempotency\" is no store"));
+    assert_non_null(strstr(b->why, "\"idempotency\" is not the address of a store"));
     assert_int_equal(idem_front_configure(&front, &b->env, "nosuch://u:secret@h", no_options, b->pool, &b->why),
                      APR_EINVAL);
     assert_non_null(strstr(b->why, "nosuch://u:***@h"));

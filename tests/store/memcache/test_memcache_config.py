@@ -5,13 +5,13 @@ import pytest
 WRONG = {
     "memcache:": "no server is named",
     "memcache:,": "no server is named",
-    "memcache://host": 'no HOST[:PORT]: write memcache:HOST',
-    "memcache:host:port": "no HOST[:PORT]",
-    "memcache:host:0": "no HOST[:PORT]",
-    "memcache:host:99999": "no HOST[:PORT]",
-    "memcache:user@host": "no HOST[:PORT]",
-    "memcache:/run/memcached.sock": "no HOST[:PORT]",
-    "memcache:host,[::1]:11211": '"[::1]:11211" is an IPv6 address, and memcached is reached by IPv4 only',
+    "memcache://host": 'not HOST[:PORT]: write memcache:HOST',
+    "memcache:host:port": "not HOST[:PORT]",
+    "memcache:host:0": "not HOST[:PORT]",
+    "memcache:host:99999": "not HOST[:PORT]",
+    "memcache:user@host": "not HOST[:PORT]",
+    "memcache:/run/memcached.sock": "not HOST[:PORT]",
+    "memcache:host,[::1]:11211": '"[::1]:11211" is an IPv6 address: memcached needs an IPv4 address',
     "memcache:one,two,ONE:11211": "the server one:11211 is named twice",
     "memcache:" + ",".join(f"host{i}" for i in range(17)): "more than 16 servers",
 }
@@ -26,7 +26,7 @@ def test_wrong_address(refusal, url):
 
 @pytest.mark.parametrize("option", ["wait=1,100", "timeout=5", "x"])
 def test_there_are_no_options(refusal, option):
-    assert f'has no options, and so no "{option}"' in refusal("memcache:host", option)
+    assert f'has no options, not even "{option}"' in refusal("memcache:host", option)
 
 
 @pytest.mark.parametrize("url", RIGHT)

@@ -39,8 +39,8 @@ def test_what_is_refused_is_said_to_be_unknown(drive, refusal):
     with FakeMemcached({"stats settings": refusal}) as fake:
         flags, warning = warning_of(drive, fake.url())
         assert flags == "evicts,volatile,offline"
-        assert f"127.0.0.1:{fake.port} does not tell its settings, so whether it drops live entries " \
-               "cannot be known" in warning
+        assert f"127.0.0.1:{fake.port} does not show its settings: the module cannot tell whether it " \
+               "drops live entries" in warning
         driven = drive(fake.url()).attached()
         assert "evictions unknown" in driven.ask("status").details
         assert driven.status("claim", 1, 1) == "SUCCESS"
@@ -71,7 +71,7 @@ def test_nobody_there(drive):
         answer = drive(f"memcache:127.0.0.1:{free_port()}").ask(operation)
         assert answer.status != "SUCCESS" and "cannot be reached: Connection refused" in answer.why
     answer = drive("memcache:no.such.host.invalid").ask("attach")
-    assert answer.status != "SUCCESS" and "no.such.host.invalid is not known" in answer.why
+    assert answer.status != "SUCCESS" and "no.such.host.invalid has no known address" in answer.why
 
 
 def trickle(connection):
@@ -90,9 +90,9 @@ def trickle(connection):
     (lambda connection: None, "did not answer in time"),
     (b"STAT evictions off\r\n", "did not answer in time"),
     (trickle, "did not answer in time"),
-    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not tell its time, and cannot be used"),
-    (b"STAT " + 40000 * b"x", "does not say how it is set up"),
-    (lambda connection: connection.shutdown(socket.SHUT_RDWR), "does not say how it is set up"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not show its time: the module cannot use it"),
+    (b"STAT " + 40000 * b"x", "does not show its settings"),
+    (lambda connection: connection.shutdown(socket.SHUT_RDWR), "does not show its settings"),
 ])
 def test_broken_answers_end_by_the_deadline(drive, answer, reason):
     with FakeMemcached({"stats settings": answer, "stats": stats(version="0")}) as fake:

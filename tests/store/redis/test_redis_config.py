@@ -10,22 +10,22 @@ WRONG = {
     "redis://": "no host is named",
     "redis://user@host": "a user without a password",
     "redis://:%zz@host": "percent-encoded",
-    "redis://host:port": "no HOST[:PORT]",
-    "redis://host:99999": "no HOST[:PORT]",
-    "redis://host/one": '"one" is no number of a database',
-    "redis://host/-1": '"-1" is no number of a database',
-    "redis://host/1/2": "is no number of a database",
-    "redis://one,two": "one server keeps a store",
+    "redis://host:port": "not HOST[:PORT]",
+    "redis://host:99999": "not HOST[:PORT]",
+    "redis://host/one": '"one" is not the number of a database',
+    "redis://host/-1": '"-1" is not the number of a database',
+    "redis://host/1/2": "is not the number of a database",
+    "redis://one,two": "a store is on one server",
     "rediss://host": "cannot speak TLS to Redis: use redis://",
     "redis+unix:relative/path": "absolute path of Redis's socket",
     "redis-sentinel://host": "needs the name by which the sentinels know the primary",
     "redis-sentinel://,,/main": "no host is named",
-    "redis-sentinel://host/main/x": "is no number of a database",
+    "redis-sentinel://host/main/x": "is not the number of a database",
     "redis-sentinel://" + ",".join(["host"] * 17) + "/main": "more than 16 servers",
 }
 WRONG_OPTIONS = {
-    "wait": 'no "wait"',
-    "timeout=5": 'no "timeout=5"',
+    "wait": 'not "wait"',
+    "timeout=5": 'not "timeout=5"',
     "wait=": "takes 1 to 32 replicas",
     "wait=1": "takes 1 to 32 replicas",
     "wait=0,100": "takes 1 to 32 replicas",
@@ -70,7 +70,7 @@ def test_password_in_two_places(refusal, tmp_path):
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text("hunter2\n")
-    assert "one too many" in refusal("redis://:else@host", f"password=file:{secret}")
+    assert "already has a password" in refusal("redis://:else@host", f"password=file:{secret}")
 
 
 @pytest.mark.parametrize("content", ["", "\nsecond line", "x" * 1025])

@@ -215,7 +215,7 @@ def test_too_few_replicas_are_no_answer(pair, drive):
         for words in WAITING:
             answer = driven.ask(*words)
             assert answer.status not in ("SUCCESS", "EEXIST", "ELOST", "EALIVE", "NOTFOUND"), words
-            assert answer.why == "only 0 of 1 replicas have confirmed it in time"
+            assert answer.why == "only 0 of 1 replicas confirmed the write in time"
         assert driven.status("fetch", 1) == "SUCCESS"
     assert answered(driven, "claim", 9, 1).status == "SUCCESS"  # repeated: it had been carried out, and now it counts
     assert driven.status("claim", 9, 2) == "EEXIST"
@@ -229,7 +229,7 @@ def test_wait_ends_by_the_deadline(pair, drive):
     with paused(replica):
         answer = driven.ask("claim", 1, 1)
         assert answer.status != "SUCCESS" and answer.milliseconds < 300 + SLACK
-        assert answer.why == "only 0 of 1 replicas have confirmed it in time"
+        assert answer.why == "only 0 of 1 replicas confirmed the write in time"
 
 
 def test_every_answer_is_a_write_and_leaves_nothing(pair, drive):

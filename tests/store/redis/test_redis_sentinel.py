@@ -101,7 +101,7 @@ def test_sentinel_that_names_yesterdays_primary(tmp_path, drive):
         with stale:
             assert stale.primary_port() == servers[1].port
             driven = drive(stale.url(sentinels[0]), timeout_ms=2000)
-            assert "Redis is a replica at that address" in driven.ask("attach").why
+            assert "the address leads to a Redis replica" in driven.ask("attach").why
             assert driven.status("attach") == "SUCCESS"
             assert driven.status("claim", 1, 1) == "SUCCESS"
             assert servers[0].info("db0")
