@@ -59,10 +59,10 @@ durability: $(BUILD)/durability $(BUILD)/interposer.so
 ## make durability    acknowledged means flushed; full, failing and damaged disks
 
 # Stores behind a server: the servers are started, stopped and replaced by the tests themselves.
-$(BUILD)/probe: $(BUILD)/tests/store/conformance/probe.o $(CONFORMANCE) $(CORE) $(OFFLINE)
+$(BUILD)/driven: $(BUILD)/tests/store/conformance/driven.o $(CONFORMANCE) $(CORE) $(OFFLINE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
-servers: $(BUILD)/probe $(BUILD)/conformance
+servers: $(BUILD)/driven $(BUILD)/conformance
 	@IDEM_BUILD=$(BUILD) $(PYTEST) $(SPREAD) --dist loadfile tests/store $(PYTEST_ARGS)
 ## make servers       tests/store/**/test_*.py: conformance and failures of the stores that are servers of their own
 

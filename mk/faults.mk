@@ -21,7 +21,7 @@ faults faults-short: all $(TEST_MODULES) $(BUILD)/faults.so $(BUILD)/mod_idem_fa
 ##                     (FAULTS_ARGS="--store lmdb --kind flush"); faults-short: a minute
 
 MILLION_ARGS ?=
-million: all $(BUILD)/probe
+million: all $(BUILD)/driven
 	@IDEM_MODULE=$(abspath $(BUILD))/mod_idempotency.so $(PYTHON) tests/faults/million.py $(MILLION_ARGS)
 ## make million       one client with a million keys: memory and store stay bounded
 ##                     (MILLION_ARGS="--sync on --keys 200000")

@@ -35,6 +35,6 @@ guarantees: $(BUILD)/guarantees
 	$(PYTHON) tests/lint/guarantees.py $< --write
 ## make guarantees    write the tables of what stores promise into docs/stores.md
 
-sizing: $(BUILD)/probe
+sizing: $(BUILD)/driven
 	@$(PYTHON) tests/bench/sizing.py $(BUILD) $(SIZING_RECORDS)
 ## make sizing        what a record takes in each store: the figures of docs/stores.md (SIZING_RECORDS=10000)

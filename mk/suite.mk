@@ -40,7 +40,7 @@ test-changed:
 
 # Before parts that run beside each other need the same files.
 built: all integration-modules
-built: $(addprefix $(BUILD)/,probe conformance mod_conformance.so faults.so mod_idem_faults.so mod_idem_bench.so)
+built: $(addprefix $(BUILD)/,driven conformance mod_conformance.so faults.so mod_idem_faults.so mod_idem_bench.so)
 
 # Every behaviour on event; on the other two what tests/http/mpms.py says.
 integration-short: ON_OTHERS = mpm and

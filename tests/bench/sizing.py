@@ -64,7 +64,7 @@ STORES = {
 
 def fill(build, url, records, body):
     """What cannot be kept is said, and makes the numbers worth nothing."""
-    driven = Driven(build / "probe", url, ["sync=off"] if url.startswith("lmdb:") else [], 10000)
+    driven = Driven(build / "driven", url, ["sync=off"] if url.startswith("lmdb:") else [], 10000)
     try:
         assert driven.ask("attach").status == "SUCCESS"
         for number in range(records):
@@ -80,7 +80,7 @@ def local_store(build, name, folder):
     """Its address, when it is there and empty."""
     if name == "dbd:sqlite3":
         return Sqlite(folder).url()
-    driven = Driven(build / "probe", f"lmdb:{folder}", ["sync=off"], 10000)
+    driven = Driven(build / "driven", f"lmdb:{folder}", ["sync=off"], 10000)
     assert driven.ask("open").status == "SUCCESS"
     driven.end()
     return f"lmdb:{folder}"

@@ -93,7 +93,7 @@ def memory_of(server):
 class Gauge:
     def __init__(self, server, options):
         self.server, self.rows = server, []
-        self.store = Driven(env.MODULE.parent / "probe", f"lmdb:{server.root}/store", options, None)
+        self.store = Driven(env.MODULE.parent / "driven", f"lmdb:{server.root}/store", options, None)
         self.store.attached()
 
     def entries(self):

@@ -38,7 +38,7 @@ def drive():
     driven = []
 
     def start(url, *options, timeout_ms=5000):
-        driven.append(Driven(BUILD / "probe", url, options, timeout_ms))
+        driven.append(Driven(BUILD / "driven", url, options, timeout_ms))
         return driven[-1]
     yield start
     for one in driven:
@@ -49,7 +49,7 @@ def drive():
 def refusal():
     """Why an address or an option is refused when a configuration is read."""
     def configure(url, *options):
-        done = subprocess.run([BUILD / "probe", url, *options],
+        done = subprocess.run([BUILD / "driven", url, *options],
                               capture_output=True,
                               text=True,
                               stdin=subprocess.DEVNULL)

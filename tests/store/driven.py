@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that has a store's driver in it and does what it is told, an operation at a time (probe.c)."""
+"""A process that has a store's driver in it and does what it is told, an operation at a time (driven.c)."""
 import contextlib
 import os
 import select

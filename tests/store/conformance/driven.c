@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe.c - a store's driver on a leash: reads operations from its input, a line each, and says what came of them.
+ * driven.c - a store's driver on a leash: reads operations from its input, a line each, and says what came of them.
  *
- *   probe [-t MILLISECONDS] URL [OPTION=VALUE...]      -t: what the driver is told of a call's timeout
+ *   driven [-t MILLISECONDS] URL [OPTION=VALUE...]      -t: what the driver is told of a call's timeout
  *
  *   within MS                    the deadline of the calls that follow (10000)
  *   life TTL LEASE               milliseconds, of the values that follow (3600000 60000)
@@ -25,7 +25,7 @@
 
 #define FAMILY 900
 
-typedef struct probe {
+typedef struct driven {
     idem_store *store;
     const idem_driver *driver;
     apr_pool_t *pool, *line; /* the process's, and one line's */
@@ -34,13 +34,13 @@ typedef struct probe {
     idem_call call;
     unsigned long number[4]; /* of the line's words behind the first */
     const char *details;
-} probe;
+} driven;
 
-static idem_blob value_of(probe *p, idem_state state, const kit_name *slot, const kit_name *token, apr_size_t len)
+static idem_blob value_of(driven *d, idem_state state, const kit_name *slot, const kit_name *token, apr_size_t len)
 {
-    kit_value v = {state, slot->bytes, token->bytes, p->store->owner, p->ttl, len};
-    idem_blob value = kit_make(&v, p->line);
-    idem_put((unsigned char *)(apr_uintptr_t)value.data + 16, p->lease, 4);
+    kit_value v = {state, slot->bytes, token->bytes, d->store->owner, d->ttl, len};
+    idem_blob value = kit_make(&v, d->line);
+    idem_put((unsigned char *)(apr_uintptr_t)value.data + 16, d->lease, 4);
     return value;
 }
 
@@ -54,57 +54,57 @@ static unsigned long number_of_token(const unsigned char *token)
     return 10000;
 }
 
-static void describe(probe *p, const idem_found *found)
+static void describe(driven *d, const idem_found *found)
 {
     if (!idem_value_plausible(found->value))
-        p->details = "damaged";
+        d->details = "damaged";
     else
-        p->details = apr_psprintf(p->line, "state=%d token=%lu length=%lu dead=%d", (int)idem_value_state(found->value),
+        d->details = apr_psprintf(d->line, "state=%d token=%lu length=%lu dead=%d", (int)idem_value_state(found->value),
                                   number_of_token(idem_value_token(found->value)), (unsigned long)found->value.len,
                                   found->owner_dead);
 }
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
-static apr_status_t do_within(probe *p)
+static apr_status_t do_within(driven *d)
 {
-    p->within = apr_time_from_msec(p->number[0]);
+    d->within = apr_time_from_msec(d->number[0]);
     return APR_SUCCESS;
 }
 
-static apr_status_t do_life(probe *p)
+static apr_status_t do_life(driven *d)
 {
-    p->ttl = p->number[0];
-    p->lease = p->number[1];
+    d->ttl = d->number[0];
+    d->lease = d->number[1];
     return APR_SUCCESS;
 }
 
-static apr_status_t do_open(probe *p)
+static apr_status_t do_open(driven *d)
 {
-    apr_status_t rv = p->driver->open(p->store, p->pool, &p->call.why);
-    p->details =
-        apr_psprintf(p->line, "flags=%s%s%s warning=%s", p->store->flags & IDEM_EVICTS ? "evicts," : "",
-                     p->store->flags & IDEM_VOLATILE ? "volatile," : "",
-                     p->store->flags & IDEM_OFFLINE ? "offline" : "", p->store->warning ? p->store->warning : "none");
+    apr_status_t rv = d->driver->open(d->store, d->pool, &d->call.why);
+    d->details =
+        apr_psprintf(d->line, "flags=%s%s%s warning=%s", d->store->flags & IDEM_EVICTS ? "evicts," : "",
+                     d->store->flags & IDEM_VOLATILE ? "volatile," : "",
+                     d->store->flags & IDEM_OFFLINE ? "offline" : "", d->store->warning ? d->store->warning : "none");
     return rv;
 }
 
-static apr_status_t do_attach(probe *p)
+static apr_status_t do_attach(driven *d)
 {
-    return p->driver->attach(p->store, p->pool, &p->call.why);
+    return d->driver->attach(d->store, d->pool, &d->call.why);
 }
 
-static apr_status_t do_detach(probe *p)
+static apr_status_t do_detach(driven *d)
 {
-    p->driver->detach(p->store);
+    d->driver->detach(d->store);
     return APR_SUCCESS;
 }
 
-static apr_status_t do_status(probe *p)
+static apr_status_t do_status(driven *d)
 {
     idem_store_status status = {0};
-    apr_status_t rv = p->driver->status(p->store, &p->call, &status);
-    p->details = apr_psprintf(p->line, "known=%d entries=%lu %s", status.entries_known, (unsigned long)status.entries,
+    apr_status_t rv = d->driver->status(d->store, &d->call, &status);
+    d->details = apr_psprintf(d->line, "known=%d entries=%lu %s", status.entries_known, (unsigned long)status.entries,
                               status.text ? status.text : "");
     return rv;
 }
@@ -116,85 +116,85 @@ static int count(void *baton, const unsigned char *slot, const idem_found *found
     return 1;
 }
 
-static apr_status_t do_each(probe *p)
+static apr_status_t do_each(driven *d)
 {
     int visits = 0;
-    apr_status_t rv = p->driver->each(p->store, &p->call, count, &visits);
-    p->details = apr_psprintf(p->line, "visits=%d", visits);
+    apr_status_t rv = d->driver->each(d->store, &d->call, count, &visits);
+    d->details = apr_psprintf(d->line, "visits=%d", visits);
     return rv;
 }
 
-static apr_status_t do_claim(probe *p)
+static apr_status_t do_claim(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
+    kit_name slot = kit_slot(FAMILY, d->number[0]), token = kit_token(FAMILY, d->number[1]);
     idem_found found = {{NULL, 0}, 0, 0, 0};
-    apr_status_t rv = p->driver->claim(p->store, &p->call, slot.bytes,
-                                       value_of(p, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL), &found);
+    apr_status_t rv = d->driver->claim(d->store, &d->call, slot.bytes,
+                                       value_of(d, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL), &found);
     if (rv == APR_EEXIST)
-        describe(p, &found);
+        describe(d, &found);
     return rv;
 }
 
-static apr_status_t do_takeover(probe *p)
+static apr_status_t do_takeover(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]), seen = kit_token(FAMILY, p->number[1]);
-    kit_name token = kit_token(FAMILY, p->number[2]);
-    return p->driver->takeover(p->store, &p->call, slot.bytes, seen.bytes,
-                               value_of(p, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL));
+    kit_name slot = kit_slot(FAMILY, d->number[0]), seen = kit_token(FAMILY, d->number[1]);
+    kit_name token = kit_token(FAMILY, d->number[2]);
+    return d->driver->takeover(d->store, &d->call, slot.bytes, seen.bytes,
+                               value_of(d, IDEM_STATE_LEASE, &slot, &token, KIT_SMALL));
 }
 
-static apr_status_t settle(probe *p, apr_size_t len)
+static apr_status_t settle(driven *d, apr_size_t len)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
-    return p->driver->settle(p->store, &p->call, slot.bytes, value_of(p, (idem_state)p->number[2], &slot, &token, len));
+    kit_name slot = kit_slot(FAMILY, d->number[0]), token = kit_token(FAMILY, d->number[1]);
+    return d->driver->settle(d->store, &d->call, slot.bytes, value_of(d, (idem_state)d->number[2], &slot, &token, len));
 }
 
-static apr_status_t do_settle(probe *p)
+static apr_status_t do_settle(driven *d)
 {
-    return settle(p, KIT_SMALL);
+    return settle(d, KIT_SMALL);
 }
 
-static apr_status_t do_settle_large(probe *p)
+static apr_status_t do_settle_large(driven *d)
 {
-    return settle(p, 1000000);
+    return settle(d, 1000000);
 }
 
-static apr_status_t do_settle_sized(probe *p)
+static apr_status_t do_settle_sized(driven *d)
 {
-    return settle(p, p->number[3]);
+    return settle(d, d->number[3]);
 }
 
-static apr_status_t do_renew(probe *p)
+static apr_status_t do_renew(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
-    return p->driver->renew(p->store, &p->call, slot.bytes, token.bytes);
+    kit_name slot = kit_slot(FAMILY, d->number[0]), token = kit_token(FAMILY, d->number[1]);
+    return d->driver->renew(d->store, &d->call, slot.bytes, token.bytes);
 }
 
-static apr_status_t do_release(probe *p)
+static apr_status_t do_release(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]), token = kit_token(FAMILY, p->number[1]);
-    return p->driver->release(p->store, &p->call, slot.bytes, token.bytes);
+    kit_name slot = kit_slot(FAMILY, d->number[0]), token = kit_token(FAMILY, d->number[1]);
+    return d->driver->release(d->store, &d->call, slot.bytes, token.bytes);
 }
 
-static apr_status_t do_fetch(probe *p)
+static apr_status_t do_fetch(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]);
+    kit_name slot = kit_slot(FAMILY, d->number[0]);
     idem_found found = {{NULL, 0}, 0, 0, 0};
-    apr_status_t rv = p->driver->fetch(p->store, &p->call, slot.bytes, &found);
+    apr_status_t rv = d->driver->fetch(d->store, &d->call, slot.bytes, &found);
     if (rv == APR_SUCCESS)
-        describe(p, &found);
+        describe(d, &found);
     return rv;
 }
 
-static apr_status_t do_forget(probe *p)
+static apr_status_t do_forget(driven *d)
 {
-    kit_name slot = kit_slot(FAMILY, p->number[0]);
-    return p->driver->forget(p->store, &p->call, slot.bytes);
+    kit_name slot = kit_slot(FAMILY, d->number[0]);
+    return d->driver->forget(d->store, &d->call, slot.bytes);
 }
 
 static const struct {
     const char *name;
-    apr_status_t (*run)(probe *p);
+    apr_status_t (*run)(driven *d);
 } operations[] = {
     {"within", do_within},
     {"life", do_life},
@@ -216,21 +216,21 @@ static const struct {
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t run_line(probe *p, char *line)
+static apr_status_t run_line(driven *d, char *line)
 {
     char *rest, *name = apr_strtok(line, " \n", &rest), *word;
 
-    memset(p->number, 0, sizeof(p->number));
+    memset(d->number, 0, sizeof(d->number));
     for (int i = 0; i < 4 && (word = apr_strtok(NULL, " \n", &rest)) != NULL; i++)
-        p->number[i] = strtoul(word, NULL, 10);
+        d->number[i] = strtoul(word, NULL, 10);
     for (size_t i = 0; name && i < sizeof(operations) / sizeof(operations[0]); i++)
         if (strcmp(operations[i].name, name) == 0)
-            return operations[i].run(p);
-    fprintf(stderr, "probe: no operation \"%s\"\n", name ? name : "");
+            return operations[i].run(d);
+    fprintf(stderr, "driven: no operation \"%s\"\n", name ? name : "");
     exit(2);
 }
 
-static void run_all(probe *p)
+static void run_all(driven *d)
 {
     char line[200];
 
@@ -238,29 +238,29 @@ static void run_all(probe *p)
         apr_time_t asked = kit_clock();
         apr_status_t rv;
 
-        p->call.pool = p->line;
-        p->call.deadline = apr_time_now() + p->within;
-        p->call.why = NULL;
-        p->details = "";
-        rv = run_line(p, line);
-        printf("%s %ld | %s | %s\n", kit_status(rv), (long)(kit_clock() - asked), p->details,
-               p->call.why ? p->call.why : "");
+        d->call.pool = d->line;
+        d->call.deadline = apr_time_now() + d->within;
+        d->call.why = NULL;
+        d->details = "";
+        rv = run_line(d, line);
+        printf("%s %ld | %s | %s\n", kit_status(rv), (long)(kit_clock() - asked), d->details,
+               d->call.why ? d->call.why : "");
         fflush(stdout);
-        apr_pool_clear(p->line);
+        apr_pool_clear(d->line);
     }
 }
 
-static int configure(probe *p, const idem_env *env, const char *url, const char *const *options)
+static int configure(driven *d, const idem_env *env, const char *url, const char *const *options)
 {
     const char *names, *why = NULL, *colon = strchr(url, ':');
 
-    p->driver =
-        colon ? idem_registry_find(apr_pstrmemdup(p->pool, url, (apr_size_t)(colon - url)), &names, p->pool) : NULL;
-    if (!p->driver) {
+    d->driver =
+        colon ? idem_registry_find(apr_pstrmemdup(d->pool, url, (apr_size_t)(colon - url)), &names, d->pool) : NULL;
+    if (!d->driver) {
         printf("no driver\n");
         return 0;
     }
-    if (p->driver->configure(&p->store, env, colon + 1, options, p->pool, &why) == APR_SUCCESS)
+    if (d->driver->configure(&d->store, env, colon + 1, options, d->pool, &why) == APR_SUCCESS)
         return 1;
     printf("%s\n", why ? why : "no reason");
     return 0;
@@ -269,18 +269,18 @@ static int configure(probe *p, const idem_env *env, const char *url, const char 
 int main(int argc, char **argv)
 {
     static idem_env env = {.run_dir = "/tmp", .processes = 16, .threads = 16};
-    probe p = {.within = KIT_CALL_TIME, .ttl = KIT_LONG, .lease = 60000};
+    driven d = {.within = KIT_CALL_TIME, .ttl = KIT_LONG, .lease = 60000};
     int letter;
 
     while ((letter = getopt(argc, argv, "t:")) == 't')
         env.timeout = apr_time_from_msec(atoi(optarg));
-    if (optind >= argc || apr_initialize() != APR_SUCCESS || apr_pool_create(&p.pool, NULL) != APR_SUCCESS)
+    if (optind >= argc || apr_initialize() != APR_SUCCESS || apr_pool_create(&d.pool, NULL) != APR_SUCCESS)
         return 2;
-    apr_pool_create(&p.line, p.pool);
-    if (!configure(&p, &env, argv[optind], (const char *const *)argv + optind + 1))
+    apr_pool_create(&d.line, d.pool);
+    if (!configure(&d, &env, argv[optind], (const char *const *)argv + optind + 1))
         return 1;
     printf("configured\n");
     fflush(stdout);
-    run_all(&p);
+    run_all(&d);
     return 0;
 }

@@ -216,10 +216,10 @@ def test_driver_that_is_not_installed(engine, tmp_path, drive):
     if ready.returncode:
         pytest.skip("there are no mount namespaces here")
     folder = next(pathlib.Path("/usr/lib").glob("*/apr-util-1"))
-    probe = pathlib.Path(drive("dbd:pgsql:").process.args[0])
-    starter = tmp_path / "probe"
+    program = pathlib.Path(drive("dbd:pgsql:").process.args[0])
+    starter = tmp_path / "program"
     starter.write_text(
-        f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {tmp_path} {folder}; exec {probe} \"$@\"' sh \"$@\"\n")
+        f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {tmp_path} {folder}; exec {program} \"$@\"' sh \"$@\"\n")
     starter.chmod(0o755)
     path = Sqlite(tmp_path).path
     driven = Driven(starter, f"dbd:{engine}:{path if engine == 'sqlite3' else ''}", [], None)
