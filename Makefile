@@ -131,7 +131,7 @@ $(BUILD)/tests/%.o: INC += -UNDEBUG
 $(call objects,$(TEST_MODULE_SRC)): INC += -fvisibility=default
 
 # Compiled in as it is.
-$(BUILD)/src/http/admin/openapi.o: src/http/admin/openapi.json
+$(BUILD)/src/http/admin/assets.o: src/http/admin/openapi.json $(wildcard src/http/admin/page/*)
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

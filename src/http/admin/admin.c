@@ -115,9 +115,5 @@ int idem_admin_handler(request_rec *r)
         return DECLINED;
     call.front = idem_stores_front(r->server);
     call.path = path_of(r);
-    if (call.path)
-        return answer_api(&call);
-    if (!idem_admin_refused(&call, 0))
-        idem_admin_say(&call, HTTP_NOT_FOUND, "no-such-path", "The API is below v1/; v1/openapi.json describes it.");
-    return idem_admin_answer_problem(&call);
+    return call.path ? answer_api(&call) : idem_admin_page(&call);
 }

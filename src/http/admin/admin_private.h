@@ -5,10 +5,12 @@
  *   admin.c      the handler: which path and method is which verb
  *   access.c     who may
  *   token.c      the token that a page of another site does not have
- *   entries.c    the verbs on entries
- *   whole.c      the verbs on the store, and what has been counted
+ *   verbs.c      the verbs on entries
+ *   counts.c     the verbs on the store, and what has been counted
  *   answer.c     reading and writing JSON
- *   openapi.c    the description, openapi.json
+ *   assets.c     what is served as it is: the description, openapi.json, and the files of the page
+ *   page.c       the page for browsers: what it shows when, and its own files
+ *   page_*.c     its parts; page.h has what they share
  */
 #ifndef IDEM_ADMIN_PRIVATE_H
 #define IDEM_ADMIN_PRIVATE_H
@@ -33,6 +35,7 @@ typedef struct idem_admin_call {
     apr_table_t *query; /* decoded; names that came twice have their last value */
     json_t *body;       /* of a POST, an object */
     idem_admin_problem problem;
+    json_t **taken; /* the page: what would be answered goes here, and nothing to the client */
 } idem_admin_call;
 
 /* Returns an HTTP status for httpd, or OK after an answer. */
@@ -76,10 +79,24 @@ int idem_admin_answer_failed(idem_admin_call *call, idem_done done, const char *
 int idem_admin_read_query(idem_admin_call *call);
 int idem_admin_read_body(idem_admin_call *call);
 
+/* The fields of a form, as a query. */
+int idem_admin_read_form(idem_admin_call *call);
+
+/* Takes the reference. */
+void idem_admin_set_body(idem_admin_call *call, json_t *body);
+
 /* A member of the body, or of the query where there is no body; NULL for none. */
 const char *idem_admin_text(const idem_admin_call *call, const char *name);
 int idem_admin_flag(const idem_admin_call *call, const char *name);
 
-extern const char idem_admin_openapi[];
+/* ---- assets.c ---------------------------------------------------------------------------------------------------- */
+
+extern const char idem_admin_openapi[], idem_page_css[], idem_page_js[], idem_page_icon[], idem_page_head[],
+    idem_page_foot[];
+
+/* ---- page.c ------------------------------------------------------------------------------------------------------ */
+
+/* Answers whatever is not below v1/. */
+int idem_admin_page(idem_admin_call *call);
 
 #endif

@@ -15,6 +15,7 @@
 
 #define BODY_MOST 65536
 #define JSON_TYPE "application/json"
+#define FORM_TYPE "application/x-www-form-urlencoded"
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
@@ -46,6 +47,10 @@ static int send_admin_json(request_rec *r, int status, const char *type, json_t 
 
 int idem_admin_answer(idem_admin_call *call, int status, json_t *json)
 {
+    if (call->taken) {
+        *call->taken = json;
+        return OK;
+    }
     return send_admin_json(call->r, status, JSON_TYPE, json);
 }
 
@@ -73,8 +78,11 @@ static const char *title_of(int status)
 int idem_admin_answer_problem(idem_admin_call *call)
 {
     request_rec *r = call->r;
-    json_t *json = json_object();
+    json_t *json;
 
+    if (call->taken)
+        return OK;
+    json = json_object();
     json_object_set_new(
         json, "type",
         json_string(apr_pstrcat(r->pool, "urn:problem-type:idempotency-admin:", call->problem.name, NULL)));
@@ -113,10 +121,10 @@ static char *decode_form(const char *text, apr_size_t len, apr_pool_t *pool)
     return rv == APR_SUCCESS || rv == APR_NOTFOUND ? copy : NULL;
 }
 
-int idem_admin_read_query(idem_admin_call *call)
+/* Both of a query and of a form. */
+static int read_pairs(idem_admin_call *call, const char *at)
 {
     apr_pool_t *pool = call->r->pool;
-    const char *at = call->r->args ? call->r->args : "";
 
     call->query = apr_table_make(pool, 4);
     while (*at) {
@@ -125,19 +133,24 @@ int idem_admin_read_query(idem_admin_call *call)
         const char *value = name_len < len ? decode_form(at + name_len + 1, len - name_len - 1, pool) : "";
 
         if (!name || !value)
-            return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid", "The query cannot be decoded.");
+            return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid", "The query or form cannot be decoded.");
         apr_table_setn(call->query, name, value);
         at += len + (at[len] == '&');
     }
     return 0;
 }
 
-static int is_json(request_rec *r)
+int idem_admin_read_query(idem_admin_call *call)
+{
+    return read_pairs(call, call->r->args ? call->r->args : "");
+}
+
+static int is_of_type(request_rec *r, const char *wanted)
 {
     const char *type = apr_table_get(r->headers_in, "Content-Type");
-    apr_size_t len = strlen(JSON_TYPE);
+    apr_size_t len = strlen(wanted);
 
-    return type && !strncasecmp(type, JSON_TYPE, len) && (!type[len] || type[len] == ';' || apr_isspace(type[len]));
+    return type && !strncasecmp(type, wanted, len) && (!type[len] || type[len] == ';' || apr_isspace(type[len]));
 }
 
 /* APR_SUCCESS, or a status for the client. */
@@ -162,6 +175,12 @@ static apr_status_t drop_body(void *data)
     return APR_SUCCESS;
 }
 
+void idem_admin_set_body(idem_admin_call *call, json_t *body)
+{
+    call->body = body;
+    apr_pool_cleanup_register(call->r->pool, body, drop_body, apr_pool_cleanup_null);
+}
+
 int idem_admin_read_body(idem_admin_call *call)
 {
     request_rec *r = call->r;
@@ -170,7 +189,7 @@ int idem_admin_read_body(idem_admin_call *call)
     apr_size_t len;
     int rv;
 
-    if (!is_json(r))
+    if (!is_of_type(r, JSON_TYPE))
         return idem_admin_say(call, HTTP_UNSUPPORTED_MEDIA_TYPE, "media-type",
                               "Send a body of the type application/json.");
     rv = read_all(r, bytes, BODY_MOST, &len);
@@ -178,10 +197,25 @@ int idem_admin_read_body(idem_admin_call *call)
         return idem_admin_say(call, rv, "invalid", "The body could not be read, or is longer than this API takes.");
     call->body = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
     if (call->body)
-        apr_pool_cleanup_register(r->pool, call->body, drop_body, apr_pool_cleanup_null);
+        idem_admin_set_body(call, call->body);
     if (!json_is_object(call->body))
         return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid", "The body must be a JSON object.");
     return 0;
+}
+
+int idem_admin_read_form(idem_admin_call *call)
+{
+    char *text = apr_palloc(call->r->pool, BODY_MOST + 1);
+    apr_size_t len;
+    int rv;
+
+    if (!is_of_type(call->r, FORM_TYPE))
+        return idem_admin_say(call, HTTP_UNSUPPORTED_MEDIA_TYPE, "media-type", "The page takes its own form only.");
+    rv = read_all(call->r, text, BODY_MOST, &len);
+    if (rv != OK)
+        return idem_admin_say(call, rv, "invalid", "The form could not be read, or is longer than this page takes.");
+    text[len] = '\0';
+    return read_pairs(call, text);
 }
 
 const char *idem_admin_text(const idem_admin_call *call, const char *name)

@@ -96,7 +96,8 @@ int idem_admin_stats(idem_admin_call *call)
     apr_pool_t *pool = call->r->pool;
     idem_store_status status;
     idem_health health;
-    const char *why = NULL;
+    const char *why = NULL, *entries = apr_table_get(call->query, "entries");
+    int uncounted = entries && !strcmp(entries, "0");
     json_t *json = json_object(), *store;
 
     idem_front_account(call->front, pool, &status, &why);
@@ -106,7 +107,7 @@ int idem_admin_stats(idem_admin_call *call)
     json_object_set_new(json, "version", json_string(IDEM_VERSION));
     json_object_set_new(json, "now", idem_shown_time(apr_time_now(), pool));
     json_object_set_new(json, "store", store);
-    json_object_set_new(json, "entries", count_entries_for(call));
+    json_object_set_new(json, "entries", uncounted ? json_null() : count_entries_for(call));
     json_object_set_new(json, "counted", counted());
     json_object_set_new(json, "shows_responses", json_boolean(idem_admin_may_show(call)));
     return idem_admin_answer(call, HTTP_OK, json);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * page.c - the page for browsers, at the place of the admin API: which view a request wants, and the frame around it.
+ *
+ * Called by the handler for whatever is not below v1/. What always holds: the page is read by whoever may read the API,
+ * and changes nothing itself; its script calls the API as any other client. No script and no style stands in the page
+ * but its own files, so what a store holds cannot act even if it came through as markup.
+ */
+#include "page.h"
+
+#include "accept.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+#define POLICY                                                                                      \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " \
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+static const struct file {
+    const char *name, *type, *text;
+} files[] = {
+    {"page.css", "text/css; charset=utf-8", idem_page_css},
+    {"page.js", "text/javascript; charset=utf-8", idem_page_js},
+    {"icon.svg", "image/svg+xml", idem_page_icon},
+};
+#define FILES ((int)(sizeof(files) / sizeof(files[0])))
+
+static apr_status_t drop_asked(void *data)
+{
+    json_decref(data);
+    return APR_SUCCESS;
+}
+
+json_t *idem_page_ask(idem_admin_call *call, idem_admin_verb *verb)
+{
+    json_t *answer = NULL;
+
+    call->taken = &answer;
+    verb(call);
+    call->taken = NULL;
+    if (answer)
+        apr_pool_cleanup_register(call->r->pool, answer, drop_asked, apr_pool_cleanup_null);
+    return answer;
+}
+
+/* ---- the frame --------------------------------------------------------------------------------------------------- */
+
+static void set_page_fields(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->headers_out, "Content-Security-Policy", POLICY);
+    apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
+    apr_table_setn(r->headers_out, "Cross-Origin-Opener-Policy", "same-origin");
+    apr_table_mergen(r->headers_out, "Vary", "Accept");
+}
+
+void idem_page_begin(idem_admin_call *call, int status, const char *title)
+{
+    request_rec *r = call->r;
+    const char *user = r->user ? r->user : "nobody in particular";
+
+    r->status = status;
+    ap_set_content_type(r, "text/html; charset=utf-8");
+    set_page_fields(r);
+    idem_page_put(r, idem_page_head, title, r->hostname ? r->hostname : r->server->server_hostname, user);
+}
+
+int idem_page_end(idem_admin_call *call)
+{
+    idem_page_put(call->r, idem_page_foot, IDEM_VERSION);
+    return OK;
+}
+
+int idem_page_answer_problem(idem_admin_call *call)
+{
+    idem_page_begin(call, call->problem.status, "Not shown");
+    idem_page_put_problem(call);
+    return idem_page_end(call);
+}
+
+/* ---- which view -------------------------------------------------------------------------------------------------- */
+
+static const char *last_segment(const request_rec *r)
+{
+    const char *slash = strrchr(r->uri, '/');
+
+    return slash ? slash + 1 : r->uri;
+}
+
+static const struct file *find_file(request_rec *r)
+{
+    for (int i = 0; i < FILES; i++)
+        if (!strcmp(last_segment(r), files[i].name))
+            return &files[i];
+    return NULL;
+}
+
+/* The page's links are relative, so its address ends in a slash. */
+static int add_slash(request_rec *r)
+{
+    const char *segment = ap_os_escape_path(r->pool, last_segment(r), 0);
+
+    apr_table_setn(r->headers_out, "Location",
+                   apr_pstrcat(r->pool, segment, "/", r->args ? "?" : "", r->args ? r->args : "", NULL));
+    set_page_fields(r);
+    r->status = HTTP_TEMPORARY_REDIRECT;
+    return OK;
+}
+
+/* A form sends its empty fields, too, and what was pasted has spaces around it. */
+static int keep_filled(void *data, const char *name, const char *value)
+{
+    char *trimmed = apr_pstrdup(apr_table_elts(data)->pool, value);
+
+    apr_collapse_spaces(trimmed, trimmed);
+    if (*trimmed)
+        apr_table_setn(data, name, trimmed);
+    return 1;
+}
+
+static int has_parameter(const idem_admin_call *call)
+{
+    static const char *const names[] = {"view", "state", "older", "newer", "prefix", "limit", "cursor"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (apr_table_get(call->query, names[i]))
+            return 1;
+    return 0;
+}
+
+static int answer_view(idem_admin_call *call)
+{
+    apr_table_t *sent;
+    const char *slot;
+
+    if (call->r->method_number == M_POST)
+        return idem_admin_read_form(call) ? idem_page_answer_problem(call) : idem_page_find(call);
+    if (idem_admin_read_query(call))
+        return idem_page_answer_problem(call);
+    sent = call->query;
+    call->query = apr_table_make(call->r->pool, 4);
+    apr_table_do(keep_filled, call->query, sent, NULL);
+    slot = apr_table_get(call->query, "slot");
+    if (slot)
+        return idem_page_entry(call, slot);
+    return has_parameter(call) ? idem_page_list(call) : idem_page_overview(call);
+}
+
+int idem_admin_page(idem_admin_call *call)
+{
+    request_rec *r = call->r;
+    const struct file *file = find_file(r);
+    int is_read = r->method_number == M_GET, is_page = idem_accept_quality(r, "text/html") > 0;
+
+    if (idem_admin_refused(call, 0))
+        return is_page ? idem_page_answer_problem(call) : idem_admin_answer_problem(call);
+    if (file && is_read)
+        return idem_admin_answer_text(call, file->type, file->text);
+    if (!is_page) {
+        idem_admin_say(call, HTTP_NOT_FOUND, "no-such-path",
+                       "The API is below v1/; v1/openapi.json describes it. Browsers (Accept: text/html) get a page.");
+        return idem_admin_answer_problem(call);
+    }
+    if (!is_read && r->method_number != M_POST) {
+        apr_table_setn(r->headers_out, "Allow", "GET, HEAD, POST");
+        idem_admin_say(call, HTTP_METHOD_NOT_ALLOWED, "method", "Here is only: GET, HEAD, POST");
+        return idem_page_answer_problem(call);
+    }
+    if (is_read && *last_segment(r))
+        return add_slash(r);
+    return answer_view(call);
+}
