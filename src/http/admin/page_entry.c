@@ -22,11 +22,11 @@ static void put_moment_fact(request_rec *r, const char *name, const json_t *mome
 {
     idem_page_put(r, "<div><dt>$</dt><dd>", name);
     idem_page_put_moment(r, moment);
-    idem_page_put(r, json_is_string(moment) ? " <span class=\"faint\">$</span></dd></div>\n" : "</dd></div>\n",
+    idem_page_put(r, json_is_string(moment) ? "<br><span class=\"faint exact\">$</span></dd></div>\n" : "</dd></div>\n",
                   json_is_string(moment) ? json_string_value(moment) : "");
 }
 
-static const char *owner_text(request_rec *r, const json_t *owner)
+static const char *owner_shown(request_rec *r, const json_t *owner)
 {
     const char *process = idem_page_word(r, owner, "process");
 
@@ -48,11 +48,11 @@ static const char *print_text(request_rec *r, const json_t *print)
                        !json_is_object(body) ? "not looked at"
                        : *bytes              ? bytes
                                              : "not known",
-                       *bytes ? " bytes" : "", NULL);
+                       *bytes ? " B" : "", NULL);
 }
 
 /* What it means for who sends the key again. */
-static const char *meaning_of(const char *state, const char *cause)
+static const char *entry_meaning(const char *state, const char *cause)
 {
     if (!strcmp(state, "running"))
         return "A request with this key is being executed. A retry waits, or gets 409 in-progress.";
@@ -75,7 +75,7 @@ static void put_facts(request_rec *r, const json_t *entry)
     put_moment_fact(r, "Expires", json_object_get(entry, "expires"));
     put_fact(r, "Fault", idem_page_word(r, entry, "fault"));
     put_fact(r, "Cause", idem_page_word(r, entry, "cause"));
-    put_fact(r, "Owner", owner_text(r, json_object_get(entry, "owner")));
+    put_fact(r, "Owner", owner_shown(r, json_object_get(entry, "owner")));
     put_fact(r, "Attempt", idem_page_word(r, entry, "attempt"));
     put_fact(r, "Fingerprint", print_text(r, json_object_get(entry, "fingerprint")));
     put_fact(r, "Sealed", idem_page_word(r, entry, "sealed"));
@@ -85,7 +85,7 @@ static void put_facts(request_rec *r, const json_t *entry)
 
 /* ---- the response ------------------------------------------------------------------------------------------------ */
 
-static void put_fields(request_rec *r, const json_t *fields)
+static void put_header_fields(request_rec *r, const json_t *fields)
 {
     json_t *field;
     size_t i;
@@ -124,7 +124,7 @@ static void put_body(idem_admin_call *call, const char *slot, const json_t *body
     ap_rputs("</pre>\n", r);
 }
 
-static void put_response(idem_admin_call *call, const char *slot, const json_t *response)
+static void put_recorded(idem_admin_call *call, const char *slot, const json_t *response)
 {
     request_rec *r = call->r;
 
@@ -134,7 +134,7 @@ static void put_response(idem_admin_call *call, const char *slot, const json_t *
     put_fact(r, "Coding", idem_page_word(r, response, "content_encoding"));
     put_fact(r, "Body", idem_page_size(r, json_integer_value(json_object_get(response, "body_bytes"))));
     ap_rputs("</dl>\n", r);
-    put_fields(r, json_object_get(response, "headers"));
+    put_header_fields(r, json_object_get(response, "headers"));
     put_body(call, slot, json_object_get(response, "body"));
 }
 
@@ -207,11 +207,11 @@ void idem_page_put_entry(idem_admin_call *call, const json_t *entry)
     idem_page_put(r,
                   "<article><h2>Entry <span class=\"state $\">$</span></h2>\n"
                   "<p><a class=\"slot whole\" href=\"./?slot=$\">$</a></p>\n<p class=\"meaning\">$</p>\n",
-                  state, state, slot, slot, meaning_of(state, idem_page_word(r, entry, "cause")));
+                  state, state, slot, slot, entry_meaning(state, idem_page_word(r, entry, "cause")));
     put_facts(r, entry);
     put_deeds(call, entry, state);
     if (json_is_object(json_object_get(entry, "response")))
-        put_response(call, slot, json_object_get(entry, "response"));
+        put_recorded(call, slot, json_object_get(entry, "response"));
     ap_rputs("</article>\n", r);
 }
 

@@ -103,7 +103,7 @@ void idem_page_put_moment(request_rec *r, const json_t *moment)
 
 const char *idem_page_size(request_rec *r, json_int_t bytes)
 {
-    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
     double size = (double)bytes;
     int unit = 0;
 

@@ -62,7 +62,7 @@ void idem_page_put_search(idem_admin_call *call)
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */
 
-static int add_part(void *data, const char *name, const char *value)
+static int add_scope_part(void *data, const char *name, const char *value)
 {
     if (!strncmp(name, PART, strlen(PART)))
         json_object_set_new(data, name + strlen(PART), *value ? json_string(value) : json_null());
@@ -98,7 +98,7 @@ static void read_find(idem_admin_call *call)
     if (other && *other)
         json_object_set_new(body, "parts", idem_shown_text(read_other(call, other, values), call->r->pool));
     else
-        apr_table_do(add_part, values, call->query, NULL);
+        apr_table_do(add_scope_part, values, call->query, NULL);
     json_object_set_new(body, "scope", values);
     idem_admin_set_body(call, body);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page over the admin API, as a client without scripts reads it: what stands where, who may, and that it is inert."""
+"""The page over the admin API, as a client without scripts reads it: what stands where, who may, that it is inert."""
 import html
 import re
 from urllib.parse import urlencode
