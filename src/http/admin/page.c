@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * page.c - the page for browsers, at the place of the admin API: which view a request wants, and the frame around it.
+ * page.c - the page for browsers, at the place of the admin API: which view a request wants.
  *
  * Called by the handler for whatever is not below v1/. What always holds: the page is read by whoever may read the API,
- * and changes nothing itself; its script calls the API as any other client. No script and no style stands in the page
- * but its own files, so what a store holds cannot act even if it came through as markup.
+ * and changes nothing itself; its script calls the API as any other client.
  */
 #include "page.h"
 
@@ -14,10 +13,6 @@
 #include <http_core.h>
 #include <http_protocol.h>
 
-#define POLICY                                                                                      \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " \
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
 static const struct file {
     const char *name, *type, *text;
 } files[] = {
@@ -26,62 +21,6 @@ static const struct file {
     {"icon.svg", "image/svg+xml", idem_page_icon},
 };
 #define FILES ((int)(sizeof(files) / sizeof(files[0])))
-
-static apr_status_t drop_asked(void *data)
-{
-    json_decref(data);
-    return APR_SUCCESS;
-}
-
-json_t *idem_page_ask(idem_admin_call *call, idem_admin_verb *verb)
-{
-    json_t *answer = NULL;
-
-    call->taken = &answer;
-    verb(call);
-    call->taken = NULL;
-    if (answer)
-        apr_pool_cleanup_register(call->r->pool, answer, drop_asked, apr_pool_cleanup_null);
-    return answer;
-}
-
-/* ---- the frame --------------------------------------------------------------------------------------------------- */
-
-static void set_page_fields(request_rec *r)
-{
-    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->headers_out, "Content-Security-Policy", POLICY);
-    apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
-    apr_table_setn(r->headers_out, "Cross-Origin-Opener-Policy", "same-origin");
-    apr_table_mergen(r->headers_out, "Vary", "Accept");
-}
-
-void idem_page_begin(idem_admin_call *call, int status, const char *title)
-{
-    request_rec *r = call->r;
-    const char *user = r->user ? r->user : "nobody in particular";
-
-    r->status = status;
-    ap_set_content_type(r, "text/html; charset=utf-8");
-    set_page_fields(r);
-    idem_page_put(r, idem_page_head, title, r->hostname ? r->hostname : r->server->server_hostname, user);
-}
-
-int idem_page_end(idem_admin_call *call)
-{
-    idem_page_put(call->r, idem_page_foot, IDEM_VERSION);
-    return OK;
-}
-
-int idem_page_answer_problem(idem_admin_call *call)
-{
-    idem_page_begin(call, call->problem.status, "Not shown");
-    idem_page_put_problem(call);
-    return idem_page_end(call);
-}
-
-/* ---- which view -------------------------------------------------------------------------------------------------- */
 
 static const char *last_segment(const request_rec *r)
 {
@@ -105,7 +44,7 @@ static int add_slash(request_rec *r)
 
     apr_table_setn(r->headers_out, "Location",
                    apr_pstrcat(r->pool, segment, "/", r->args ? "?" : "", r->args ? r->args : "", NULL));
-    set_page_fields(r);
+    idem_page_set_fields(r);
     r->status = HTTP_TEMPORARY_REDIRECT;
     return OK;
 }

@@ -2,11 +2,13 @@
 /*
  * page.h - what the parts of the page share: HTML in which everything that comes from elsewhere is text.
  *
- *   page.c           which view a request wants; headers, frame, problems
+ *   page.c           which view a request wants
+ *   page_frame.c     what is the same in all views
  *   page_html.c      markup with texts in it
  *   page_overview.c  the first view: what is unknown, what runs, what has been counted
  *   page_chart.c     outcomes over time, as SVG
- *   page_entries.c   lists, and one entry
+ *   page_entries.c   lists
+ *   page_entry.c     one entry
  *   page_search.c    by key
  *
  * What is shown is what the API's verbs would have answered: a view asks them, and makes HTML of their JSON.
@@ -16,10 +18,13 @@
 
 #include "admin_private.h"
 
-/* ---- page.c ------------------------------------------------------------------------------------------------------ */
+/* ---- page_frame.c ------------------------------------------------------------------------------------------------ */
 
 /* What verb would answer; the caller does not own it. NULL: call->problem is filled. */
 json_t *idem_page_ask(idem_admin_call *call, idem_admin_verb *verb);
+
+/* The header fields of everything that is no API's answer. */
+void idem_page_set_fields(request_rec *r);
 
 /* Status, header fields, and everything above what a view shows. */
 void idem_page_begin(idem_admin_call *call, int status, const char *title);
