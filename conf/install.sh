@@ -3,28 +3,12 @@
 # Puts module and configuration where httpd looks for them, and says what is left to do: install.sh MODULE APXS
 # [DESTDIR]
 #
-# Called by `make install`. Debian's layout gets mods-available (a2enmod finds the module there), any other
-# SYSCONFDIR/extra. A configuration file that is there and differs is somebody's work: it stays, ours goes beside it as
-# .new.
+# Called by `make install`; places.sh says where that is. A configuration file that is there and differs is somebody's
+# work: it stays, ours goes beside it as .new.
 set -eu
 module=$1 apxs=$2 destdir=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
-libexec=$($apxs -q LIBEXECDIR)
-sysconf=$($apxs -q SYSCONFDIR)
-sbin=$($apxs -q SBINDIR)
-share=$($apxs -q PREFIX)/share
-shared=$($apxs -q DATADIR)/idempotency
-schema=$shared/schema
-policies=$shared/policies
-monitoring=$shared/monitoring
-
-if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
-    layout=debian
-    config=$sysconf/mods-available
-else
-    layout=other
-    config=$sysconf/extra
-fi
+. "$here/places.sh"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

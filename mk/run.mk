@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a user of the module needs besides the build: packages, installation, the demo. Included by the Makefile.
 
-.PHONY: deps deps-build deps-demo install install-check demo demo-stop
+.PHONY: deps deps-build deps-demo install uninstall install-check demo demo-stop
 
 deps:
 	@tests/deps/install build demo test
@@ -13,8 +13,12 @@ deps-build deps-demo: deps-%:
 install: all
 	@conf/install.sh '$(BUILD)/mod_idempotency.so' '$(APXS)' '$(DESTDIR)'
 ## make install       the module and its configuration where httpd finds them, schemas, policies, monitoring (DESTDIR=)
+uninstall:
+	@conf/uninstall.sh '$(APXS)' '$(DESTDIR)'
+## make uninstall     takes that away again; edited files and stores stay
 install-check: all
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'
+	@tests/install/test_dist.sh
 
 # The build is a make of its own: this one read the compiler's flags before the packages were there.
 demo: deps-demo

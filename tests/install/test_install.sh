@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make install, in folders of its own: test_install.sh MODULE
+# make install and make uninstall, in folders of their own: test_install.sh MODULE
 # An apxs that names other folders stands in for other systems; a real httpd loads what was installed.
 set -euo pipefail
 module=$1
@@ -116,5 +116,33 @@ for policy in "$other"/share/idempotency/policies/*.conf; do
 done
 check "Include lines are the next step" says "Include $other/conf/extra/idempotency.load"
 check "httpd accepts them" loads "$other/conf/extra"
+
+# And away again.
+uninstall_from() { "$root/conf/uninstall.sh" "$scratch/apxs" "${1:-}" >"$scratch/said" 2>&1; }
+left() { find "$1" ! -type d | sort; }
+is_left() { test "$(left "$1")" = "$2"; }
+echo 'my own' >"$other/share/idempotency/policies/mine.conf"
+uninstall_from
+check "all that was installed goes, nobody else's file" is_left "$other" "$other/share/idempotency/policies/mine.conf"
+check "the Include lines are the next step" says "$other/conf/extra/idempotency.load"
+uninstall_from
+check "a second time finds nothing to do" is_left "$other" "$other/share/idempotency/policies/mine.conf"
+
+apxs_of "$live/lib" "$live/etc" "$live/share"
+before=$(left "$live")
+! uninstall_from || fail "an enabled module is not taken away"
+check "nothing of it" is_left "$live" "$before"
+check "a2dismod is to be run first" says "a2dismod idempotency"
+rm "$live"/etc/mods-enabled/*
+uninstall_from
+check "an edited file stays" is_left "$live" "$live/etc/mods-available/idempotency.conf"
+check "as it was edited" cmp -s "$scratch/edited" "$live/etc/mods-available/idempotency.conf"
+check "and is mentioned" says "kept       $live/etc/mods-available/idempotency.conf"
+
+if [ -e /etc/debian_version ]; then
+    apxs_of /usr/lib/apache2/modules /etc/apache2 /usr/share/apache2
+    uninstall_from "$debian"
+    check "below DESTDIR nothing stays" is_left "$debian" ""
+fi
 
 echo "install: $checks checks passed"
