@@ -299,15 +299,16 @@ analyze: fanalyzer tidy cppcheck
 fanalyzer:
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/analyzed CC=gcc CFLAGS='-O2 -g -fanalyzer' WERROR=-Werror all && \
 	    echo "fanalyzer: 0 findings"
+MODULE_SRC = $(CORE_SRC) $(STORE_SRC) $(OPS_SRC) $(CLI_SRC) $(HTTP_SRC)
 tidy:
-	@clang-tidy --quiet $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE 2>&1 | \
+	@clang-tidy --quiet $(MODULE_SRC) -- $(LANGUAGE) $(HTTP_INC) -DIDEM_WITH_SOCACHE 2>&1 | \
 	    { ! grep -v 'warnings generated'; } && echo "tidy: 0 findings"
 
 # config.c returns a sentence that a setter made, not a part of the layer that the setter filled.
 cppcheck:
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=returnDanglingLifetime:src/http/config/config.c '-DAPR_STRINGIFY(n)=#n' \
-	    --error-exitcode=1 $(filter -I%,$(HTTP_INC)) $(CORE_SRC) $(STORE_SRC) $(HTTP_SRC) && echo "cppcheck: 0 findings"
+	    --error-exitcode=1 $(filter -I%,$(HTTP_INC)) $(MODULE_SRC) && echo "cppcheck: 0 findings"
 ## make fanalyzer     gcc's; make tidy: clang-tidy with the checks of .clang-tidy; make cppcheck
 
 coverage:

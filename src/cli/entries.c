@@ -12,8 +12,7 @@
 
 #include <apr_strings.h>
 
-/* ---- list -----------------------------------------------------------------------------------------------------------
- */
+/* ---- list -------------------------------------------------------------------------------------------------------- */
 
 apr_interval_time_t idem_cli_duration(const char *text)
 {
@@ -99,8 +98,7 @@ idem_exit idem_cli_list(idem_cli *cli)
     return done == IDEM_DONE_OK ? IDEM_EXIT_OK : idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why);
 }
 
-/* ---- a slot by its first digits -------------------------------------------------------------------------------------
- */
+/* ---- a slot by its first digits ---------------------------------------------------------------------------------- */
 
 typedef struct search {
     unsigned char slot[IDEM_SLOT_LEN];
@@ -144,8 +142,7 @@ static idem_exit slot_of_digits(idem_cli *cli, const char *digits, unsigned char
     return IDEM_EXIT_OK;
 }
 
-/* ---- show, find -----------------------------------------------------------------------------------------------------
- */
+/* ---- show, find -------------------------------------------------------------------------------------------------- */
 
 static idem_exit show_slot(idem_cli *cli, const unsigned char *slot)
 {
@@ -256,8 +253,7 @@ idem_exit idem_cli_find(idem_cli *cli)
     return say_found(cli, &scope, slot);
 }
 
-/* ---- forget, resolve ------------------------------------------------------------------------------------------------
- */
+/* ---- forget, resolve --------------------------------------------------------------------------------------------- */
 
 static idem_exit report(idem_cli *cli, const idem_view *view, const char *verb)
 {

@@ -43,8 +43,7 @@ idem_exit idem_cli_exit_of(idem_done done)
     }
 }
 
-/* ---- standard output ------------------------------------------------------------------------------------------------
- */
+/* ---- standard output --------------------------------------------------------------------------------------------- */
 
 static int wrote(idem_cli *cli, int good)
 {
@@ -75,8 +74,7 @@ int idem_cli_say_json(idem_cli *cli, json_t *json)
     return wrote(cli, good);
 }
 
-/* ---- entries --------------------------------------------------------------------------------------------------------
- */
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
 
 static const char *shown_status(const idem_view *view, apr_pool_t *pool)
 {
@@ -162,8 +160,7 @@ int idem_cli_say_view(idem_cli *cli, const idem_view *view, idem_shown_detail de
     return !cli->closed;
 }
 
-/* ---- progress -------------------------------------------------------------------------------------------------------
- */
+/* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 void idem_cli_progress(idem_cli *cli, const char *what, apr_uint64_t count)
 {

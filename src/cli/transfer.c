@@ -184,19 +184,25 @@ static idem_exit begin_import(importing *i)
     return idem_cli_open(cli, IDEM_OPEN_TO_FILL);
 }
 
+static idem_exit import_from(idem_cli *cli, FILE *from)
+{
+    importing i = {.cli = cli, .from = from};
+    idem_exit code = begin_import(&i);
+
+    return code == IDEM_EXIT_OK ? import_all(&i) : code;
+}
+
 idem_exit idem_cli_import(idem_cli *cli)
 {
-    importing i = {.cli = cli, .from = stdin};
+    FILE *from;
     idem_exit code;
 
-    if (cli->argc && strcmp(cli->argv[0], "-"))
-        i.from = fopen(cli->argv[0], "re");
-    if (!i.from)
+    if (!cli->argc || !strcmp(cli->argv[0], "-"))
+        return import_from(cli, stdin);
+    from = fopen(cli->argv[0], "re");
+    if (!from)
         return idem_cli_fail(cli, IDEM_EXIT_USAGE, "%s cannot be read", cli->argv[0]);
-    code = begin_import(&i);
-    if (code == IDEM_EXIT_OK)
-        code = import_all(&i);
-    if (i.from != stdin)
-        fclose(i.from);
+    code = import_from(cli, from);
+    fclose(from);
     return code;
 }

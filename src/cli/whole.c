@@ -39,8 +39,7 @@ static idem_done go_through(idem_cli *cli, tour *t, const char **why)
     return done;
 }
 
-/* ---- stats ----------------------------------------------------------------------------------------------------------
- */
+/* ---- stats ------------------------------------------------------------------------------------------------------- */
 
 static void say_tally(idem_cli *cli, const idem_tally *tally)
 {
@@ -98,8 +97,7 @@ idem_exit idem_cli_stats(idem_cli *cli)
                                 : idem_cli_fail(cli, IDEM_EXIT_UNABLE, "%s, so entries are not counted", why);
 }
 
-/* ---- verify ---------------------------------------------------------------------------------------------------------
- */
+/* ---- verify ------------------------------------------------------------------------------------------------------ */
 
 static int forget_damaged(void *baton, const idem_view *view)
 {
@@ -175,8 +173,7 @@ idem_exit idem_cli_verify(idem_cli *cli)
     return t.tally.entries[IDEM_SHOWN_DAMAGED] ? IDEM_EXIT_DAMAGE : IDEM_EXIT_OK;
 }
 
-/* ---- sweep ----------------------------------------------------------------------------------------------------------
- */
+/* ---- sweep ------------------------------------------------------------------------------------------------------- */
 
 static idem_exit say_swept(idem_cli *cli, apr_uint64_t removed)
 {
@@ -211,7 +208,7 @@ idem_exit idem_cli_sweep(idem_cli *cli)
     apr_uint64_t removed = 0;
     const char *why = NULL;
     int step = 0;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
     if (cli->dry_run)
         return foresee_sweep(cli);

@@ -11,9 +11,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#if XXH_VERSION_NUMBER < 800
-#error "the values of XXH3 are final since xxHash 0.8.0"
-#endif
+_Static_assert(XXH_VERSION_NUMBER >= 800, "the values of XXH3 are final since xxHash 0.8.0");
 
 void idem_checksum(idem_blob data, unsigned char sum[IDEM_SUM_LEN])
 {

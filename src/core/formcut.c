@@ -13,8 +13,7 @@
 #include <apr_cstr.h>
 #include <apr_lib.h>
 
-/* ---- urlencoded -----------------------------------------------------------------------------------------------------
- */
+/* ---- urlencoded -------------------------------------------------------------------------------------------------- */
 
 static int hex_value(char c)
 {
@@ -63,8 +62,7 @@ apr_size_t idem_formcut_urlencoded(char *body, apr_size_t len, int is_whole, con
     return (apr_size_t)(to - body);
 }
 
-/* ---- multipart ------------------------------------------------------------------------------------------------------
- */
+/* ---- multipart --------------------------------------------------------------------------------------------------- */
 
 /* Does a line that begins at at delimit a part? *behind: the next line, or NULL behind the last delimiter of a body. */
 static int is_delimiter(const char *at, const char *end, const char *boundary, const char **behind)

@@ -43,8 +43,7 @@ static unsigned char folded(const idem_htmlscan *scan, unsigned char c)
     return !scan_is_xml(scan) && c >= 'A' && c <= 'Z' ? (unsigned char)(c + ('a' - 'A')) : c;
 }
 
-/* ---- tags -----------------------------------------------------------------------------------------------------------
- */
+/* ---- tags -------------------------------------------------------------------------------------------------------- */
 
 static void value_clear(idem_html_value *value, apr_size_t room)
 {
@@ -155,8 +154,7 @@ static void in_closing(idem_htmlscan *scan, unsigned char c)
     tag_done(scan);
 }
 
-/* ---- attributes -----------------------------------------------------------------------------------------------------
- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 static void attribute_add(idem_htmlscan *scan, unsigned char c)
 {

@@ -46,8 +46,7 @@ idem_html_value *idem_html_tag_value(idem_html_tag *tag, const char *attribute)
     return NULL;
 }
 
-/* ---- forms ----------------------------------------------------------------------------------------------------------
- */
+/* ---- forms ------------------------------------------------------------------------------------------------------- */
 
 static int leads_to_us(const idem_html_tree *tree, const idem_html_tag *form)
 {
@@ -83,8 +82,7 @@ static idem_html_mode take_form(idem_html_tree *tree, const idem_html_tag *form,
     return IDEM_HTML_TEXT;
 }
 
-/* ---- HTML -----------------------------------------------------------------------------------------------------------
- */
+/* ---- HTML -------------------------------------------------------------------------------------------------------- */
 
 static int select_is_open(const idem_html_tree *tree)
 {

@@ -16,8 +16,7 @@
 
 enum { AT_END = -1, OTHER_CHAR = 0xfffd, NOT_KEPT = 0xfffe };
 
-/* ---- characters -----------------------------------------------------------------------------------------------------
- */
+/* ---- characters -------------------------------------------------------------------------------------------------- */
 
 /* The named references that stand for an ASCII character; old ones need no semicolon, which
  * changes nothing here: none of those can begin an address. */
@@ -99,8 +98,7 @@ int idem_html_is_word(const idem_html_value *value, const char *word)
     return !*word;
 }
 
-/* ---- character sets -------------------------------------------------------------------------------------------------
- */
+/* ---- character sets ---------------------------------------------------------------------------------------------- */
 
 int idem_html_names_shifting(const idem_html_value *value)
 {
@@ -135,8 +133,7 @@ int idem_html_is_plain_charset(const char *label)
     return 0;
 }
 
-/* ---- addresses ------------------------------------------------------------------------------------------------------
- */
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 typedef struct address {
     const char *at, *end;

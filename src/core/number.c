@@ -111,7 +111,7 @@ static char *put_decimal(char *to, const decimal *d)
 
     if (k <= n && n <= 21)
         return put_zeros(put_digits(to, d->digits, k), n - k);
-    if (0 < n && n <= 21) {
+    if (0 < n && n < k) {
         to = put_digits(to, d->digits, n);
         *to++ = '.';
         return put_digits(to, d->digits + n, k - n);

@@ -13,8 +13,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* ---- values ---------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static const char *as_utf8(const char *text, apr_pool_t *pool)
 {
@@ -36,8 +35,11 @@ static const char *as_utf8(const char *text, apr_pool_t *pool)
 
 json_t *idem_shown_text(const char *text, apr_pool_t *pool)
 {
-    json_t *json = text ? json_string(text) : json_null();
+    json_t *json;
 
+    if (!text)
+        return json_null();
+    json = json_string(text);
     return json ? json : json_string(as_utf8(text, pool));
 }
 
@@ -61,8 +63,7 @@ static void set_text(json_t *object, const char *name, const char *text, apr_poo
     json_object_set_new(object, name, idem_shown_text(text, pool));
 }
 
-/* ---- an entry -------------------------------------------------------------------------------------------------------
- */
+/* ---- an entry ---------------------------------------------------------------------------------------------------- */
 
 static json_t *print_of(const idem_print *print)
 {

@@ -124,7 +124,8 @@ static idem_blob marked(char mark, const unsigned char *digest, apr_pool_t *pool
     unsigned char *value = apr_palloc(pool, 1 + IDEM_DIGEST_LEN);
 
     value[0] = (unsigned char)mark;
-    idem_put_bytes(value + 1, digest, digest ? IDEM_DIGEST_LEN : 0);
+    if (digest)
+        idem_put_bytes(value + 1, digest, IDEM_DIGEST_LEN);
     return idem_blob_of(value, digest ? 1 + IDEM_DIGEST_LEN : 1);
 }
 

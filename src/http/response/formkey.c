@@ -45,8 +45,7 @@ typedef struct form_page {
     int is_open; /* the head is as it leaves */
 } form_page;
 
-/* ---- is it a page ---------------------------------------------------------------------------------------------------
- */
+/* ---- is it a page ------------------------------------------------------------------------------------------------ */
 
 static const char *out_field(const request_rec *r, const char *name)
 {
@@ -167,8 +166,7 @@ static int formkey_init(ap_filter_t *f)
     return OK;
 }
 
-/* ---- the head -------------------------------------------------------------------------------------------------------
- */
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
 
 static void unset_out(request_rec *r, const char *name)
 {
@@ -232,8 +230,7 @@ static void change_head(form_page *page, request_rec *r, int is_whole)
     set_length(page, r, is_whole);
 }
 
-/* ---- the body -------------------------------------------------------------------------------------------------------
- */
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 static apr_status_t page_pass(ap_filter_t *f, form_page *page)
 {

@@ -37,8 +37,7 @@ typedef struct form_strip {
 
 static ap_filter_rec_t *strip_handle;
 
-/* ---- the beginning of a body ----------------------------------------------------------------------------------------
- */
+/* ---- the beginning of a body ------------------------------------------------------------------------------------- */
 
 /* Reads up to WINDOW bytes of what f's next filter gives. */
 static apr_status_t strip_read(form_strip *strip, ap_filter_t *f, char *window, apr_size_t *len)
@@ -94,8 +93,7 @@ static apr_status_t strip_take(form_strip *strip, ap_filter_t *f, const char *bo
     return APR_SUCCESS;
 }
 
-/* ---- before a handler -----------------------------------------------------------------------------------------------
- */
+/* ---- before a handler -------------------------------------------------------------------------------------------- */
 
 /* The instance that the configuration has named; it does nothing itself. */
 static ap_filter_t *strip_named(const request_rec *r)
@@ -151,6 +149,7 @@ static int strip_before_handler(request_rec *r)
 {
     void *found = NULL;
     const char *boundary;
+    ap_filter_t *named;
     form_strip *strip;
     apr_status_t rv;
 
@@ -159,14 +158,15 @@ static int strip_before_handler(request_rec *r)
     if (r->prev)
         apr_pool_userdata_get(&found, STRIP_STATE, r->pool);
     strip = found;
+    named = strip_named(r);
     if (strip) {
-        if (!strip_named(r) || strip_named(r)->ctx != strip)
+        if (!named || named->ctx != strip)
             strip_join(strip, r);
         return DECLINED;
     }
-    if (!strip_named(r) || !is_form(r, &boundary) || !has_body(r))
+    if (!named || !is_form(r, &boundary) || !has_body(r))
         return DECLINED;
-    if (strip_named(r)->ctx)
+    if (named->ctx)
         return DECLINED; /* done: a handler has called the handlers once more */
     strip = apr_pcalloc(r->pool, sizeof(*strip));
     strip->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -175,8 +175,7 @@ static int strip_before_handler(request_rec *r)
     return rv == APR_SUCCESS ? DECLINED : ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
 }
 
-/* ---- the filter -----------------------------------------------------------------------------------------------------
- */
+/* ---- the filter -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t strip_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
                                  apr_off_t bytes)
