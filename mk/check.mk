@@ -134,6 +134,12 @@ browser: all $(TEST_MODULES)
 	@$(PYTEST) tests/http -m browser $(PYTEST_ARGS)
 ## make browser       the tests marked browser: what Chromium makes of pages with IDEMPOTENCY_FORM
 
+# Applications out of Debian's packages, which apt brings into build/applications; clicked in Chromium.
+.PHONY: applications
+applications: all $(TEST_MODULES)
+	@$(PYTEST) -rs tests/http/applications $(PYTEST_ARGS)
+## make applications  double clicks on WordPress, in Chromium (minutes; skipped where a package cannot be had)
+
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
 # a failure is repeated by the seed that it prints.
 # What idemctl does with a store of a million entries, in bounded memory.

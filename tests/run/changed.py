@@ -21,6 +21,7 @@ ROWS = [
     (r"tests/http/hosts/test_\w+\.py", ["files {}", "hosts {}"]),
     (r"tests/http/(\w+/)?test_\w*browser\w*\.py", ["browser"]),
     (r"tests/http/sdks/.*", ["sdks"]),
+    (r"tests/http/applications/.*", ["applications"]),
     (r"docs/clients\.md|tests/http/(lossy|documents|pages/test_documented_clients)\.py", ["lint", "clients"]),
     (r"docs/cookbook\.md", ["lint", "integration-event"]),
     (TEST_FILE, ["files {}"]),
@@ -50,11 +51,11 @@ ROWS = [
     (r"(src/http/.*|mod_idempotency\.c)", ["check", "integration-short", "fuzz-requests"]),
 ]
 ORDER = """lint check unit conformance durability model fuzz-replay install-check asan demo demo-stop conformance-httpd
-servers files hosts browser clients sdks integration-event integration-short fuzz-requests chaos-short faults-short
-perf-check sizing test""".split()
+servers files hosts browser clients sdks applications integration-event integration-short fuzz-requests chaos-short
+faults-short perf-check sizing test""".split()
 WIDER = {"check": {"unit", "conformance", "durability", "model", "lint", "install-check", "fuzz-replay"},
          "integration-event": {"files"}, "integration-short": {"files", "integration-event"},
-         "test": set(ORDER) - {"sizing", "hosts", "clients", "sdks", "test"}}
+         "test": set(ORDER) - {"sizing", "hosts", "clients", "sdks", "applications", "test"}}
 
 
 def git(*words):

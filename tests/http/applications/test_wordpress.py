@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The double click on WordPress, in Chromium: a comment, a file sent to the media library, a post by REST. One of them is
+made, and each click and tab sees the same page. With the module off the same clicks are two executions.
+"""
+import base64
+import shutil
+import sys
+
+import pytest
+
+import env
+import shipped
+from clicks import Clicks, chromium
+from httpd import Httpd
+from lossy import Lossy
+
+sys.path.append(str(env.REPO / "tests/store/servers"))
+from mariadb_server import MariaDB  # noqa: E402 (found by the line above)
+
+pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
+STORES = ["lmdb"]
+PACKAGES = ["wordpress", "wordpress-theme-twentytwentythree", "php-getid3", "libjs-cropper", "libjs-underscore"]
+SITE = """
+Alias /wordpress "{stage}/wordpress/usr/share/wordpress"
+<Directory "{stage}/wordpress/usr/share/wordpress">
+    DirectoryIndex index.php
+    AddType text/css .css
+    AddType application/javascript .js
+    RewriteEngine on
+    RewriteBase /wordpress/
+    RewriteRule ^index\\.php$ - [L]
+    RewriteCond %{REQUEST_FILENAME} !-f
+    RewriteCond %{REQUEST_FILENAME} !-d
+    RewriteRule . index.php [L]
+    <FilesMatch "[.]php$">
+        SetHandler "proxy:unix:{stage}/wordpress.sock|fcgi://wordpress"
+    </FilesMatch>
+</Directory>
+LogLevel idempotency:trace1
+IdempotencyEngine Off
+"""
+# The policy's ten seconds are for people; a busy machine may need longer between two steps of a test.
+GUARD = """
+<Location /wordpress>
+    Include {repo}/conf/policies/wordpress.conf
+    <If "true">
+        IdempotencyTTL 5min
+    </If>
+</Location>
+"""
+CONFIG_PHP = """<?php
+define('DB_NAME', 'wordpress'); define('DB_USER', 'root'); define('DB_PASSWORD', '');
+define('DB_HOST', 'localhost:%s'); define('DB_CHARSET', 'utf8mb4'); define('DB_COLLATE', '');
+foreach (['AUTH_KEY', 'SECURE_AUTH_KEY', 'LOGGED_IN_KEY', 'NONCE_KEY', 'AUTH_SALT', 'SECURE_AUTH_SALT',
+          'LOGGED_IN_SALT', 'NONCE_SALT'] as $name) define($name, "of the tests: $name");
+define('WP_HOME', 'http://' . $_SERVER['HTTP_HOST'] . '/wordpress'); define('WP_SITEURL', WP_HOME);
+define('WP_HTTP_BLOCK_EXTERNAL', true); define('DISABLE_WP_CRON', true); define('AUTOMATIC_UPDATER_DISABLED', true);
+$table_prefix = 'wp_';
+define('ABSPATH', __DIR__ . '/');
+require_once ABSPATH . 'wp-settings.php';
+"""
+INSTALL = """<?php
+$_SERVER['HTTP_HOST'] = '127.0.0.1'; $_SERVER['REQUEST_URI'] = '/'; $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
+define('WP_INSTALLING', true);
+function wp_new_blog_notification() {}
+require '%s/wp-load.php';
+require ABSPATH . 'wp-admin/includes/upgrade.php';
+wp_install('A site', 'admin', 'admin@site.test', true, '', 'secret-of-the-tests');
+update_option('permalink_structure', '/%%postname%%/');
+update_option('comment_moderation', 0);
+update_option('comment_previously_approved', 0);
+update_option('comments_notify', 0);
+update_option('stylesheet', 'twentytwentythree'); update_option('template', 'twentytwentythree');
+"""
+
+
+class WordPress:
+    def __init__(self, stage, database):
+        self.database, self.folder = database, stage.root / "wordpress"
+        shipped.unpack(self.folder, *PACKAGES)
+        self.root = self.folder / "usr/share/wordpress"
+        (self.root / "wp-content/uploads").mkdir()
+        (self.root / "wp-config.php").write_text(CONFIG_PHP % (database.folder / "socket"))
+        (self.folder / "install.php").write_text(INSTALL % self.root)
+        shipped.give(self.root / "wp-content")
+        database.sql("CREATE DATABASE wordpress")
+        shipped.php(self.folder / "install.php")
+        self.fpm = shipped.start_fpm(stage, "wordpress")
+
+    def count(self, table, condition="1=1"):
+        return int(self.database.sql(f"SELECT count(*) FROM wp_{table} WHERE {condition}", database="wordpress"))
+
+    def forget_comments(self):
+        self.database.sql("DELETE FROM wp_comments", database="wordpress")
+
+    def close(self):
+        self.fpm.terminate()
+        self.fpm.wait(env.CLIENT_TIMEOUT)
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope="module")
+def wordpress(stage):
+    for name in PACKAGES:
+        shipped.package_of(name)  # or skip
+    with MariaDB() as database:
+        wordpress = WordPress(stage, database)
+        yield wordpress
+        wordpress.close()
+
+
+@pytest.fixture(scope="module", params=["on", "off"])
+def guard(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def httpd(stage, store, wordpress, guard):
+    server = Httpd(stage, SITE + (GUARD.replace("{repo}", str(env.REPO)) if guard == "on" else ""), store)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    yield from chromium()
+
+
+@pytest.fixture
+def clicks(driver, httpd, stage, origin, guard):
+    clicks = Clicks(driver, "http://{}:{}/wordpress".format(*httpd.address), origin, httpd, guard == "on")
+    yield clicks
+    clicks.close()
+
+
+def log_in(clicks):
+    clicks.open("/wp-login.php")
+    clicks.fill(log="admin", pwd="secret-of-the-tests")
+    clicks.press("#wp-submit")
+    clicks.wait_for("#wpadminbar")
+
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+                       "WjR9awAAAABJRU5ErkJggg==")
+COMMENTS = "/wordpress/wp-comments-post.php"
+UPLOADS = "/wordpress/wp-admin/media-new.php"
+
+
+class Comment:
+    """A user's comment. WordPress itself refuses a second one that is the same, by a page that says so."""
+    path, button, field = COMMENTS, "#submit", None
+
+    def __init__(self, clicks, wordpress, number=[0]):
+        number[0] += 1
+        self.clicks, self.wordpress, self.text = clicks, wordpress, f"Well said, for the time number {number[0]}"
+        self.logged_in = True
+
+    def open(self):
+        self.clicks.open("/hello-world/")
+        if not self.logged_in:
+            self.clicks.fill(author="Anna", email="anna@site.test")
+        self.clicks.fill(comment=self.text)
+
+    def made(self):
+        return self.wordpress.count("comments", f"comment_content = '{self.text}'")
+
+    def seen(self):
+        return self.clicks.shows(f"#comment-{self.id()}") and "#comment-" in self.clicks.url()
+
+    def id(self):
+        return self.wordpress.database.sql(
+            f"SELECT max(comment_ID) FROM wp_comments WHERE comment_content = '{self.text}'", database="wordpress")
+
+
+class Upload:
+    """A file, by the form of the media library that needs no script. WordPress takes it as often as it comes."""
+    path, button, field = UPLOADS, "#html-upload", None
+
+    def __init__(self, clicks, wordpress, folder):
+        self.clicks, self.wordpress = clicks, wordpress
+        self.name = folder.name.replace("_", "-").lower()
+        self.file = folder / f"{self.name}.png"
+        self.file.write_bytes(PNG)
+
+    def open(self):
+        self.clicks.open("/wp-admin/media-new.php?browser-uploader")
+        self.clicks.fill(**{"async-upload": str(self.file)})
+
+    def made(self):
+        return self.wordpress.count("posts", f"post_type = 'attachment' AND post_title LIKE '{self.name}%'")
+
+    def seen(self):
+        return "/upload.php" in self.clicks.url() and self.clicks.shows("#wpadminbar")
+
+
+@pytest.fixture(params=["comment", "upload"])
+def form(request, clicks, wordpress, tmp_path):
+    log_in(clicks)
+    return Comment(clicks, wordpress) if request.param == "comment" else Upload(clicks, wordpress, tmp_path)
+
+
+def times(form, clicks):
+    """How many are made of two executions."""
+    assert clicks.runs(form.path) == (1 if clicks.guarded else 2)
+    if clicks.guarded:
+        assert form.made() == 1
+    elif isinstance(form, Upload):
+        assert form.made() == 2
+
+
+def test_double_click(form, clicks, stage):
+    """The second click comes while WordPress works for the first one."""
+    form.open()
+    clicks.prepare(form.button, stage.root / "docs")
+    with clicks.slow(form.path) as held:
+        clicks.go("first")
+        held.wait_until_entered()
+        clicks.go("second")
+        clicks.wait_for_the_second(held)
+    clicks.wait_for_answer(form)
+    times(form, clicks)
+
+
+def test_double_click_as_fast_as_a_mouse(form, clicks):
+    form.open()
+    clicks.double_click(form.button)
+    clicks.wait_for_answer(form)
+    if clicks.guarded:
+        times(form, clicks)
+
+
+def test_two_tabs(form, clicks):
+    form.open()
+    with clicks.second_tab():
+        form.open()
+    with clicks.slow(form.path) as held:
+        clicks.press(form.button)
+        held.wait_until_entered()
+        with clicks.second_tab():
+            clicks.press(form.button)
+            clicks.wait_for_the_second(held)
+    clicks.wait_for_answer(form)
+    first = clicks.url()
+    with clicks.second_tab():
+        clicks.wait_for_answer(form)
+        if clicks.guarded:
+            assert clicks.url() == first
+    times(form, clicks)
+
+
+def test_back_and_submit(form, clicks):
+    form.open()
+    clicks.press(form.button)
+    clicks.wait_for_answer(form)
+    first = clicks.url()
+    clicks.back(form.button)
+    if isinstance(form, Comment):
+        clicks.fill(comment=form.text)
+    else:
+        clicks.fill(**{"async-upload": str(form.file)})
+    clicks.press(form.button)
+    env.until(lambda: clicks.answered(form.path, 2), "the second answer")
+    clicks.wait_for_answer(form)
+    if clicks.guarded:
+        assert clicks.url() == first
+    times(form, clicks)
+
+
+def comment_through(lossy, clicks, wordpress):
+    clicks.base = lossy.url + "/wordpress"
+    log_in(clicks)
+    form = Comment(clicks, wordpress)
+    form.open()
+    clicks.press(form.button)
+    return form
+
+
+def test_answer_that_was_lost(clicks, httpd, wordpress):
+    """The line breaks after WordPress has worked. Chromium sends the form again by itself, and asks nobody."""
+    with Lossy(httpd.address, ["lose"], f"POST {COMMENTS}") as lossy:
+        form = comment_through(lossy, clicks, wordpress)
+        env.until(lambda: len(lossy.attempts) == 2, "Chromium sends it again")
+        clicks.wait_for_answer(form)
+        times(form, clicks)
+        clicks.leave()
+
+
+def test_reload_with_the_form(clicks, httpd, wordpress):
+    """No attempt of Chromium's gets an answer. Its page of errors is loaded again, which sends the form again."""
+    with Lossy(httpd.address, ["lose"] * 20, f"POST {COMMENTS}") as lossy:
+        form = comment_through(lossy, clicks, wordpress)
+        clicks.wait_for_an_error()
+        lossy.fates.clear()
+        before = len(lossy.attempts)
+        clicks.reload()
+        env.until(lambda: len(lossy.attempts) == before + 1, "the form is sent again")
+        clicks.wait_for_answer(form)
+        assert clicks.runs(form.path) == (1 if clicks.guarded else before + 1)
+        assert form.made() == 1
+        clicks.leave()
+
+
+def test_enter_twice(clicks, wordpress):
+    """In the fields of a visitor who has not logged in: a key in the form makes one of the two."""
+    form = Comment(clicks, wordpress)
+    form.logged_in = False
+    wordpress.forget_comments()  # who comments twice within 15 s is too fast
+    form.open()
+    clicks.enter_twice("author")
+    clicks.wait_for_answer(form)
+    if clicks.guarded:
+        times(form, clicks)
+
+
+REST = """
+const [text, done] = arguments;
+const send = () => fetch('../wp-json/wp/v2/posts', {method: 'POST', headers: {'Content-Type': 'application/json',
+    'X-WP-Nonce': wpApiSettings.nonce}, body: JSON.stringify({title: text, status: 'publish'})}).then(a => a.json());
+Promise.all([send(), send()]).then(answers => done(answers.map(answer => answer.id)));
+"""
+
+
+def test_post_by_rest_twice(clicks, wordpress, guard):
+    log_in(clicks)
+    clicks.open("/wp-admin/post-new.php")
+    clicks.wait_for_script("window.wpApiSettings && wpApiSettings.nonce")
+    ids = clicks.driver.execute_async_script(REST, f"Twice, {guard}")
+    assert len(set(ids)) == wordpress.count("posts", f"post_title = 'Twice, {guard}' AND post_status = 'publish'")
+    assert len(set(ids)) == (1 if clicks.guarded else 2)
