@@ -2,8 +2,8 @@
 /*
  * clock.c - the store's clock, see clock.h. Called by the lmdb driver, and by the locks for their deadlines.
  *
- * What it shows is never less than what it showed before, and between two looks it has advanced by at least the time
- * that really passed and by at most 1/IDEM_CLOCK_LEAN more.
+ * It never goes backwards. Between two readings it advances by at least the real time, and by at most 1/IDEM_CLOCK_LEAN
+ * more.
  */
 #include "clock.h"
 

@@ -2,8 +2,8 @@
 /*
  * counters.c - the table of counters.h: find, begin, count.
  *
- * Called by the bound on new keys, from any thread of any child. Without a lock in time a call counts nothing and says
- * that there is room: the bound is there to protect the server, not to stop it.
+ * Called by the bound on new keys, from any thread of any child. A call that does not get the lock in time counts
+ * nothing and reports room. The bound protects the server, and must not stop it.
  */
 #include "counters.h"
 

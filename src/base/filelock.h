@@ -2,13 +2,13 @@
 /*
  * filelock.h - a lock between processes that can be waited for with a deadline and outlives no owner.
  *
- * A robust, process-shared mutex in a mapped file. LMDB has a lock for its writers, but it can only be waited for
- * without end: one process stopped in the middle of a write would stop every other. Whoever is about to enter LMDB
- * where LMDB takes a lock of its own takes this one first.
+ * A robust, process-shared mutex in a mapped file. LMDB's own lock for writers has no timeout. One process that is
+ * stopped in the middle of a write would stop every other. Before each call that takes LMDB's lock, the caller takes
+ * this one.
  *
  * If the owner dies, the next one gets the lock; what it guarded must be able to bear that (LMDB is). The mutex is
- * initialised anew whenever nobody has the file open, so nothing stale outlives a reboot. Not recursive; threads of
- * one process exclude each other like processes.
+ * initialised anew whenever nobody has the file open, so nothing stale outlives a reboot. Not recursive; threads of one
+ * process exclude each other like processes.
  */
 #ifndef IDEM_FILELOCK_H
 #define IDEM_FILELOCK_H

@@ -4,12 +4,12 @@
  *
  * Each process that attaches to a local store draws an owner number, random but for its own process number, and locks
  * the byte at that offset of a lock file. The kernel drops the lock when the process ends, however it ends, and not
- * before: a stopped process (SIGSTOP, a debugger, a swap storm) is still alive, a killed one is dead at once. No
- * process ids, which are used again; no clocks; after a reboot everyone is dead. The number goes into the head of each
- * lease.
+ * before. So a stopped process (SIGSTOP, a debugger, a swap storm) still counts as alive, and a killed one is dead at
+ * once. No process ids, which are used again; no clocks; after a reboot everyone is dead. The number goes into the head
+ * of each lease.
  *
- * The lock file's contents mean nothing and it stays empty; it must not be removed while anyone uses the store.
- * All functions but open and close may be called by any thread. Works within one host (also across PID namespaces that
+ * The lock file's contents mean nothing and it stays empty; it must not be removed while anyone uses the store. All
+ * functions but open and close may be called by any thread. Works within one host (also across PID namespaces that
  * share the file), not on network file systems.
  */
 #ifndef IDEM_LIVENESS_H

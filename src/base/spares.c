@@ -3,7 +3,7 @@
  * spares.c - a short stack of spare things for each thread, under a key of the C library's.
  *
  * Called by whatever makes such things, from any thread. The key's destructor runs when a thread ends, but not for the
- * thread that ends the process, and it is code of this library: the key goes when the library goes.
+ * thread that ends the process. It is code of this library, so the library deletes the key when it is unloaded.
  */
 #include "spares.h"
 

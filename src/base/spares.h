@@ -2,8 +2,8 @@
 /*
  * spares.h - things that cost more to make than to use, kept by each thread for its next use.
  *
- * A thing begins with an idem_spare. A thread keeps at most IDEM_SPARES_MOST of a kind, destroys them when it ends, and
- * never sees another thread's; a forked process goes on with its copies. Whoever hands a thing back has wiped it.
+ * A thing begins with an idem_spare. A thread keeps at most IDEM_SPARES_MOST of a kind, and destroys them when it ends.
+ * It never sees another thread's. A forked process goes on with its copies. Whoever hands a thing back has wiped it.
  */
 #ifndef IDEM_SPARES_H
 #define IDEM_SPARES_H

@@ -2,8 +2,8 @@
 /*
  * wiped.h - memory for copies of keys and credentials: it is overwritten when its pool ends.
  *
- * What a request brings stands in httpd's own tables as well, which nobody wipes; this keeps the module from adding to
- * them.
+ * httpd's own tables also hold the request's values, and nobody wipes those. This keeps the module from leaving further
+ * copies.
  */
 #ifndef IDEM_WIPED_H
 #define IDEM_WIPED_H

@@ -3,8 +3,8 @@
  * bodyhash.c - the digest of a request body as it streams by, multipart boundaries left out.
  *
  * Called by the intake filter with whatever pieces the network gives; the digest depends on the bytes alone, not on the
- * pieces. Memory is constant: of a boundary that may be under way only the count of matched bytes is kept, because the
- * bytes themselves are the pattern's.
+ * pieces. Memory is constant. While a boundary may be under way, only the count of matched bytes is kept: the bytes are
+ * the pattern's.
  *
  * Two bodies have one digest only if they are equal but for their boundary in delimiters. So what goes into the digest
  * can be read back: behind each CR LF "--", and behind "--" at the very beginning, stands a mark.
@@ -13,9 +13,9 @@
  *     P tail D       a delimiter: its boundary stood behind the mark; tail is the rest of its line, as sent
  *     P tail X n b   the boundary b of n bytes stood there, but its line is no delimiter's: ordinary bytes, all of it
  *
- * A delimiter's line is the boundary, perhaps "--", perhaps blanks, CR LF (RFC 2046 5.1.1). Whatever else begins with a
- * boundary keeps it in the digest: no reader, however lenient or strict, takes for a difference what is left out. The
- * body's end may stand anywhere in such a line, and has no mark.
+ * A delimiter's line is the boundary, perhaps "--", perhaps blanks, CR LF (RFC 2046 5.1.1). Any other text that begins
+ * with a boundary keeps it in the digest. No reader, lenient or strict, sees a difference in the parts that the digest
+ * leaves out. The body's end may stand anywhere in such a line, and has no mark.
  *
  * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else (create refuses a boundary with
  * one), so a match that fails cannot overlap a later one except by the very byte it failed at: the search goes on at
@@ -104,8 +104,10 @@ static tail tail_after(tail seen, unsigned char byte)
     }
 }
 
-/* It was no delimiter: the boundary is said after all, with its length, so that nothing behind it can pass for a part
- * of it. */
+/*
+ * It was not a delimiter. The boundary goes into the digest after all, with its length, so no later text can pass for a
+ * part of it.
+ */
 static void say_boundary(idem_bodyhash *h)
 {
     unsigned char len = (unsigned char)(h->pattern_len - KEPT);

@@ -3,9 +3,9 @@
  * canonical.c - writes the canonical form of RFC 8785.
  *
  * Called by the glue for guarded requests whose fingerprint or scope is in a JSON body. What always holds: two texts
- * have the same canonical form only if they are the same values to a reader who compares numbers by their decimal
- * value. Where a number would be written as another one, that is said, and the caller compares the text itself. Limits:
- * recursion goes as deep as IDEM_JSON_DEPTH.
+ * with the same canonical form have the same values. Numbers count as the same if their decimal values are. Where a
+ * number would be written as another one, that is said, and the caller compares the text itself. Limits: recursion goes
+ * as deep as IDEM_JSON_DEPTH.
  */
 #include "canonical.h"
 

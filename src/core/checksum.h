@@ -2,7 +2,7 @@
 /*
  * checksum.h - tells whether bytes are those that were written: for damage, not against people.
  *
- * Whoever can write to a store can make a checksum right; a seal is what they cannot make.
+ * A writer with access to the store can also correct the checksum. Only a seal stops that writer.
  */
 #ifndef IDEM_CHECKSUM_H
 #define IDEM_CHECKSUM_H

@@ -2,8 +2,8 @@
 /*
  * form.h - the fields of an HTML form, urlencoded or multipart, told one by one while the body is fed.
  *
- * Constant memory, whatever a field holds. A body that two readers may understand differently cannot be read, and that
- * is said at its end; what was told until then counts for nothing. Names and values are octets: no character set is
+ * Constant memory, whatever a field holds. A body that two readers may understand differently is refused at its end.
+ * The caller must then discard all fields that it was given. Names and values are octets: no character set is
  * converted.
  */
 #ifndef IDEM_FORM_H

@@ -4,9 +4,9 @@
  *
  * Called by htmlscan.c. The HTML standard's tree construction is followed where it decides how text is read (is this
  * <style> one of HTML, whose content is no markup, or one of SVG, whose content is?), or whether a <form> is one (not
- * within another, nor in a template). Where browsers of different years do different things (<select>), or where more
- * of the tree would have to be known than is kept here, the answer is IDEM_HTML_LOST: the rest of the page stays as it
- * is, which is never wrong.
+ * within another, nor in a template). The answer is IDEM_HTML_LOST where browsers of different years differ (<select>),
+ * or where a decision needs more of the tree than is kept here. The rest of the page then stays as it is, which is
+ * never wrong.
  *
  * XML has no such rules: there names are as they are written, and every element has its end.
  */

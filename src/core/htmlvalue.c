@@ -3,9 +3,8 @@
  * htmlvalue.c - values of attributes as a page writes them: character references, labels of character sets, and where
  * an action leads.
  *
- * Called by htmltree.c, and by the filter for the character set of a response. What always holds: what cannot be told
- * for certain counts as a word that is another one, a character set that is not understood, an address that leads
- * elsewhere.
+ * Called by htmltree.c, and by the filter for the character set of a response. What always holds: in doubt a word
+ * counts as another word, a character set as unknown, and an address as one of another site.
  */
 #include "htmlvalue.h"
 

@@ -3,9 +3,8 @@
  * json.c - reads JSON by jansson, and finds what stands at a pointer.
  *
  * Called by the glue for guarded requests whose key, scope or fingerprint is in a JSON body. jansson refuses what is
- * ambiguous. What it does not bound is bounded by a look at the text before: depth, and what the tree will take. That
- * look also says whether each number of the text is written as itself again (number.c): jansson keeps a number's double
- * and not its text.
+ * ambiguous. It does not bound depth and the tree's memory, so a scan of the text does that first. The scan also tells
+ * whether each number is written as itself again (number.c): jansson keeps a number's double and not its text.
  */
 #include "canonical.h"
 
@@ -59,7 +58,7 @@ const char *idem_pointer_parse(const char *text, apr_pool_t *pool, idem_pointer 
 
 #include "json_private.h"
 
-/* ---- the look before --------------------------------------------------------------------------------------------- */
+/* ---- the scan before --------------------------------------------------------------------------------------------- */
 
 /* What jansson 2.14 takes on a 64-bit machine, with malloc's share, rounded up. */
 #define TAKES_OBJECT 256
@@ -67,11 +66,11 @@ const char *idem_pointer_parse(const char *text, apr_pool_t *pool, idem_pointer 
 #define TAKES_VALUE 64 /* and its place in its container, which grows by doubling */
 #define TAKES_MEMBER 96
 
-typedef struct look {
+typedef struct json_scan {
     apr_uint64_t takes;
     int depth, deepest;
     int exact;
-} look;
+} json_scan;
 
 static const char *string_end(const char *at, const char *end)
 {
@@ -87,43 +86,43 @@ static const char *number_end(const char *at, const char *end)
     return at;
 }
 
-static const char *look_at_token(look *l, const char *at, const char *end)
+static const char *scan_json_token(json_scan *scan, const char *at, const char *end)
 {
     const char *next = at + 1;
 
     switch (*at) {
     case '{':
     case '[':
-        l->takes += *at == '{' ? TAKES_OBJECT : TAKES_ARRAY;
-        if (++l->depth > l->deepest)
-            l->deepest = l->depth;
+        scan->takes += *at == '{' ? TAKES_OBJECT : TAKES_ARRAY;
+        if (++scan->depth > scan->deepest)
+            scan->deepest = scan->depth;
         break;
     case '}':
-    case ']': l->depth--; break;
-    case ',': l->takes += TAKES_VALUE; break;
-    case ':': l->takes += TAKES_MEMBER; break;
+    case ']': scan->depth--; break;
+    case ',': scan->takes += TAKES_VALUE; break;
+    case ':': scan->takes += TAKES_MEMBER; break;
     case '"':
         next = string_end(next, end);
-        l->takes += (apr_uint64_t)(next - at);
+        scan->takes += (apr_uint64_t)(next - at);
         break;
     default:
         if (!apr_isdigit(*at) && *at != '-')
             break;
         next = number_end(next, end);
-        l->exact = l->exact && idem_number_is_exact(at, (apr_size_t)(next - at));
+        scan->exact = scan->exact && idem_number_is_exact(at, (apr_size_t)(next - at));
     }
     return next;
 }
 
-/* Of any bytes: what is no JSON gives any numbers, and is refused by jansson. */
-static look look_through(idem_blob text)
+/* Takes any bytes. For bytes that are not JSON the numbers mean nothing, and jansson refuses the text. */
+static json_scan scan_json(idem_blob text)
 {
-    look l = {TAKES_VALUE, 0, 0, 1};
+    json_scan scan = {TAKES_VALUE, 0, 0, 1};
     const char *at = (const char *)text.data, *end = at + text.len;
 
-    while (at < end && l.deepest <= IDEM_JSON_DEPTH && l.takes <= IDEM_JSON_MEMORY)
-        at = look_at_token(&l, at, end);
-    return l;
+    while (at < end && scan.deepest <= IDEM_JSON_DEPTH && scan.takes <= IDEM_JSON_MEMORY)
+        at = scan_json_token(&scan, at, end);
+    return scan;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -146,7 +145,7 @@ static const char *reason_of(const json_error_t *error)
 apr_status_t idem_json_read(idem_json **json, idem_blob text, const char **why)
 {
     const char *start = text.data ? (const char *)text.data : "";
-    look l = look_through(text);
+    json_scan scan = scan_json(text);
     json_error_t error;
     json_t *root;
 
@@ -154,8 +153,8 @@ apr_status_t idem_json_read(idem_json **json, idem_blob text, const char **why)
         *why = "it has a NUL in it";
         return APR_EGENERAL;
     }
-    if (l.deepest > IDEM_JSON_DEPTH || l.takes > IDEM_JSON_MEMORY) {
-        *why = l.deepest > IDEM_JSON_DEPTH ? "it is nested too deeply" : "it has too many members and elements";
+    if (scan.deepest > IDEM_JSON_DEPTH || scan.takes > IDEM_JSON_MEMORY) {
+        *why = scan.deepest > IDEM_JSON_DEPTH ? "it is nested too deeply" : "it has too many members and elements";
         return APR_EGENERAL;
     }
     root = json_loadb(start, text.len, FLAGS, &error);
@@ -174,7 +173,7 @@ apr_status_t idem_json_read(idem_json **json, idem_blob text, const char **why)
         return APR_ENOMEM;
     }
     (*json)->root = root;
-    (*json)->exact = l.exact;
+    (*json)->exact = scan.exact;
     return APR_SUCCESS;
 }
 

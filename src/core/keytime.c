@@ -3,8 +3,7 @@
  * keytime.c - reads the time out of a UUID of version 7 or a ULID.
  *
  * Called by the gate before a store is asked. Both begin with 48 bits of milliseconds since 1970; so whatever they say
- * can be held by apr_time_t. What always holds: nothing behind the key is read, and a key of another shape has no
- * time.
+ * can be held by apr_time_t. What always holds: no byte after the key is read. A key of another shape has no time.
  */
 #include "keytime.h"
 

@@ -5,8 +5,8 @@
  * A cell that is not written is a pair that must not happen. idem_step{0,0} cannot be told from a written cell, so a
  * written cell never has next == IDEM_PHASE_IDLE: nothing returns there.
  *
- * The cells to read first are GONE and CUT: until the handler was entered the slot is given back, afterwards it never
- * is, because the handler may have acted.
+ * Read the cells GONE and CUT first. Before the handler is entered the slot is given back. Afterwards it never is,
+ * because the handler may have acted.
  */
 #include "lease.h"
 

@@ -27,7 +27,7 @@ static void tell(idem_form *form, const void *data, apr_size_t len)
         form->listener->data(form->listener->baton, data, len);
 }
 
-/* What was held back, since a delimiter might have begun with it, is data. */
+/* The bytes that were held back as a possible delimiter are data. */
 static void give_back(idem_form *form)
 {
     int no_lf = form->cr == CR_OF_HEADER || form->cr == CR_ALONE;

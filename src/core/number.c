@@ -6,8 +6,7 @@
  * texts for the C library have no decimal point, and of its texts only the digits are read.
  *
  * A decimal of at most DBL_DIG (15) significant digits in the range of normal doubles is found again in the double that
- * is nearest to it, so it is the shortest one: such texts, which nearly all are, need no conversion to be known as
- * exact.
+ * is nearest to it, so it is the shortest one: nearly all texts are such, and need no conversion to be known as exact.
  */
 #include "number.h"
 

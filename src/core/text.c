@@ -2,7 +2,7 @@
 /*
  * text.c - text inside of JSON, and times.
  *
- * Called by who writes a document or a line of a log. What is given may come from a client: it cannot end the string
+ * Called by who writes a document or a line of a log. A client may have chosen the text. It can end neither the string
  * that it stands in, nor the line.
  */
 #include "text.h"

@@ -38,7 +38,7 @@
 #define LONGEST_PAUSE apr_time_from_sec(2)
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define SWEEP_STEP 200
-/* What a graceful end waits for the store; as patient as for a long request. */
+/* How long a graceful end waits for the store: as long as for a long request. */
 #define LAST_TRIES apr_time_from_sec(30)
 
 typedef struct kept_job {

@@ -26,8 +26,8 @@ void idem_keeper_stop(void);
 int idem_keeper_busy(void);
 
 /*
- * A graceful end has time: what still waits is repeated in the calling thread, while a store that is in trouble may
- * recover. *hurry ends it before half a minute is over. Called after idem_keeper_stop().
+ * A graceful end has time. The calling thread repeats all waiting jobs, since a store in trouble may recover meanwhile.
+ * *hurry ends it before half a minute is over. Called after idem_keeper_stop().
  */
 void idem_keeper_last_tries(const atomic_int *hurry);
 
@@ -44,8 +44,8 @@ void idem_keeper_settle_head(idem_front *front, const idem_head *head);
 void idem_keeper_hurry(const idem_front *front);
 
 /*
- * A guarded request was answered: in a process without threads, this is when the store is swept; a thread that was not
- * to be had is asked for again.
+ * A guarded request was answered. A process without threads sweeps the store now. If the keeper's thread could not
+ * start before, this tries again.
  */
 void idem_keeper_request_ended(void);
 

@@ -2,7 +2,7 @@
 /*
  * notify.h - telling a program of the administrator's what he should know: IdempotencyNotify.
  *
- * Whoever finds something posts it, and goes on: a post is one write of some bytes into a pipe, takes no lock and never
+ * The finder posts its news and goes on. A post is one write of a few bytes into a pipe: it takes no lock and never
  * waits. A process of its own reads the pipe and runs the program (notifier.c).
  */
 #ifndef IDEM_NOTIFY_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * outage.c - says once that a store is not called any more and once that it is, and looks meanwhile whether it is back.
+ * outage.c - logs once that a store is not called any more and once that it is called again, and probes it meanwhile.
  *
  * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it
- * is open a thread of its own looks after that part: no request ever waits for that, and a server that hangs holds this
- * thread only. The thread ends with the outage. Under an MPM without threads there is none: there the child's next
- * request after a pause is the one that looks (mpm.h says what a thread costs). Threads are detached and never joined,
- * as the keeper's is not.
+ * is open a thread of its own probes that part. No request ever waits for the probe, and a server that hangs holds this
+ * thread only. The thread ends with the outage. An MPM without threads has no such thread. There the child's next
+ * request after a pause is the probe (mpm.h says what a thread costs). Threads are detached and never joined, as the
+ * keeper's is not.
  */
 #include "outage.h"
 
@@ -33,8 +33,8 @@ typedef struct watched {
     char name[20]; /* of the part, with what separates it from the store's; "" where there is one */
     server_rec *server;
     pthread_mutex_t lock; /* guards what follows */
-    int running;          /* a thread looks after this store */
-    int again;            /* it has opened since that thread looked last */
+    int running;          /* a thread probes this store */
+    int again;            /* it has opened since that thread probed last */
 } watched;
 
 static int threaded;
@@ -69,7 +69,7 @@ static int may_end(watched *w, apr_interval_time_t pause)
     return ends;
 }
 
-static void *look_after(void *data)
+static void *probe_until_back(void *data)
 {
     watched *w = data;
 
@@ -84,22 +84,25 @@ static void *look_after(void *data)
     return NULL;
 }
 
-/* Without a thread the callers look. */
-static void start_looking(watched *w)
+/* Without a thread the callers probe. */
+static void start_probing(watched *w)
 {
     if (!threaded)
         return;
     pthread_mutex_lock(&w->lock);
     w->again = 1;
     if (!w->running) {
-        w->running = idem_thread_start(look_after, w, 0) == 0;
+        w->running = idem_thread_start(probe_until_back, w, 0) == 0;
         if (!w->running)
             idem_front_let_probe(w->front, 0);
     }
     pthread_mutex_unlock(&w->lock);
 }
 
-/* An opening may be told after the closing that came behind it: what is counted is how it is now. */
+/*
+ * Two reports may come in the wrong order, the opening after the closing. So this counts the breakers that are open
+ * now.
+ */
 static void count_state(watched *w)
 {
     idem_health now;
@@ -128,7 +131,7 @@ static void changed(void *baton, const idem_health *health)
               "store %s%s does not answer: this process stops calling it until it answers again: %s",
               idem_front_url(w->front), w->name, health->reason);
     idem_notify_post(IDEM_TELL_DOWN, w->front, NULL, 0);
-    start_looking(w);
+    start_probing(w);
 }
 
 static void watch(watched *w, idem_front *front, int part, server_rec *s)
@@ -162,7 +165,7 @@ static void watch_all(idem_front *front, server_rec *s)
         if (health.state == IDEM_BREAKER_CLOSED)
             continue;
         idem_notify_post(IDEM_TELL_DOWN, front, NULL, 0);
-        start_looking(&parts[i]); /* it could not be attached, and that has been said */
+        start_probing(&parts[i]); /* it could not be attached, and that has been said */
     }
 }
 

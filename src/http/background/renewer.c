@@ -2,8 +2,8 @@
 /*
  * renewer.c - one thread per child and shared store.
  *
- * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners, the request
- * and the thread while it renews: whoever lets go last frees it. A slot that the store lost is claimed again with the
+ * Called by transactions when they win and settle a lease. A held lease is malloc'ed and has two owners: the request,
+ * and the thread while it renews. The last one to let go frees it. A slot that the store lost is claimed again with the
  * owner's own token. Threads are detached and never joined, as the keeper's is not. Under an MPM without threads a
  * child has none before it holds a lease (threads.h).
  */

@@ -25,10 +25,10 @@ void idem_renewer_start(apr_pool_t *pchild, server_rec *s);
 apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_held **held);
 
 /*
- * No more renewals, held may be NULL. Waits for one under way, as long as a store call may take; one that comes later
- * still finds a settled entry, which it does not change (renew's contract). given_back: the lease is about to be
- * released, so there will be no entry, and a lease that was claimed again meanwhile, for a store that lost it, goes
- * too.
+ * No more renewals, held may be NULL. Waits for a renewal under way, at most as long as a store call may take. A later
+ * renewal finds a settled entry, and does not change it (renew's contract). given_back: the lease is about to be
+ * released, and no entry remains. If the store lost the lease and the thread claimed it again meanwhile, that claim
+ * goes, too.
  */
 void idem_renewer_drop(idem_held *held, int given_back);
 

@@ -6,7 +6,7 @@
  * is why merging copies one struct and touches only what is given. What always holds: a directive is read into an empty
  * layer of its own and then taken over exactly as an inner section is, so merging cannot differ from setting; whether
  * an option is given is a bit, never a value. httpd starts every request from a server's layer (path NULL below), which
- * holds the presets: so what a request sees is complete, and there is nothing left to resolve. Limits: 64 options,
+ * holds the presets. So a request always sees complete settings, with nothing left to resolve. Limits: 64 options,
  * fewer than WORDS_MAX words to a directive.
  */
 #include "config_options.h"

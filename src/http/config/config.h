@@ -2,7 +2,7 @@
 /*
  * config.h - the directives: one row per option, one setter per type; create, merge and preset are loops over the rows.
  *
- * Nobody outside config*.c sees an unset value: what idem_settings_of() gives is complete and constant.
+ * Only config*.c sees unset values. idem_settings_of() gives settings that are complete and constant.
  */
 #ifndef IDEM_CONFIG_H
 #define IDEM_CONFIG_H

@@ -55,8 +55,8 @@ static void list_drop(const idem_option *option, apr_array_header_t *list, const
 }
 
 /*
- * Nobody can be told while sections are merged, and no part may be left out in silence: what has become too long is
- * replaced by one part that cannot be evaluated, so that the requests it concerns fail with a line in the log.
+ * A merge of sections cannot report an error, and must not leave a part out in silence. So a list that has become too
+ * long is replaced by one part that cannot be evaluated: its requests fail with a line in the log.
  */
 static void limit_parts(apr_array_header_t *parts)
 {

@@ -33,7 +33,7 @@ static const unit durations[] = {{"", APR_USEC_PER_SEC},
 static const unit sizes[] = {{"", 1}, {"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {NULL, 0}};
 static const unit numbers[] = {{"", 1}, {NULL, 0}};
 
-/* What to say of a number behind which a unit stands that nobody knows; "" for any other word. */
+/* The hint for a number with an unknown unit; "" for any other word. */
 static const char *about_units(const char *word, const unit *units, apr_pool_t *pool)
 {
     const char *behind = word + strspn(word, "0123456789"), *names = "";
@@ -259,7 +259,7 @@ const char *idem_check_form_field(apr_pool_t *pool, const char *word, const char
         word);
 }
 
-/* It runs much later, when nobody looks: what can be seen of it now is said now. */
+/* It runs much later, when nobody watches. So every fault that can be found now is reported now. */
 const char *idem_check_notify(apr_pool_t *pool, const char *word, const char **kept)
 {
     char **argv;
@@ -328,7 +328,7 @@ const char *idem_set_except(cmd_parms *cmd, const idem_option *option, const ide
 
 /* ---- store ------------------------------------------------------------------------------------------------------- */
 
-/* Keeps the words; what they mean is the driver's, and is checked when all servers' are known. */
+/* Keeps the words. The driver knows their meaning, and checks it when the options of all servers are known. */
 const char *idem_set_store(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *one)
 {
     idem_server_settings *server = &one->server;

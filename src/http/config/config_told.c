@@ -3,8 +3,7 @@
  * config_told.c - directives about what clients are told: words of the form PROBLEM=VALUE, and the age of keys.
  *
  * Called by config.c as config_set.c is; idem_told_number() by whoever answers a request. A word is kept in one
- * spelling, "NAME=NUMBER"; of several for one problem the last counts, so an inner section may append its own with
- * "+".
+ * spelling, "NAME=NUMBER". If a problem has several, the last counts, so an inner section may append its own with "+".
  */
 #include "config_options.h"
 #include "keytime.h"
@@ -19,7 +18,7 @@
 
 #define AS_BEFORE "; PROBLEM is the name of one of the module's answers"
 
-/* The name of a problem and "=": what stands behind it, NULL for any other word. */
+/* The text after "NAME=" of a problem; NULL for any other word. */
 static const char *behind_problem(const char *word)
 {
     const char *equals = strchr(word, '=');

@@ -11,7 +11,7 @@
 
 /*
  * check_config: NULL, or a sentence about what is wrong with a file. A command is not run: configtest should do
- * nothing, and what is said while a starting server reads its configuration a second time is seen by nobody.
+ * nothing. A starting server reads its configuration a second time, and nobody sees the messages of that time.
  */
 const char *idem_secret_check(const char *source, apr_pool_t *ptemp);
 

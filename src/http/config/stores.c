@@ -70,7 +70,8 @@ void idem_stores_register(apr_pool_t *pconf)
 
 /*
  * httpd ends where a hook fails while it reads its configuration again, and by then the old generation has been told to
- * end. So what a start is stopped for is said at a reload, loudly, and that store's requests get 503.
+ * end. So a fault that stops a start does not stop a reload: it is logged as an alert, and that store's requests get
+ * 503.
  */
 #define SERVED "mod_idempotency: a generation has been configured"
 
@@ -190,7 +191,7 @@ static int refuse_start(server_rec *s, const char *wrong)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-static int look_at_all(apr_pool_t *pconf, apr_pool_t *ptemp);
+static int check_stores(apr_pool_t *pconf, apr_pool_t *ptemp);
 
 int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
@@ -202,12 +203,12 @@ int idem_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
         if (wrong)
             return refuse_start(s, wrong);
     }
-    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? look_at_all(pconf, ptemp) : OK;
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? check_stores(pconf, ptemp) : OK;
 }
 
 /* ---- another secret's store -------------------------------------------------------------------------------------- */
 
-#define LOOK_SECONDS 10
+#define SECRET_SECONDS 10
 #define GUARDED_GET_503 "guarded requests get 503 until you repair this and reload the server"
 
 /* In a process of its own, as the server's user: attach, and say what is wrong. */
@@ -217,7 +218,7 @@ static void probe_in_child(const opened *store, apr_pool_t *pool)
     apr_status_t rv;
 
     idem_probe_alone();
-    alarm(LOOK_SECONDS);
+    alarm(SECRET_SECONDS);
     if (idem_probe_become(ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
         _exit(0);
     rv = idem_front_attach(store->front, pool, &why);
@@ -231,7 +232,7 @@ static void probe_in_child(const opened *store, apr_pool_t *pool)
 
 /*
  * Was the store made with another secret? It can be read only by a process that attaches, and the parent of the
- * children must not. A store that does not answer is looked at again by each child.
+ * children must not. If the store does not answer, each child asks it again.
  */
 static int is_of_another_secret(const opened *store, apr_pool_t *pool)
 {
@@ -291,7 +292,7 @@ static int open_one(apr_pool_t *pconf, opened *store)
             return OK;
         if (!is_reload())
             return HTTP_INTERNAL_SERVER_ERROR;
-        idem_front_damaged(store->front, "the store was made with another secret"); /* said by who looked */
+        idem_front_damaged(store->front, "the store was made with another secret"); /* logged by that process */
         return OK;
     }
     if (store->named && (facts->flags & IDEM_HOST_LOCAL))
@@ -320,11 +321,10 @@ int idem_stores_open(apr_pool_t *pconf, apr_pool_t *ptemp)
     return OK;
 }
 
-/* ---- configtest
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- configtest -------------------------------------------------------------------------------------------------- */
 
-/* What would stop a start, as far as who runs it can see. A command's secret is not asked for. */
-static int look_at(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
+/* Finds each fault that would stop a start, as far as its user can see it. A command's secret is not asked for. */
+static int check_store(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
 {
     const idem_store *facts = idem_front_store(store->front);
     int is_command = !strncmp(store->secret, "exec:", 5);
@@ -343,12 +343,12 @@ static int look_at(apr_pool_t *pconf, apr_pool_t *ptemp, opened *store)
     return stop_for(store, why);
 }
 
-static int look_at_all(apr_pool_t *pconf, apr_pool_t *ptemp)
+static int check_stores(apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     int rv = OK;
 
     for (int i = 0; i < all->nelts && rv == OK; i++)
-        rv = look_at(pconf, ptemp, &APR_ARRAY_IDX(all, i, opened));
+        rv = check_store(pconf, ptemp, &APR_ARRAY_IDX(all, i, opened));
     return rv;
 }
 

@@ -4,8 +4,8 @@
  *
  * Counters and gauges lie in memory that all children share and that outlives restarts, graceful or not, as long as the
  * server's parent lives. Counting takes no lock and never fails. Nothing of a request but its outcome is counted: no
- * key, scope, user or path comes here. What a process has at the moment (gauges) is kept under its process number and
- * goes with it, however it ends.
+ * key, scope, user or path comes here. Gauges, the numbers of a process at the moment, are kept under its process
+ * number. They go when the process ends, however it ends.
  */
 #ifndef IDEM_METRICS_H
 #define IDEM_METRICS_H

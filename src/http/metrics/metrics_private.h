@@ -3,8 +3,8 @@
  * metrics_private.h - the memory that metrics.c counts in and metrics_text.c reads.
  *
  * Everything is a number of its own: a reader may see one event in one of them and not yet in the next. A long is
- * lock-free wherever httpd runs; where it has 32 bits a counter begins anew after 2^32, which is what a restart looks
- * like to whoever reads it.
+ * lock-free wherever httpd runs; where it has 32 bits a counter begins anew after 2^32, and readers take that for a
+ * restart.
  */
 #ifndef IDEM_METRICS_PRIVATE_H
 #define IDEM_METRICS_PRIVATE_H

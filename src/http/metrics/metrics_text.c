@@ -2,7 +2,7 @@
 /*
  * metrics_text.c - the handler idempotency-metrics: what was counted, as text for Prometheus.
  *
- * Called by httpd where an administrator set it; who may read it is for the administrator to say. Two formats: the text
+ * Called by httpd where an administrator set it. The administrator decides who may read it. Two formats: the text
  * format 0.0.4, and OpenMetrics 1.0 for a client that asks for it, whose counters leave the ending _total to their
  * samples. Every series is there from the start, zero or not: a rate over the first event is right only then. Their
  * number is bounded by the number of stores.

@@ -11,8 +11,8 @@
 
 /*
  * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
- * redirects (r->prev), whose method, path and query are the client's. Who wants a header field asks sent: r->headers_in
- * is what modules have made of it.
+ * redirects (r->prev), whose method, path and query are the client's. Take header fields from sent: modules may have
+ * changed r->headers_in.
  */
 typedef struct idem_asked {
     request_rec *r;
@@ -45,8 +45,10 @@ const char *idem_header_joined(const idem_asked *asked, const char *name, const 
  */
 const char *idem_application_auth(const idem_asked *asked);
 
-/* Is it said who the client is: by Authorization, as a user of httpd's, or by a cookie that is known to be a
- * session's? */
+/*
+ * Does the request identify its client: by Authorization, by a user of httpd's, or by a cookie that is known to be a
+ * session's?
+ */
 int idem_is_identified(const idem_asked *asked);
 
 #endif

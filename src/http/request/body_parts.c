@@ -62,7 +62,7 @@ static said said_of(const idem_asked *asked)
     return !len || is_type(type, len, "text/plain") ? SAID_NOTHING : SAID_OTHER;
 }
 
-/* Each reader is in the way of one coding or another; what the handler will see of it is not known here. */
+/* Each reader fails on one coding or another, and nobody knows here which text the handler will see. */
 static int is_coded(const idem_asked *asked)
 {
     const char *coding = idem_header_joined(asked, "Content-Encoding", ", ");

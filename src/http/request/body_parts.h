@@ -3,8 +3,8 @@
  * body_parts.h - what stands in the body of a request: the parts form:, json:, body=form and body=json.
  *
  * Called for guarded requests by keysource.c and values.c. The body was read before (transaction/intake.c), as the
- * client sent it behind transfer decoding. What it is, its Content-Type says; a body that is not what it is said to be,
- * or that two readers may understand differently, cannot be read: then no key is taken from it, and scope and
+ * client sent it behind transfer decoding. The Content-Type decides how a body is read. A body cannot be read if it has
+ * another form, or if two readers may understand it differently. Then no key is taken from it, and scope and
  * fingerprint have the whole body as raw bytes in place of the part.
  */
 #ifndef IDEM_BODY_PARTS_H

@@ -4,8 +4,8 @@
  *
  * Called for guarded requests by values.c, by the recorder through idem_is_identified(), and by volatile_auth.c. What
  * always holds: values are taken as sent; each piece goes into the part with its kind and its length, so no two sets of
- * credentials give the same octets. httpd's user is a piece like the others: who is left out of the scope is not left
- * out here. Limits: a header field counts as present when it is not empty.
+ * credentials give the same octets. httpd's user is a piece like the others: a user that the scope leaves out still
+ * counts here. Limits: a header field counts as present when it is not empty.
  */
 #include "cookies.h"
 #include "parts_private.h"
@@ -31,9 +31,9 @@ static int is_scheme(const char *field, const char *scheme)
 }
 
 /*
- * ap_auth_type names the scheme by which httpd authenticated the user (mod_auth_openidc names it otherwise). A user
- * whom httpd knows by another way, a client certificate or a field of its own making for example, says nothing about
- * what the client sent here: that is the application's.
+ * ap_auth_type names the scheme by which httpd authenticated the user (mod_auth_openidc names it otherwise). httpd may
+ * know a user by other means, a client certificate for example. That user says nothing about the credentials that the
+ * client sent here, which are the application's.
  */
 static int is_checked_by_httpd(const request_rec *r, const char *field)
 {
@@ -50,7 +50,7 @@ const char *idem_application_auth(const idem_asked *asked)
     return field && !is_checked_by_httpd(asked->r, field) ? field : NULL;
 }
 
-/* An application empties the cookie of a session that has ended: whoever sends it so is anybody. */
+/* An application empties the cookie of a session that has ended. An empty cookie identifies nobody. */
 static int has_session(const idem_asked *asked)
 {
     int named;

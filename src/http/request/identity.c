@@ -22,7 +22,7 @@
 #define NAME_MOST 64
 #define DIGEST_BYTES 4
 
-/* What is logged where a name is none to be kept, or the item no cookie. */
+/* Logged in place of a name that must not be kept, and for an item that is not a cookie. */
 static const struct odd {
     const char *name, *shown;
 } odd[] = {{"@user", "user"}, {"@Authorization", "Authorization"}, {"@cookie", "a cookie without a proper name"}};
@@ -121,7 +121,7 @@ static int is_in_list(const apr_array_header_t *list, const char *text)
     return 0;
 }
 
-/* What stands in one and not in other, by its name; each name once. */
+/* The items that are in one and not in other, by name; each name once. */
 static void add_names(apr_array_header_t *names, const apr_array_header_t *one, const apr_array_header_t *other)
 {
     for (int i = 0; i < one->nelts; i++) {

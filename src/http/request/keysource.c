@@ -2,8 +2,8 @@
 /*
  * keysource.c - tries IdempotencyKey's sources in order and checks what it finds.
  *
- * Called by the gate before the body is read and before any store is asked; once more with the body, where only that
- * can tell.
+ * Called by the gate before the body is read and before any store is asked. If only the body can tell, the gate calls
+ * it once more with the body.
  */
 #include "keysource.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prefer.h - the header Prefer (RFC 7240): what a client would like, and a server may ignore.
+ * prefer.h - the header Prefer (RFC 7240): a client's wish, which a server may ignore.
  */
 #ifndef IDEM_PREFER_H
 #define IDEM_PREFER_H

@@ -138,7 +138,10 @@ static const char *decoded(const char *at, apr_size_t len, apr_pool_t *pool)
     return rv == APR_SUCCESS || rv == APR_NOTFOUND ? copy : NULL;              /* not found: nothing to decode */
 }
 
-/* What cannot be decoded gives a NUL, which no key may have: a broken value is refused, not taken for another one. */
+/*
+ * A character that cannot be decoded becomes a NUL, which no key may have. So a broken value is refused, and never
+ * taken for another one.
+ */
 static idem_blob query_value(const idem_asked *asked, const char *wanted)
 {
     apr_pool_t *pool = asked->r->pool;

@@ -278,7 +278,7 @@ static void show_body(const idem_intake *intake)
     intake->txn->asked.body = body;
 }
 
-/* Who only watches lets the handler meet the fault itself, behind what was read before it. */
+/* Under DetectionOnly the handler meets the fault itself, after the bytes that were read ahead. */
 static int stop_watching(idem_intake *intake, apr_status_t rv)
 {
     if (!intake->no_room) /* else it is there already */

@@ -2,7 +2,7 @@
 /*
  * intake.h - the request body: read ahead before the decision, handed to the handler afterwards, hashed once.
  *
- * What is read ahead lies in memory up to IdempotencyPrefetch, then in an unlinked temporary file up to
+ * The bytes that are read ahead lie in memory up to IdempotencyPrefetch, then in an unlinked temporary file up to
  * IdempotencySpool. A body known to be longer is not read ahead at all: it is hashed while the handler reads it. The
  * input filter stands at AP_FTYPE_CONTENT_SET + 1, so that it sees the body as sent, after transfer decoding and before
  * content decoders; above whoever kept it where another module has read it before (taken.h).

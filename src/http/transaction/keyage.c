@@ -2,9 +2,9 @@
 /*
  * keyage.c - how old a key is by its own time, and what follows from that.
  *
- * Called by the gate. The server's wall clock is compared with the client's. So that a client whose clock is ahead
- * does not get past the end of its record, the bound stays below the record's life by as much as a clock may be ahead;
- * a key that is further ahead is refused.
+ * Called by the gate. The server's wall clock is compared with the client's. A client's clock may be ahead, and its key
+ * must not outlive its record. So the bound is shorter than the record's life by as much as a clock may be ahead. A key
+ * that is further ahead is refused.
  */
 #include "keyage.h"
 
@@ -30,8 +30,7 @@ static apr_interval_time_t keyage_bound(const idem_settings *settings)
 }
 
 /*
- * An IMF-fixdate (RFC 9110, 5.6.7) and nothing else: what reads like a date and is none would be a time that nobody
- * meant.
+ * An IMF-fixdate (RFC 9110, 5.6.7) and nothing else: a lenient reader would find a time that the client did not mean.
  */
 static int is_fixdate(const char *text, apr_time_t *time)
 {
@@ -96,7 +95,7 @@ int idem_keyage_spent(idem_txn *txn)
 {
     const char *why = NULL;
 
-    /* What the store holds, or that it does not answer, is the claim's to say. */
+    /* The claim reports what the store holds, or that it does not answer. */
     return txn->key_expired &&
            idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why) == APR_NOTFOUND &&
            refuse_expired(txn);

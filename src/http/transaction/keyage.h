@@ -2,9 +2,9 @@
 /*
  * keyage.h - IdempotencyKeyAge: a key that is older than the server remembers keys begins nothing any more.
  *
- * A record is forgotten; a client that comes back after that would execute its operation again. Some keys say when
- * they were made. Where the store knows such a key it is answered as ever; where it does not, and the key is too old,
- * the request is refused.
+ * A record is forgotten; a client that comes back after that would execute its operation again. Some keys say when they
+ * were made. If the store knows such a key, it is answered as usual. If the store does not know it and the key is too
+ * old, the request is refused.
  */
 #ifndef IDEM_KEYAGE_H
 #define IDEM_KEYAGE_H

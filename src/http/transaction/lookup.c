@@ -2,8 +2,8 @@
 /*
  * lookup.c - the look of a client that only asks.
  *
- * Called by the gate, which carries out what the lease's table says to the event: a slot that is empty is refused like
- * a key for which there is no room. What always holds: the store is read and never written.
+ * Called by the gate, which then does what the lease's table says. A slot that is empty is refused like a key for which
+ * there is no room. What always holds: the store is read and never written.
  */
 #include "lookup.h"
 

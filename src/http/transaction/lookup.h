@@ -2,7 +2,7 @@
 /*
  * lookup.h - a client asks for the outcome of a request, and has nothing executed (IdempotencyLookup).
  *
- * It sends the request once more, with "Prefer: idempotency=lookup". What the slot holds answers it, after the same
+ * It sends the request once more, with "Prefer: idempotency=lookup". The slot's entry answers it, after the same
  * comparison and the same access checks as a retry. Nothing is claimed, taken over, waited for or written.
  */
 #ifndef IDEM_LOOKUP_H

@@ -70,7 +70,7 @@ int idem_quota_spent(idem_txn *txn)
         rule.most && !txn->quota_ends ? idem_counters_full(table, txn->quota, &rule, idem_monotonic()) : 0;
     const char *why = NULL;
 
-    /* What the store holds, or that it does not answer, is the claim's to say. */
+    /* The claim reports what the store holds, or that it does not answer. */
     if (!wait || idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why) != APR_NOTFOUND)
         return 0;
     return refused(txn, wait);

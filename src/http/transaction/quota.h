@@ -2,9 +2,10 @@
 /*
  * quota.h - IdempotencyMaxKeys: how many new keys one scope may bring in a period.
  *
- * Only new keys count: a key that the store knows is never refused. The gate asks twice. Before a claim, so that a
- * scope that has had its share costs one look at the store and no write; and after a claim that won, where the count is
- * exact. A key that is given back (nothing was executed, or the application said so) is taken off the count again.
+ * Only new keys count: a key that the store knows is never refused. The gate asks twice. Called before a claim, so a
+ * scope that has had its share costs one look at the store and no write. Called again after a claim that won, where the
+ * count is exact. A key that is given back (nothing was executed, or the application said so) is taken off the count
+ * again.
  *
  * The counters are one table of fixed size for the server, in memory that its children share. They are this host's, and
  * begin anew with each restart, a graceful one included: until its last requests have ended, the old generation counts

@@ -87,7 +87,7 @@ static idem_event send_value(idem_txn *txn, idem_state state, const idem_respons
     return IDEM_EV_STORE_DOWN;
 }
 
-/* Gives the slot back. Not after a takeover: whoever had it before may have acted, and only UNKNOWN remembers that. */
+/* Gives the slot back. Not after a takeover: the owner before may have acted, and only UNKNOWN remembers that. */
 static idem_event send_release(idem_txn *txn)
 {
     const char *why = NULL;
@@ -202,7 +202,7 @@ void idem_txn_look_again(idem_txn *txn)
 /* ---- the end of the request
  * ------------------------------------------------------------------------------------------ */
 
-/* Whatever still holds the slot says what it knows; a stopping child says it by dying. */
+/* A transaction that still holds the slot settles it now. In a stopping child the child's death does that. */
 static void settle_what_is_held(idem_txn *txn)
 {
     if (idem_child_is_stopping())

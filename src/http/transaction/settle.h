@@ -7,7 +7,7 @@
 
 #include "txn.h"
 
-/* Whatever txn holds when its request's pool ends is settled then, and the request is counted. */
+/* If txn still holds a lease when its request's pool ends, the lease is settled then, and the request is counted. */
 void idem_txn_settle_at_end(idem_txn *txn);
 
 /* Gives the slot back before anything was executed. */

@@ -10,17 +10,17 @@
  * was asked for is seen in HTTP_IN, httpd's filter that frames bodies, which makes its context when it is read the
  * first time; mod_ssl, which reads the body before it renegotiates, takes that filter out of the chain.
  *
- * Who reads first reads raw bytes, since the filters that decode are inserted later; so the one who kept them gives raw
- * bytes, too. All who may have kept some stand in one chain, and each asks the next for what it does not have itself:
- * above the topmost there is all of it, also where two have read, or one has read a part. Filters at the top that are
- * known to decode or to look on are passed over: they keep nothing, and the digest is of the body as it was sent. A
- * filter that is not known is taken for a keeper.
+ * The first reader gets raw bytes, since the filters that decode are inserted later. So the filter that kept them gives
+ * raw bytes, too. All filters that may have kept bytes stand in one chain, and each asks the next for the rest. So the
+ * topmost gives the whole body, also if two have read, or one has read a part. Filters at the top that are known to
+ * decode or to look on are passed over: they keep nothing, and the digest is of the body as it was sent. A filter that
+ * is not known is taken for a keeper.
  */
 #include "taken.h"
 
 #include <string.h>
 
-/* As they are registered, in lower case: what httpd itself has for request bodies besides KEPT_BODY. */
+/* httpd's own filters for request bodies besides KEPT_BODY, by their registered names in lower case. */
 static const char *const keep_nothing[] = {"deflate", "buffer",         "keep_body",        "sed",
                                            "xlatein", "idempotency_in", "idempotency_form", NULL};
 

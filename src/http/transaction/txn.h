@@ -21,7 +21,7 @@ typedef struct idem_intake idem_intake;
 typedef struct idem_recorder idem_recorder;
 struct idem_look_up;
 
-/* What a status that a handler returned instead of a response says about what was done (returned.c). */
+/* The handler returned a status instead of a response: what that status says about its effect (returned.c). */
 typedef enum idem_returned {
     IDEM_RETURNED_NOTHING, /* there was a response */
     IDEM_RETURNED_ANSWER,  /* the handler's answer, or the application's behind an override: like a response */

@@ -57,7 +57,7 @@ static int is_any(const char *name, apr_size_t len, const char *const *list, int
     return 0;
 }
 
-/* The world of schemes is open: what nobody knows to be stable may be made anew for each request. */
+/* Anyone can define a scheme. The value of an unknown scheme may be new in each request. */
 static int is_stable(const idem_settings *settings, const char *scheme, apr_size_t len)
 {
     static const char *const known[] = {"Basic", "Bearer", "Token", "ApiKey"};
@@ -68,8 +68,8 @@ static int is_stable(const idem_settings *settings, const char *scheme, apr_size
 }
 
 /*
- * What may be logged of a field: its scheme, if it looks like one. A field of one word is all credential, and so may be
- * the first of two words if it is long.
+ * The part of a field that may be logged: its scheme, if it looks like one. A field of one word is all credential, and
+ * so may be the first of two words if it is long.
  */
 static int looks_like_scheme(const char *field, apr_size_t len)
 {

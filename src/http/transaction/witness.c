@@ -7,8 +7,7 @@
  * for its daemon. The line they log tells the two apart, by a number that stays (APLOGNO). A line belongs to the
  * handler that runs on the thread that writes it: mod_proxy names no request in some of them.
  *
- * What is not listed here counts as doubt, and a line that LogLevel hides is not heard: in both cases nothing is
- * certain.
+ * A line that is not listed here counts as doubt, and so does a line that LogLevel hides.
  */
 #include "witness.h"
 

@@ -96,7 +96,7 @@ static int do_open(idem_breaker *b, const unsigned char *slot, apr_interval_time
     return 1;
 }
 
-/* Whoever is still inside belongs to the outage that is over, and says nothing about what comes. */
+/* A call that is still inside belongs to the outage that is over. Its end says nothing about the store now. */
 static int do_close(idem_breaker *b, apr_interval_time_t now)
 {
     change(b, 0, now);

@@ -2,10 +2,10 @@
 /*
  * breaker.h - whether calls may enter the driver, for one part of a front's store. Private to the front.
  *
- * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take:
- * some drivers cannot bound a call inside a server that hangs, so waiting for failures would cost a thread each. It
- * closes when the store has answered. Any thread; no function waits for anything but the lock, which is never held
- * while a driver is called.
+ * It opens after several failures in a row, and at once when a call has been inside for longer than a call may take.
+ * Some drivers cannot bound a call to a server that hangs, so each failure that the breaker waits for would cost a
+ * thread. It closes when the store has answered. Any thread; no function waits for anything but the lock, which is
+ * never held while a driver is called.
  */
 #ifndef IDEM_BREAKER_H
 #define IDEM_BREAKER_H
@@ -53,7 +53,7 @@ typedef struct idem_breaker {
 
 apr_status_t idem_breaker_init(idem_breaker *breaker, int part, int parts, apr_pool_t *pool);
 
-/* timeout: what a call may take by its deadline; the limit is somewhat more. */
+/* timeout: how long a call may take by its deadline; the limit is somewhat longer. */
 void idem_breaker_set_timeout(idem_breaker *breaker, apr_interval_time_t timeout);
 
 /* Nonzero: the driver may be called, and idem_breaker_leave() follows. Else the reason is put into why. */

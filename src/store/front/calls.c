@@ -173,8 +173,9 @@ static apr_status_t send_lease_surely(passage *p)
     return first;
 }
 
-/* The breaker is open, and nothing can be won. What stands in the slot can be told all the same where reading is
- * free. */
+/*
+ * The breaker is open, and nothing can be won. If reading is free, the refusal still tells what the slot holds.
+ */
 static apr_status_t look_instead(passage *p)
 {
     idem_store *store = p->front->store;

@@ -4,13 +4,13 @@
  *
  * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads
  * and responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its
- * own token, and reports each call to one observer. It never logs: why goes back to the caller, who knows what it
- * means.
+ * own token, and reports each call to one observer. It never logs: the caller gets the sentence in why, and knows its
+ * meaning.
  *
  * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start;
  * the rest from any thread. A breaker stands before each part of the driver's store: while the store is known not to
- * answer, calls return IDEM_EDOWN at once, and one at a time looks whether it is back. That one also attaches a driver
- * that could not be attached, once a second; a store found damaged is not tried again before a restart.
+ * answer, calls return IDEM_EDOWN at once, and one probe at a time asks whether it is back. The probe also attaches a
+ * driver that could not be attached, once a second. A store that was found damaged is not tried again before a restart.
  */
 #ifndef IDEM_STORE_FRONT_H
 #define IDEM_STORE_FRONT_H
@@ -85,8 +85,8 @@ void idem_front_health(idem_front *front, idem_health *health);
 void idem_front_let_probe(idem_front *front, int others);
 
 /*
- * Looks whether this part of the store is back: reads the slot whose call failed and writes the mark of the slot secret
- * once more, neither of which changes anything. Returns the microseconds until the next look is due; 0: closed, or
+ * Probes whether this part of the store is back: reads the slot whose call failed, and writes the mark of the slot
+ * secret once more. Neither changes anything. Returns the microseconds until the next look is due; 0: closed, or
  * damaged, no need.
  */
 apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *pool);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * health.h - how a process finds a store: what the breaker knows and the front tells.
+ * health.h - the health of a store as one process sees it: the breaker knows it, and the front reports it.
  */
 #ifndef IDEM_HEALTH_H
 #define IDEM_HEALTH_H

@@ -162,7 +162,7 @@ static apr_status_t forget_home(void *data)
     return APR_SUCCESS;
 }
 
-/* A pool with an allocator of its own: any thread may try attach() again, whatever others do in the parent pool. */
+/* A pool with an allocator of its own, so any thread may try attach() again while others use the parent pool. */
 static apr_status_t make_home(idem_front *front, apr_pool_t *pool)
 {
     apr_allocator_t *allocator;

@@ -2,8 +2,8 @@
 /*
  * status.c - how full a store is, as its driver sees it.
  *
- * Called for readers of metrics, who come every few seconds. So only stores are asked that answer by a look and wait
- * for nobody, and only while they are known to answer; nobody is told of the call.
+ * Called for readers of metrics, who come every few seconds. So it asks only stores whose status is a cheap look
+ * without waiting, and only while they are known to answer. No observer is told of the call.
  */
 #include "front_private.h"
 

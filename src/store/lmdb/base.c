@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base.c - one environment per process and directory, shared by the instances that name it. For
- * slot.c.
+ * base.c - one environment per process and directory, shared by the instances that name it. For slot.c.
  *
  * LMDB must not open a file twice in one process, so a registry by real path counts the users of each. It lasts from
- * the first attach to the last detach, in memory of its own: configurations come and go while it stays. What a forked
- * child finds here is its parent's, and is neither used nor closed.
+ * the first attach to the last detach, in memory of its own: configurations come and go while it stays. A forked child
+ * finds its parent's environments here. It neither uses nor closes them.
  */
 #include "lmdb_private.h"
 #include "pools.h"

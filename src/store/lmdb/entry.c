@@ -7,8 +7,8 @@
  *   table "meta"    "layout" -> version; "clock" -> store's time (8), uptime (8), boot id (36)
  *
  * Numbers are big-endian, so that "times" is ordered by time. Expiries are milliseconds of the store's clock. Each
- * function that changes a slot changes its row in "times" in the same transaction; nothing else writes to either
- * table. What is returned of a value lies in the map and is gone when the transaction ends or writes.
+ * function that changes a slot changes its row in "times" in the same transaction; nothing else writes to either table.
+ * A value that is returned lies in the map. It is gone when the transaction ends or writes.
  */
 #include "lmdb_private.h"
 
@@ -22,7 +22,7 @@
 /* A head that asks for more than a century is damaged or a joke; the sum must not overflow. */
 #define TTL_MOST_MS ((apr_uint64_t)100 * 366 * 86400 * 1000)
 
-/* What a claim must leave: a tenth of the map, but at least this much where that is no more than a quarter. */
+/* The room that a claim must leave: a tenth of the map, but at least this much where that is no more than a quarter. */
 #define RESERVE_LEAST ((apr_uint64_t)4 << 20)
 
 /* How far a sweep looks past entries that it must leave, which are leases whose owners outlived their time. */
@@ -263,8 +263,8 @@ void idem_lmdb_full_sentence(const lmdb_base *base, const lmdb_room *room, char 
 /*
  * Within the boot that wrote the mark, uptime tells how much time has really passed since, whatever the wall clock did.
  * After another boot only the time since then is known to have passed. A wall clock may be wrong by years when a
- * machine comes up, and would expire every entry: the store's clock leans towards it (IDEM_CLOCK_LEAN), so entries that
- * were there live longer, by the time the machine was off at most.
+ * machine starts, and would expire every entry. So the store's clock only leans towards it (IDEM_CLOCK_LEAN). Earlier
+ * entries then live longer, at most by the time that the machine was off.
  */
 int idem_lmdb_clock_load(lmdb_base *base, MDB_txn *txn, apr_time_t *now, int *this_boot)
 {

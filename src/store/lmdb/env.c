@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * env.c - the LMDB environment of a process: opened, read from, opened again. For the other files of the
- * driver.
+ * env.c - the LMDB environment of a process: opened, read from, opened again. For the other files of the driver.
  *
- * Read transactions are kept at rest between uses, so that reading takes no lock between processes. An environment
- * that LMDB declares broken (a failed write of its meta page) is closed and opened again under env_lock, at
- * most once a second.
+ * Read transactions are kept at rest between uses, so that reading takes no lock between processes. An environment that
+ * LMDB declares broken (a failed write of its meta page) is closed and opened again under env_lock, at most once a
+ * second.
  *
- * Always: whoever calls LMDB holds env_lock; whoever makes LMDB take one of its own locks (opening, a new place in the
- * table of readers, a write) also holds turn, which is waited for with a deadline.
+ * Always: a thread that calls LMDB holds env_lock. If the call makes LMDB take one of its own locks (opening, a new
+ * place in the table of readers, a write), the thread also holds turn, for which it waits with a deadline.
  */
 #include "lmdb_private.h"
 

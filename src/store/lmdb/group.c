@@ -2,9 +2,9 @@
 /*
  * group.c - the queue in which threads of one process share write transactions, for slot.c.
  *
- * A flush to disk costs the same for one entry as for fifty, so the first thread that wants to write becomes the
- * leader: it waits for the process's turn, takes what has queued up meanwhile, carries it out in one transaction, and
- * wakes everyone. Then the next one in the queue leads.
+ * A flush to disk costs the same for one entry as for fifty. So the first thread that wants to write becomes the
+ * leader. It waits for the process's turn, takes all operations from the queue, carries them out in one transaction,
+ * and wakes everyone. Then the next one in the queue leads.
  *
  * Always: values belong to their callers, who therefore do not leave while the leader may read them (APPLYING). Before
  * that a caller whose deadline passes takes its operation back, and it is certain that nothing was done; after that it

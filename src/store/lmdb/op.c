@@ -2,8 +2,8 @@
 /*
  * op.c - one write, shared between its caller and whichever thread carries it out.
  *
- * Called by who wants to write, by the queue and by its leader. What always holds: the last of those who hold an
- * operation frees it; its phase changes under queue_lock, and who waits for it is told.
+ * Called by who wants to write, by the queue and by its leader. What always holds: the last holder of an operation
+ * frees it. Its phase changes under queue_lock, and each change wakes the waiters.
  */
 #include "lmdb_private.h"
 #include "threads.h"

@@ -2,10 +2,10 @@
 /*
  * open.c - the parent's part of a start: the directory, and files that can be trusted. For driver.c.
  *
- * The parent may be root and must not die. So it makes the directory at most, and forks a probe that becomes the user
- * the server runs as and does the rest: whatever it creates has the right owner, whatever it may not do the server may
- * not do either, and a damaged file that makes LMDB read wild pointers kills only the probe. Its verdict, with its
- * sentences, comes through a pipe; a probe that dies without one has given it.
+ * The parent may be root and must not die. So it makes the directory at most, and forks a probe, which becomes the
+ * server's user and does the rest. Files that the probe creates have the right owner, and it has the server's rights. A
+ * damaged file that makes LMDB read wild pointers kills only the probe. Its verdict, with its sentences, comes through
+ * a pipe; a probe that dies without one has given it.
  *
  * Leaves nothing open, so nothing of LMDB crosses a fork.
  */
@@ -335,8 +335,8 @@ static int look_at_directory(const lmdb_store *store, int *there)
 }
 
 /*
- * A configuration is being checked: nothing is made, and where attach() would make something it is not called. Who is
- * neither root nor the server's user cannot look into the directory, and does not know.
+ * A configuration is being checked: nothing is made, and where attach() would make something it is not called. A user
+ * who is neither root nor the server's user cannot read the directory, and so cannot tell.
  */
 static apr_status_t look_at_store(lmdb_store *store, apr_pool_t *pool, verdict *v)
 {

@@ -2,9 +2,10 @@
 /*
  * slot.c - the embedded store: each operation on a slot as a caller sees it.
  *
- * Called by the front through the driver's table. An operation looks first in a read transaction, which takes no lock
- * and waits for nobody; only what has to write joins the queue of group.c, where everything is tested again. So a claim
- * that meets a record costs a read. Liveness is the operating system's word, so renewing a lease has nothing to write.
+ * Called by the front through the driver's table. An operation first reads the slot in a read transaction, which takes
+ * no lock and waits for nobody. Only an operation that has to write joins the queue of group.c, where everything is
+ * tested again. So a claim that meets a record costs a read. Liveness is the operating system's word, so renewing a
+ * lease has nothing to write.
  *
  * Limits: a value of at most an eighth of the file.
  */

@@ -56,7 +56,7 @@ static apr_status_t redis_lost(idem_call *call, const char *reason)
     return idem_fail(call, APR_ECONNRESET, "the connection to Redis was lost: %s", reason);
 }
 
-/* What it has said beyond its answers would be taken for the answer to the next question. */
+/* Extra bytes would be taken for the answer to the next command. */
 int idem_redis_is_quiet(const idem_redis_conn *conn)
 {
     const redisReader *reader = conn->redis->reader;

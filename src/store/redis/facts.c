@@ -2,9 +2,9 @@
 /*
  * facts.c - how a Redis server is set up, and what that means for running an operation at most once.
  *
- * Called where a connection begins, and by open(), which has the meaning said at start. What always holds: what a
- * server does not say is taken for the worse, and said to be unknown. Limits: a setting that is changed while the
- * server runs is seen by the next new connection.
+ * Called where a connection begins, and by open(), which has the meaning said at start. What always holds: a setting
+ * that the server hides counts as the worse one, and is reported as unknown. Limits: a setting that is changed while
+ * the server runs is seen by the next new connection.
  */
 #include "redis_private.h"
 

@@ -3,10 +3,10 @@
  * pool.c - the connections of a process that wait for their next call.
  *
  * Called by the redis driver, from any thread. There are never more connections than threads in the store at once: a
- * thread uses one at a time, and takes a waiting one before it makes a new one. What always holds: one that failed is
- * closed, and so are all that are older than the failure, since what happened to one (a restart, a failover, a host
- * that is gone) has happened to the others; nothing is done with the lock held but links and poll. Limits: connections
- * beyond the present need are closed one at a time, as calls end.
+ * thread uses one at a time, and takes a waiting one before it makes a new one. What always holds: a connection that
+ * failed is closed, and so are all that are older than the failure. A restart, a failover or a lost host has hit them
+ * all. Under the lock there are only changes of links, and poll. Limits: connections beyond the present need are closed
+ * one at a time, as calls end.
  */
 #include "redis_private.h"
 #include "threads.h"

@@ -3,8 +3,8 @@
  * reply.c - what a reply of Redis's must look like before anything of it is used.
  *
  * Called by whoever asked. Each function looks at one reply, or at an element of one, for its kind, its length and its
- * range, and gives what it holds. What always holds: a reply that is not what was asked for is a failure of the store
- * with a sentence that names what was asked, and what came; nothing of it is believed. Limits: how large a whole reply
+ * range, and gives what it holds. What always holds: a reply of another form than expected is a failure of the store,
+ * and no part of it is used. The sentence names the command and the kind of the reply. Limits: how large a whole reply
  * may be is bounded where it is received.
  */
 #include "redis_private.h"

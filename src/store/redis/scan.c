@@ -87,7 +87,7 @@ typedef struct walk {
     idem_call *call;
     idem_visitor *visitor;
     void *baton;
-    apr_hash_t *seen; /* slots, in the call's pool; NULL: who asks does not mind one that comes twice */
+    apr_hash_t *seen; /* slots, in the call's pool; NULL: the caller accepts a slot twice */
     apr_pool_t *batch;
     apr_int64_t now; /* of Redis's clock, milliseconds */
     int stopped;
@@ -141,7 +141,7 @@ static apr_status_t receive_time(walk *w)
     return rv;
 }
 
-/* What is too short to have its times is shown as a value of nothing, which is told to be damaged. */
+/* An entry that is too short for its times is shown as an empty value, which the front reports as damaged. */
 static idem_found found_in(const walk *w, const redisReply *stored)
 {
     idem_blob all = idem_blob_of(stored->str, stored->len);
@@ -226,8 +226,8 @@ apr_status_t idem_redis_each(idem_store *base, idem_call *call, idem_visitor *vi
 }
 
 /*
- * A place is a cursor of Redis's. One step may bring nothing of ours; Redis goes on from a cursor only behind all that
- * it has named, so the whole step is visited.
+ * A place is a cursor of Redis's. A step may contain no entry of ours. Redis continues from a cursor after everything
+ * that it has named, so the whole step is visited.
  */
 apr_status_t idem_redis_page(idem_store *base, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,
                              void *baton)

@@ -2,14 +2,14 @@
 /*
  * script.c - the script that decides what becomes of a slot, and how it is called.
  *
- * Called by the operations on one slot. The whole decision is made inside Redis, in one step and by Redis's clock.
- * What always holds: an order carries the last moment, by that clock, at which it may be carried out. Closing a
- * connection does not take back what was sent on it: a server that was stopped executes it later, in no particular
- * order with what other connections sent, and a claim that came after its own withdrawal would be nobody's. The moment
- * follows from the latest time that Redis has told on this connection, which is too early by what the answer was on its
- * way, never too late. Where replicas are waited for, every answer but a mere look is made a write first, refusals too:
- * WAIT covers the writes of its own connection only, and a primary that has been replaced must not be believed.
- * Limits: a Redis clock that is set back within a call lets that call arrive late by as much.
+ * Called by the operations on one slot. The whole decision is made inside Redis, in one step and by Redis's clock. What
+ * always holds: an order carries the last moment, by that clock, at which it may be carried out. Closing a connection
+ * does not cancel the commands that were sent on it. A stopped server executes them later, in no fixed order with those
+ * of other connections. A claim that is executed after its own withdrawal would have no owner. The moment follows from
+ * the latest time that Redis has told on this connection. That time is early by the answer's time on the network, and
+ * never late. Where replicas are waited for, every answer but a mere look is made a write first, refusals too: WAIT
+ * covers the writes of its own connection only, and a primary that has been replaced must not be believed. Limits: a
+ * Redis clock that is set back within a call lets that call arrive late by as much.
  */
 #include "redis_private.h"
 #include "threads.h"

@@ -2,8 +2,8 @@
 /*
  * sentinel.c - asks the sentinels who the primary is.
  *
- * Called whenever a connection is made; nothing is remembered but which sentinel answered last, so every new connection
- * goes to whom the sentinels name now. What always holds: each sentinel gets its share of the time that is left, so
+ * Called whenever a connection is made. It remembers only which sentinel answered last. So every new connection goes to
+ * the primary that the sentinels name now. What always holds: each sentinel gets its share of the time that is left, so
  * that one that hangs does not keep the others from being asked. Limits: sentinels that want a password are not
  * supported; a primary that was replaced without anybody telling us is used until a connection to it fails, or its
  * replicas do not confirm (wait=).

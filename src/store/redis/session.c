@@ -4,7 +4,7 @@
  *
  * Called where a connection is made. What always holds: a connection that leaves here is to a primary of a version that
  * has what the script needs, is in the right database, and knows how far Redis's clock is ahead. Limits: a server that
- * refuses INFO or CONFIG is used all the same; what it would have said is then unknown.
+ * refuses INFO or CONFIG is used all the same, and its settings are then unknown.
  */
 #include "redis_private.h"
 
@@ -30,8 +30,9 @@ static apr_status_t read_ok(greeting *g, const redisReply *reply)
     return idem_redis_is_ok(reply) ? APR_SUCCESS : idem_redis_refused(g->call, "a greeting", reply);
 }
 
-/* A refusal is no failure, nor is nonsense: what it would have said stays unknown, and unknown is taken for the
- * worse. */
+/*
+ * A refusal is no failure, and neither is an invalid answer. The setting stays unknown, and counts as the worse one.
+ */
 static apr_status_t read_info(greeting *g, const redisReply *reply)
 {
     const char *info = idem_redis_text(reply), *unfit;

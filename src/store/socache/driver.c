@@ -2,8 +2,8 @@
 /*
  * driver.c - the store on httpd's small object caches: its driver's table.
  *
- * Called by the front. What always holds: what a cache keeps is touched with one global mutex held. Limits: stands
- * where httpd is around it only, since the providers are modules of httpd's.
+ * Called by the front. What always holds: the entries of a cache are touched only under one global mutex. Limits:
+ * stands where httpd is around it only, since the providers are modules of httpd's.
  */
 #include "socache_private.h"
 
