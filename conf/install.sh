@@ -70,6 +70,12 @@ put_monitoring() {
     echo "installed  $destdir$monitoring (alerts for Prometheus, a dashboard for Grafana)"
 }
 
+put_openapi() {
+    mkdir -p "$destdir$openapi"
+    install -m 644 "$here"/openapi/*.yaml "$destdir$openapi"
+    echo "installed  $destdir$openapi (what clients are answered, for an API's own description)"
+}
+
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
@@ -80,6 +86,7 @@ put_config "$here/idempotency.conf" idempotency.conf
 put_schemas
 put_policies
 put_monitoring
+put_openapi
 put_tool
 
 echo

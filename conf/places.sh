@@ -10,6 +10,7 @@ shared=$($apxs -q DATADIR)/idempotency
 schema=$shared/schema
 policies=$shared/policies
 monitoring=$shared/monitoring
+openapi=$shared/openapi
 
 if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
     layout=debian

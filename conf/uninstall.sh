@@ -51,6 +51,7 @@ take_config "$here/idempotency.conf" idempotency.conf
 take_all_of schema "$schema"
 take_all_of policies "$policies"
 take_all_of monitoring "$monitoring"
+take_all_of openapi "$openapi"
 rmdir "$destdir$shared" 2>/dev/null || true
 
 echo

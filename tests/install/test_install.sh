@@ -59,6 +59,8 @@ if [ -e /etc/debian_version ]; then
         diff -r "$root/conf/policies" "$debian/usr/share/apache2/idempotency/policies"
     check "so are alerts and dashboard" \
         diff -r "$root/conf/monitoring" "$debian/usr/share/apache2/idempotency/monitoring"
+    check "so is what clients are answered" \
+        diff -r "$root/conf/openapi" "$debian/usr/share/apache2/idempotency/openapi"
     check "idemctl is in SBINDIR" cmp -s "$(dirname "$module")/idemctl" "$debian/usr/sbin/idemctl"
     check "idemctl is executable" test "$(mode "$debian/usr/sbin/idemctl")" = 755
     check "idemctl says what it can do" grep -q resolve <("$debian/usr/sbin/idemctl" --help)
