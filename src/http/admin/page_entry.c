@@ -224,7 +224,7 @@ int idem_page_entry(idem_admin_call *call, const char *slot)
     idem_page_begin(call, entry ? HTTP_OK : call->problem.status, "Entry");
     if (entry)
         idem_page_put_entry(call, entry);
-    else if (!strcmp(call->problem.name, "no-such-entry"))
+    else if (!strcmp(call->problem.name, "no-such-entry") && strlen(slot) == 2 * (size_t)IDEM_SLOT_LEN)
         idem_page_put(call->r,
                       "<h2>No entry</h2>\n<p><code class=\"slot\">$</code></p>\n<p class=\"meaning\">There is no entry "
                       "in this slot: its key is free. The next request with it is executed.</p>\n",

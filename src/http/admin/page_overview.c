@@ -61,6 +61,16 @@ static json_t *sort_by_age(request_rec *r, const json_t *entries)
     return sorted;
 }
 
+static void put_held(request_rec *r, const json_t *counted)
+{
+    idem_page_put(
+        r,
+        "<p class=\"note\">Of the whole server: $ leases held, $ requests wait for another one, $ settlements "
+        "under way, $ processes.</p>\n",
+        idem_page_word(r, counted, "leases_held"), idem_page_word(r, counted, "waiters"),
+        idem_page_word(r, counted, "keeper_jobs"), idem_page_word(r, counted, "processes"));
+}
+
 static void put_work(idem_admin_call *call, const json_t *answer)
 {
     request_rec *r = call->r;
@@ -100,6 +110,7 @@ static json_int_t sum_minutes(const json_t *minutes, const char *what, const cha
     return sum;
 }
 
+/* what NULL: the minutes do not know them. */
 static void put_counts(request_rec *r, const json_t *minutes, json_t *counts, const char *what, const char *caption)
 {
     const char *name;
@@ -112,13 +123,27 @@ static void put_counts(request_rec *r, const json_t *minutes, json_t *counts, co
                   caption);
     json_object_foreach(counts, name, count)
     {
+        apr_int64_t recent = what ? sum_minutes(minutes, what, name) : 0;
+
         if (json_integer_value(count))
             idem_page_put(
                 r, "<tr><th scope=\"row\">$</th><td class=\"number\">$</td><td class=\"number\">$</td></tr>\n", name,
-                apr_psprintf(r->pool, "%" APR_INT64_T_FMT, (apr_int64_t)sum_minutes(minutes, what, name)),
-                idem_page_word(r, counts, name));
+                what ? apr_psprintf(r->pool, "%" APR_INT64_T_FMT, recent) : "–", idem_page_word(r, counts, name));
     }
     ap_rputs("</tbody></table>\n", r);
+}
+
+static int has_counts(json_t *counts)
+{
+    const char *name;
+    json_t *count;
+
+    json_object_foreach(counts, name, count)
+    {
+        if (json_integer_value(count))
+            return 1;
+    }
+    return 0;
 }
 
 static void put_numbers(idem_admin_call *call, const json_t *stats, const json_t *history)
@@ -131,6 +156,8 @@ static void put_numbers(idem_admin_call *call, const json_t *stats, const json_t
     ap_rputs("<div class=\"beside\">\n", r);
     put_counts(r, minutes, json_object_get(counted, "outcomes"), "outcomes", "What became of guarded requests");
     put_counts(r, minutes, json_object_get(counted, "settlements"), "settlements", "How executions were settled");
+    if (has_counts(json_object_get(counted, "detected")))
+        put_counts(r, minutes, json_object_get(counted, "detected"), NULL, "What would have been done (DetectionOnly)");
     ap_rputs("</div>\n", r);
 }
 
@@ -151,6 +178,7 @@ int idem_page_overview(idem_admin_call *call)
     idem_page_begin(call, HTTP_OK, "Overview");
     idem_page_put_search(call);
     put_work(call, work);
+    put_held(call->r, json_object_get(stats, "counted"));
     put_numbers(call, stats, history);
     put_store(call->r, json_object_get(stats, "store"));
     return idem_page_end(call);

@@ -28,8 +28,9 @@ function reveal() {
     for (const one of document.querySelectorAll('.unscripted')) one.hidden = true;
 }
 
-/* A page that came by POST shows one entry: that one is asked for. */
+/* A page that came by POST or by a slot's first digits shows one entry: that one is asked for. */
 function address() {
+    if (new URLSearchParams(location.search).has('slot')) return beside('./' + location.search);
     const link = document.querySelector('article a.slot.whole');
     return beside(link ? link.getAttribute('href') : './' + location.search);
 }
