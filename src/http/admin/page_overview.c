@@ -65,8 +65,8 @@ static void put_held(request_rec *r, const json_t *counted)
 {
     idem_page_put(
         r,
-        "<p class=\"note\">Of the whole server: $ leases held, $ requests wait for another one, $ settlements "
-        "under way, $ processes.</p>\n",
+        "<p class=\"note\">In all processes of the server: leases held: $; requests that wait for another one: "
+        "$; settlements under way: $; processes: $.</p>\n",
         idem_page_word(r, counted, "leases_held"), idem_page_word(r, counted, "waiters"),
         idem_page_word(r, counted, "keeper_jobs"), idem_page_word(r, counted, "processes"));
 }

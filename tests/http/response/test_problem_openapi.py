@@ -82,7 +82,8 @@ def test_real_answers_are_as_described(api, origin):
         last = few.post("/pay", key=key, body=b"1")
     seen.add(check(last, "too-many-keys"))
     json = [("Content-Type", "application/json")]
-    seen.add(check(api.at("/cgi/body").post("/pay", body=b" " * 80000 + b'{"id": "a"}', headers=json), "body-too-large"))
+    long = b" " * 80000 + b'{"id": "a"}'
+    seen.add(check(api.at("/cgi/body").post("/pay", body=long, headers=json), "body-too-large"))
     for _ in range(2):
         last = api.at("/cgi/none").post("/pay?body=" + "x" * 2000, key="k4", body=b"1")
     seen.add(check(last, "response-not-kept"))
