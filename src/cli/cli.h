@@ -67,8 +67,7 @@ struct idem_cli {
 
 extern const idem_command idem_commands_of_store[]; /* ends with a name of NULL */
 
-/* ---- place.c
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- place.c ----------------------------------------------------------------------------------------------------- */
 
 typedef enum idem_opening {
     IDEM_OPEN_TO_LOOK,
@@ -81,8 +80,7 @@ typedef enum idem_opening {
 idem_exit idem_cli_open(idem_cli *cli, idem_opening how);
 void idem_cli_close(idem_cli *cli);
 
-/* ---- say.c
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- say.c ------------------------------------------------------------------------------------------------------- */
 
 /* On standard error, behind "idemctl: ". Returns the code. */
 idem_exit idem_cli_fail(idem_cli *cli, idem_exit code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -101,8 +99,7 @@ void idem_cli_flush(idem_cli *cli); /* for who waits for a line */
 void idem_cli_progress(idem_cli *cli, const char *what, apr_uint64_t count);
 void idem_cli_progress_end(idem_cli *cli);
 
-/* ---- commands
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 idem_exit idem_cli_list(idem_cli *cli);
 idem_exit idem_cli_show(idem_cli *cli);

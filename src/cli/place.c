@@ -25,8 +25,7 @@
 #define IDEM_STATEDIR "/var/lib/apache2"
 #endif
 
-/* ---- the secret
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the secret -------------------------------------------------------------------------------------------------- */
 
 static idem_exit read_ring(idem_cli *cli, unsigned uid, idem_keyring **ring)
 {
@@ -44,8 +43,7 @@ static idem_exit read_ring(idem_cli *cli, unsigned uid, idem_keyring **ring)
     return why ? idem_cli_fail(cli, IDEM_EXIT_USAGE, "--secret %s %s", cli->secret, why) : IDEM_EXIT_OK;
 }
 
-/* ---- who
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- who --------------------------------------------------------------------------------------------------------- */
 
 static const char *folder_of(const idem_cli *cli)
 {
@@ -81,8 +79,7 @@ static idem_exit find_owner(idem_cli *cli, idem_env *env)
     return IDEM_EXIT_OK;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static idem_exit no_store(idem_cli *cli, const char *why)
 {

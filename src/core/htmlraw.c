@@ -44,8 +44,7 @@ static void raw_word_add(idem_html_raw *raw, unsigned char c)
     raw->word[raw->word_len] = '\0';
 }
 
-/* ---- comments and sections
- * ---------------------------------------------------------------------------------------------- */
+/* ---- comments and sections --------------------------------------------------------------------------------------- */
 
 static void in_comment_start(idem_html_raw *raw, unsigned char c)
 {
@@ -111,8 +110,7 @@ static void in_cdata_end(idem_html_raw *raw, unsigned char c)
         raw_go(raw, in_cdata);
 }
 
-/* ---- elements whose content is raw
- * ------------------------------------------------------------------------------------ */
+/* ---- elements whose content is raw ------------------------------------------------------------------------------- */
 
 /* Behind "</": a letter at a time, until it is known whether this is the end of the element. */
 static void raw_end_name(idem_html_raw *raw, unsigned char c, idem_html_raw_state *back)
@@ -295,8 +293,7 @@ static void in_double_end(idem_html_raw *raw, unsigned char c)
     raw_double_word(raw, c, in_escaped, in_doubled);
 }
 
-/* ---- one of them
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- one of them ------------------------------------------------------------------------------------------------- */
 
 void idem_html_raw_begin(idem_html_raw *raw, idem_html_raw_kind kind, const char *element, int is_xml)
 {

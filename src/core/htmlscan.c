@@ -293,8 +293,7 @@ static void after_value(idem_htmlscan *scan, unsigned char c)
         scan_again(scan, before_attribute, c);
 }
 
-/* ---- comments and other declarations
- * ---------------------------------------------------------------------------------- */
+/* ---- comments and other declarations ----------------------------------------------------------------------------- */
 
 static void markup_add(idem_htmlscan *scan, unsigned char c)
 {
@@ -409,8 +408,7 @@ static void at_loss(idem_htmlscan *scan, unsigned char c)
     (void)c;
 }
 
-/* ---- pieces
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 void idem_htmlscan_begin(idem_htmlscan *scan, int xml, int charset_is_known, const char *const *own)
 {

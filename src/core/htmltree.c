@@ -161,8 +161,7 @@ static idem_html_mode take_html_end(idem_html_tree *tree, const idem_html_tag *t
     return IDEM_HTML_TEXT;
 }
 
-/* ---- SVG and MathML within HTML
- * --------------------------------------------------------------------------------------- */
+/* ---- SVG and MathML within HTML ---------------------------------------------------------------------------------- */
 
 static idem_html_open *top_of(idem_html_tree *tree)
 {
@@ -253,8 +252,7 @@ static idem_html_mode take_foreign_end(idem_html_tree *tree, const idem_html_tag
     return IDEM_HTML_LOST;
 }
 
-/* ---- XML
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- XML --------------------------------------------------------------------------------------------------------- */
 
 static idem_html_mode take_xml(idem_html_tree *tree, const idem_html_tag *tag, int *due)
 {

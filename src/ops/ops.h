@@ -10,8 +10,7 @@
 
 #include "front.h"
 
-/* ---- an entry, as a person wants to see it
- * ----------------------------------------------------------------------------- */
+/* ---- an entry, as a person wants to see it ----------------------------------------------------------------------- */
 
 typedef enum idem_shown {
     IDEM_SHOWN_RUNNING, /* a lease whose owner lives */
@@ -54,8 +53,7 @@ void idem_view_make(idem_front *front, const unsigned char *slot, const idem_fou
 const char *idem_view_slot(const idem_view *view, apr_pool_t *pool);
 const char *idem_view_version(const idem_view *view, apr_pool_t *pool);
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 typedef enum idem_done {
     IDEM_DONE_OK,
@@ -70,8 +68,7 @@ typedef enum idem_done {
 /* For a status of the front's. */
 idem_done idem_done_of(apr_status_t rv);
 
-/* ---- the list
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_filter {
     unsigned states;                            /* bit i: idem_shown i; 0 for all */
@@ -101,8 +98,7 @@ const char *idem_filter_prefix(idem_filter *filter, const char *digits);
  */
 idem_done idem_list_part(idem_list *list, apr_pool_t *pool, const char **why);
 
-/* ---- one entry
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- one entry --------------------------------------------------------------------------------------------------- */
 
 /* slot in 64 digits. 0: it is none. */
 int idem_slot_parse(const char *digits, unsigned char slot[IDEM_SLOT_LEN]);
@@ -140,8 +136,7 @@ idem_done idem_entry_resolve(idem_front *front, const idem_wish *wish, apr_pool_
 idem_done idem_entry_forget(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view,
                             const char **why);
 
-/* ---- by key
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- by key ------------------------------------------------------------------------------------------------------ */
 
 #define IDEM_SCOPE_MOST 16
 
@@ -164,8 +159,7 @@ void idem_scope_split(const char *word, const char **name, const char **value, a
 const char *idem_slot_find(const idem_keyring *ring, const idem_scope *scope, const char *key, int is_raw,
                            unsigned char slot[IDEM_SLOT_LEN], apr_pool_t *pool);
 
-/* ---- the whole store
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole store --------------------------------------------------------------------------------------------- */
 
 typedef struct idem_tally {
     apr_uint64_t entries[IDEM_SHOWN_STATES], bytes[IDEM_SHOWN_STATES];

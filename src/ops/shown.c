@@ -186,8 +186,7 @@ json_t *idem_shown_view(const idem_view *view, idem_shown_detail detail, apr_poo
     return json;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 json_t *idem_shown_tally(const idem_tally *tally, apr_pool_t *pool)
 {

@@ -22,8 +22,7 @@ static apr_uint64_t digest(const char *boundary, const uint8_t *data, size_t siz
     return bytes;
 }
 
-/* ---- what goes into the digest, told from the whole body (bodyhash.c describes it), and read back
- * -------------------- */
+/* ---- what goes into the digest, told from the whole body (bodyhash.c describes it), and read back ---------------- */
 
 typedef struct text {
     uint8_t *data;

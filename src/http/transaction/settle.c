@@ -199,8 +199,7 @@ void idem_txn_look_again(idem_txn *txn)
     idem_txn_store_ends(txn);
 }
 
-/* ---- the end of the request
- * ------------------------------------------------------------------------------------------ */
+/* ---- the end of the request -------------------------------------------------------------------------------------- */
 
 /* A transaction that still holds the slot settles it now. In a stopping child the child's death does that. */
 static void settle_what_is_held(idem_txn *txn)

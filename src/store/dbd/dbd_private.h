@@ -149,8 +149,7 @@ typedef struct idem_dbd {
 apr_status_t idem_dbd_configure(idem_store **store, const idem_env *env, const char *rest, const char *const *options,
                                 apr_pool_t *pool, const char **why);
 
-/* ---- orders: what a worker is asked
- * ----------------------------------------------------------------------------------- */
+/* ---- orders: what a worker is asked ------------------------------------------------------------------------------ */
 
 typedef struct idem_dbd_order idem_dbd_order;
 typedef apr_status_t idem_dbd_task(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order);
@@ -203,8 +202,7 @@ void *idem_dbd_pin(const void *address);
 /* A function of the client library, or NULL. */
 void *idem_dbd_function(const idem_dbd_access *access, const char *name);
 
-/* ---- one connection, used by one thread
- * ------------------------------------------------------------------------------ */
+/* ---- one connection, used by one thread -------------------------------------------------------------------------- */
 
 apr_status_t idem_dbd_connect(idem_dbd_access *access, idem_call *call, idem_dbd_conn **conn);
 void idem_dbd_close(idem_dbd_conn *conn);
@@ -243,8 +241,7 @@ apr_status_t idem_dbd_bytes(idem_dbd_conn *conn, idem_call *call, const idem_dbd
 /* Appends a sentence to what is said at start. */
 void idem_dbd_warn(idem_dbd_facts *facts, const char *sentence);
 
-/* ---- threads
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an errno, or 0 */
 
@@ -252,8 +249,7 @@ int idem_dbd_thread_start(void *(*run)(void *), void *data); /* detached; an err
 void idem_dbd_enter(void);
 void idem_dbd_leave(int connected); /* … to the database: the library has what it needs */
 
-/* ---- workers
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct idem_dbd_worker idem_dbd_worker;
 
@@ -267,8 +263,7 @@ apr_status_t idem_dbd_pool_start(idem_dbd_access *access, idem_dbd_pool **pool);
 void idem_dbd_pool_stop(idem_dbd_pool *pool);
 apr_status_t idem_dbd_run(idem_dbd *store, idem_call *call, idem_dbd_order *order);
 
-/* ---- open
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- open -------------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_dbd_probe(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts);
 

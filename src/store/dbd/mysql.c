@@ -38,8 +38,7 @@
 /* The largest packet has to hold what goes around a value too. */
 #define PACKET_ROOM ((apr_int64_t)8192)
 
-/* ---- a new connection
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a new connection -------------------------------------------------------------------------------------------- */
 
 static int is_mariadb(const idem_dbd_conn *conn)
 {
@@ -161,8 +160,7 @@ static apr_status_t mysql_begin(idem_dbd_conn *conn, idem_call *call)
     return mysql_read_setup(conn, call, &row);
 }
 
-/* ---- faults
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 static idem_dbd_fault mysql_fault(const idem_dbd_conn *conn, int code, const char *said)
 {

@@ -88,8 +88,7 @@
     "SELECT {now}, CASE WHEN reltuples > 100000 THEN CAST(reltuples AS bigint) ELSE (SELECT count(*) FROM {t}) END, " \
     "pg_total_relation_size(oid), 0 FROM pg_class WHERE oid = CAST('{t}' AS regclass)"
 
-/* ---- a new connection
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a new connection -------------------------------------------------------------------------------------------- */
 
 static apr_status_t unfit(idem_dbd_conn *conn, idem_call *call, const char *reason)
 {
@@ -199,8 +198,7 @@ static apr_status_t pgsql_begin(idem_dbd_conn *conn, idem_call *call)
     return pgsql_read_setup(conn, call, &row);
 }
 
-/* ---- faults
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 /* The five characters behind "ERROR:  "; "" where there are none. */
 static const char *sqlstate_in(const char *said)

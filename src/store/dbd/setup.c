@@ -29,8 +29,7 @@ typedef struct report {
     idem_dbd_facts facts;
 } report;
 
-/* ---- the child
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the child --------------------------------------------------------------------------------------------------- */
 
 static apr_status_t find_out(const idem_dbd *store, idem_call *call, idem_dbd_facts *facts)
 {
@@ -67,8 +66,7 @@ static void child(const idem_dbd *store, idem_call *call, int to)
     _exit(written == (ssize_t)sizeof(said) ? 0 : 1);
 }
 
-/* ---- the parent
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t read_report(const idem_dbd *store, idem_call *call, int from, report *said)
 {

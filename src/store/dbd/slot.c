@@ -90,8 +90,7 @@ static const struct {
     [IDEM_DBD_FETCH] = {on_fetch, 1},
 };
 
-/* ---- asking
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t read_row(idem_dbd_conn *conn, idem_call *call, idem_dbd_order *order, const idem_dbd_row *row,
                              standing *s)
@@ -156,8 +155,7 @@ static apr_status_t leave_trace(idem_dbd_conn *conn, idem_call *call, idem_dbd_o
     return rv;
 }
 
-/* ---- deciding
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- deciding ---------------------------------------------------------------------------------------------------- */
 
 /* Engines that need two ways take them in turns: what is in the way of the one is the other's. */
 static idem_dbd_statement way_of(const idem_dbd_engine *engine, idem_dbd_statement statement, int turn)

@@ -34,8 +34,7 @@
     "lease = excluded.lease, due = excluded.due, expires = excluded.expires, value = excluded.value "           \
     "WHERE " GONE " OR (state = 1 AND token = excluded.token)"
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static void *sqlite_function(const idem_dbd_conn *conn, const char *name)
 {
@@ -78,8 +77,7 @@ static void set_waiting(idem_dbd_conn *conn)
         set(conn->native, wait_for_turn, conn);
 }
 
-/* ---- a new connection
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a new connection -------------------------------------------------------------------------------------------- */
 
 static apr_status_t check_version(idem_dbd_conn *conn, idem_call *call)
 {
@@ -126,8 +124,7 @@ static apr_status_t sqlite_begin(idem_dbd_conn *conn, idem_call *call)
     return rv;
 }
 
-/* ---- faults
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 /* APR has the statement's code in an old way, which knows little; the connection knows more. */
 static int code_of(const idem_dbd_conn *conn, int code)

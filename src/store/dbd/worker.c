@@ -76,8 +76,7 @@ static int is_stale(const idem_dbd_worker *worker)
     return worker->conn->generation != atomic_load(&worker->access->generation) || !idem_dbd_is_quiet(worker->conn);
 }
 
-/* ---- the thread: its orders
- * ------------------------------------------------------------------------------------------ */
+/* ---- the thread: its orders -------------------------------------------------------------------------------------- */
 
 static apr_status_t carry_out_order(idem_dbd_worker *worker)
 {
@@ -179,8 +178,7 @@ static void *worker_run(void *data)
     return NULL;
 }
 
-/* ---- making one
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 static void init_lock(idem_dbd_worker *worker)
 {
@@ -211,8 +209,7 @@ apr_status_t idem_dbd_worker_open(idem_dbd_access *access, idem_dbd_worker **out
     return failed;
 }
 
-/* ---- asking
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 /* The lock is held. Waits for another phase than this until the moment of idem_monotonic(). */
 static void await_change(idem_dbd_worker *worker, int phase, apr_interval_time_t until)

@@ -186,8 +186,7 @@ static void unlock(idem_breaker *b, int changed, apr_interval_time_t now)
         b->watcher(b->baton, &health);
 }
 
-/* ---- calls
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 int idem_breaker_enter(idem_breaker *b, idem_visit *visit, const unsigned char *slot, char why[IDEM_REASON_LEN])
 {
@@ -249,8 +248,7 @@ void idem_breaker_leave(idem_breaker *b, idem_visit *visit, idem_sign sign, cons
     unlock(b, changed, now);
 }
 
-/* ---- the driver's own life
- * ------------------------------------------------------------------------------------------- */
+/* ---- the driver's own life --------------------------------------------------------------------------------------- */
 
 void idem_breaker_trip(idem_breaker *b, const char *reason)
 {

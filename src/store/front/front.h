@@ -125,8 +125,7 @@ apr_interval_time_t idem_front_spent(void);
  * (IDEM_READS_FREE). */
 apr_status_t idem_front_status(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
 
-/* ---- for administrators (tending.c)
- * ---------------------------------------------------------------------------------- */
+/* ---- for administrators (tending.c) ------------------------------------------------------------------------------ */
 
 /*
  * Before attach, in a tool: a store without a mark does not get one, and without a ring any mark will do. With one,

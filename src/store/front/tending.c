@@ -44,8 +44,7 @@ static apr_status_t end_tending(const idem_call *call, apr_status_t rv, const ch
     return rv;
 }
 
-/* ---- the mark
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the mark ---------------------------------------------------------------------------------------------------- */
 
 apr_status_t idem_front_read_mark(idem_front *front, apr_pool_t *pool, unsigned char *mark, const char **why)
 {
@@ -66,8 +65,7 @@ apr_status_t idem_front_read_mark(idem_front *front, apr_pool_t *pool, unsigned 
     return end_tending(&call, rv, why);
 }
 
-/* ---- the list
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* A place in the list of a driver that can only be walked through: how many entries stand before it. */
 typedef struct counted_walk {
@@ -129,8 +127,7 @@ int idem_front_pages_by_slot(const idem_front *front)
     return front->store->driver->page && front->store->driver->page_by_slot;
 }
 
-/* ---- one entry, and the whole
- * ----------------------------------------------------------------------------------------- */
+/* ---- one entry, and the whole ------------------------------------------------------------------------------------ */
 
 apr_status_t idem_front_look(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_found *found,
                              const char **why)

@@ -64,8 +64,7 @@ apr_status_t idem_lmdb_sweep(idem_store *store, idem_call *call, int most, int *
     return status;
 }
 
-/* ---- each, page, status
- * ------------------------------------------------------------------------------------------------ */
+/* ---- each, page, status ------------------------------------------------------------------------------------------ */
 
 typedef struct visit {
     unsigned char slot[IDEM_SLOT_LEN];

@@ -21,8 +21,7 @@
 #define LINK_LIFE apr_time_from_sec(60)
 #define RELATIVE_MOST (60 * 60 * 24 * 30) /* seconds; memcached takes more for a date */
 
-/* ---- connections: the server's lock is held
- * -------------------------------------------------------------------------- */
+/* ---- connections: the server's lock is held ---------------------------------------------------------------------- */
 
 static void close_idle(idem_mc_server *server)
 {

@@ -19,8 +19,7 @@ static apr_status_t claim_at_last(bench *b)
     return rv;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static void test_failures_in_a_row_open_it(void **state)
 {
@@ -89,8 +88,7 @@ static void test_what_the_store_was_not_asked_says_nothing(void **state)
     assert_state(b, OPEN);
 }
 
-/* ---- looking whether it is back
- * -------------------------------------------------------------------------------------- */
+/* ---- looking whether it is back ---------------------------------------------------------------------------------- */
 
 static void test_after_a_pause_one_call_is_let_through(void **state)
 {
@@ -242,8 +240,7 @@ static void test_one_part_that_answers_is_enough_to_begin(void **state)
     assert_int_equal(claim(b), APR_SUCCESS);
 }
 
-/* ---- the driver's own life
- * ------------------------------------------------------------------------------------------- */
+/* ---- the driver's own life --------------------------------------------------------------------------------------- */
 
 static void test_a_store_that_is_not_attached_is_as_one_that_does_not_answer(void **state)
 {
