@@ -38,13 +38,17 @@ put_config() { # FILE NAME
 
 # The tool stands beside the module in the build folder.
 put_tool() {
-    mkdir -p "$destdir$sbin" "$destdir$share/man/man8" "$destdir$share/bash-completion/completions" \
+    mkdir -p "$destdir$sbin" "$destdir$man/man8" "$destdir$share/bash-completion/completions" \
         "$destdir$share/zsh/site-functions"
     install -m 755 "$(dirname "$module")/idemctl" "$destdir$sbin/.idemctl.new"
     mv -f "$destdir$sbin/.idemctl.new" "$destdir$sbin/idemctl"
-    install -m 644 "$here/../docs/idemctl.8" "$destdir$share/man/man8/idemctl.8"
+    install -m 644 "$here/../docs/idemctl.8" "$destdir$man/man8/idemctl.8"
     install -m 644 "$here/shell/idemctl.bash" "$destdir$share/bash-completion/completions/idemctl"
     install -m 644 "$here/shell/_idemctl" "$destdir$share/zsh/site-functions/_idemctl"
+    if [ -e "$(dirname "$module")/mod_idempotency.5" ]; then # made by `make man`
+        mkdir -p "$destdir$man/man5"
+        install -m 644 "$(dirname "$module")/mod_idempotency.5" "$destdir$man/man5/mod_idempotency.5"
+    fi
     echo "installed  $destdir$sbin/idemctl (its page, and completion for bash and zsh)"
 }
 

@@ -5,7 +5,8 @@
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
 sbin=$($apxs -q SBINDIR)
-share=$($apxs -q PREFIX)/share
+man=$($apxs -q MANDIR)
+share=${man%/man} # PREFIX is empty on Debian
 shared=$($apxs -q DATADIR)/idempotency
 schema=$shared/schema
 policies=$shared/policies

@@ -44,7 +44,8 @@ fi
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 
-take "$destdir$libexec/mod_idempotency.so" "$destdir$sbin/idemctl" "$destdir$share/man/man8/idemctl.8" \
+take "$destdir$libexec/mod_idempotency.so" "$destdir$sbin/idemctl" "$destdir$man/man8/idemctl.8" \
+    "$destdir$man/man5/mod_idempotency.5" \
     "$destdir$share/bash-completion/completions/idemctl" "$destdir$share/zsh/site-functions/_idemctl"
 take_config "$scratch/idempotency.load" idempotency.load
 take_config "$here/idempotency.conf" idempotency.conf

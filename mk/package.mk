@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is given to others: other versions of httpd, source archives, packages. Included by the Makefile.
 
-.PHONY: platform dist
+.PHONY: platform dist man deb deb-test
 
 # The code for an httpd that is older than the one here: compiled without a warning, loaded into this one.
 platform:
@@ -23,3 +23,27 @@ dist:
 	@gzip -9nf '$(BUILD)/dist/$(DIST).tar'
 	@echo "made       $(BUILD)/dist/$(DIST).tar.gz"
 ## make dist          build/dist/mod_idempotency-VERSION.tar.gz of the last commit, the same bytes each time
+
+man: $(BUILD)/mod_idempotency.5
+$(BUILD)/mod_idempotency.5: docs/manual.md conf/manpage.lua VERSION
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)pandoc -f gfm -s -t man -L conf/manpage.lua -M title=mod_idempotency -M section=5 -M header='Apache httpd' \
+	    -M footer='mod_idempotency $(VERSION)' -M hyphenate=false -V adjusting=l -o $@ $<
+## make man           build/mod_idempotency.5, the manual as a man page, which make install takes along (needs pandoc)
+
+# In a copy, so that the tree stays clean; settings of this make are not the package's.
+DEB     = $(BUILD)/deb
+DEB_ENV = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS
+deb:
+	@rm -rf '$(DEB)' && mkdir -p '$(DEB)/source'
+	@if [ -e .git ]; then git archive HEAD; else tar -c --exclude='./$(BUILD)' .; fi | tar -x -C '$(DEB)/source'
+	@cd '$(DEB)/source' && $(DEB_ENV) dpkg-buildpackage -us -uc -b -jauto >../log 2>&1 || { tail -40 ../log; exit 1; }
+	@lintian --pedantic --fail-on error,warning,pedantic '$(DEB)'/*.changes
+	@ls '$(DEB)'/*.deb
+## make deb           build/deb/libapache2-mod-idempotency_VERSION_ARCH.deb of the last commit, without complaints of
+##                    lintian (needs debhelper and lintian)
+
+deb-test: deb
+	@tests/install/test_package.sh '$(DEB)'/libapache2-mod-idempotency_*.deb
+## make deb-test      that package in a chroot with a real apache2: install, upgrade, remove, purge (root, mmdebstrap)

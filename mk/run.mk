@@ -16,9 +16,10 @@ install: all
 uninstall:
 	@conf/uninstall.sh '$(APXS)' '$(DESTDIR)'
 ## make uninstall     takes that away again; edited files and stores stay
-install-check: all
+install-check: all man
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'
 	@tests/install/test_dist.sh
+	@tests/install/test_manpage.sh '$(BUILD)/mod_idempotency.5'
 
 # The build is a make of its own: this one read the compiler's flags before the packages were there.
 demo: deps-demo

@@ -24,7 +24,7 @@ apxs_of() { # LIBEXECDIR SYSCONFDIR DATADIR: writes an apxs that answers these
     cat >"$scratch/apxs" <<EOF
 #!/bin/sh
 case \$2 in LIBEXECDIR) echo $1 ;; SYSCONFDIR) echo $2 ;; DATADIR) echo $3 ;; SBINDIR) echo ${3%/share*}/sbin ;;
-PREFIX) echo ${3%/share*} ;; *) exit 1 ;; esac
+MANDIR) echo ${3%%/share*}/share/man ;; *) exit 1 ;; esac
 EOF
     chmod +x "$scratch/apxs"
 }
@@ -68,6 +68,7 @@ if [ -e /etc/debian_version ]; then
     check "bash completes its commands" bash -c '. "$1"; PATH=$2:$PATH; COMP_WORDS=(idemctl res) COMP_CWORD=1
         _idemctl; test "${COMPREPLY[*]}" = resolve' - "$debian/usr/share/bash-completion/completions/idemctl" \
         "$debian/usr/sbin"
+    check "pages are where man looks" test -e "$debian/usr/share/man/man8/idemctl.8"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'
 fi
