@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests of a known mix: the metrics, mod_status and a real Prometheus say what was sent. make mix sends 10,000."""
+"""Requests of a known mix: all that counts says what was sent. make mix sends 10,000.
+
+All: the metrics, mod_status, the admin API and its page, idemctl at a server and at its store, and a real Prometheus.
+"""
 import os
+import re
 
 import pytest
 
+import ctl
 import env
 import metrics
 import server_status
+from checks import basic
 from client import Api
 from metrics import Metrics
 from prometheus import Prometheus
@@ -41,6 +47,13 @@ SetEnvIf Request_URI trusted ap_trust_cgilike_cl
 </Location>
 <Location /proxy/aged>
     IdempotencyKeyAge 1h uuidv7
+</Location>
+<Location /admin>
+    SetHandler idempotency-admin
+    AuthType Basic
+    AuthName staff
+    AuthUserFile {stage}/passwords
+    Require valid-user
 </Location>
 """
 FORM = [("Content-Type", "application/x-www-form-urlencoded")]
@@ -121,7 +134,72 @@ class Mix:
         self.expected["undecided_requests_total"] = 1
 
 
-def test_all_say_the_same(httpd, api, origin, stage, expect_log):
+class Operator:
+    """What an administrator reads, three ways: the API, idemctl and the page. Counts are named as the metrics are."""
+
+    FAMILIES = {"outcomes": 'requests_total{outcome="%s"}', "settlements": 'settlements_total{settlement="%s"}',
+                "detected": 'detected_requests_total{outcome="%s"}'}
+    CAPTIONS = {"What became of guarded requests": "outcomes", "How executions were settled": "settlements",
+                "What would have been done (DetectionOnly)": "detected"}
+    TABLE = re.compile(r'<table class="counts"><caption>(.*?)</caption>(.*?)</table>', re.DOTALL)
+    ROW = re.compile(r'<th scope="row">([a-z-]+)</th><td class="number">[^<]+</td><td class="number">(\d+)</td>')
+
+    def __init__(self, server, folder):
+        self.api = Api(server.address, "admin.test", "/admin", [basic("alice")])
+        self.here, self.remote = ctl.of_server(server), ctl.Ctl("")
+        (folder / "password").write_text("secret\n")
+        self.remote.place = ["--url", f"http://127.0.0.1:{server.address[1]}/admin", "--user", "alice",
+                             "--password-file", str(folder / "password")]
+
+    def stats(self):
+        """What each that knows all of it says."""
+        answer = self.api.get("/v1/stats")
+        assert answer.status == 200, answer
+        return [answer.json, *self.remote.json("stats")]
+
+    def counted(self, stats):
+        """As the metrics name it, without what was never seen."""
+        counted = stats["counted"]
+        series = {name % word: count for what, name in self.FAMILIES.items() for word, count in counted[what].items()}
+        series["undecided_requests_total"] = counted["undecided"]
+        return {name: count for name, count in series.items() if count}
+
+    def on_page(self):
+        answer = self.api.get("/", headers=[("Accept", "text/html")])
+        assert answer.status == 200 and answer["Content-Type"].startswith("text/html"), answer
+        return {self.FAMILIES[self.CAPTIONS[caption]] % word: int(count)
+                for caption, rows in self.TABLE.findall(answer.body.decode()) for word, count in self.ROW.findall(rows)}
+
+    def accounts(self):
+        """What the store holds, as each of them tells it, the store itself being asked last."""
+        return [(stats["entries"], {name: stats["store"][name] for name in ("entries", "bytes_used", "bytes_max")})
+                for stats in [*self.stats(), *self.here.json("stats")]]
+
+
+def states_of(expected):
+    """What is left in the store. DetectionOnly keeps heads only; a claim whose settlement was lost stays one, and its
+    outcome becomes unknown when the lease ends.
+    """
+    def count(word):
+        return expected[f'settlements_total{{settlement="{word}"}}']
+    heads = count("tombstone") + expected['detected_requests_total{outcome="executed"}']
+    return {"record": count("recorded"), "tombstone": heads, "open": count("unknown") + count("lost")}
+
+
+def assert_operator_sees(operator, expected):
+    for stats in operator.stats():
+        assert operator.counted(stats) == expected
+    on_page = {name: count for name, count in expected.items() if name != "undecided_requests_total"}
+    assert operator.on_page() == on_page
+    entries, store = env.until(lambda: (said := operator.accounts())[1:] == said[:-1] and said[0],
+                               "API and idemctl say the same of the store")
+    states = {state: one["entries"] for state, one in entries["states"].items()}
+    states["open"] = states.pop("running") + states.pop("unknown")
+    assert states == {**states_of(expected), "damaged": 0}
+    assert entries["entries"] == sum(states.values()) and store["bytes_used"] <= store["bytes_max"]
+
+
+def test_all_say_the_same(httpd, api, origin, stage, tmp_path, expect_log):
     expect_log(10, 14, 50)
     httpd.wait_until_attached()
     counted, mix = Metrics(httpd), Mix(api.at(""))
@@ -136,6 +214,7 @@ def test_all_say_the_same(httpd, api, origin, stage, expect_log):
 
     report = ServerStatus(httpd).report()
     assert {name: report[name_of(name)] for name in mix.expected} == mix.expected
+    assert_operator_sees(Operator(httpd, tmp_path), mix.expected)
 
     prometheus = Prometheus(stage.root / "prometheus-mix", httpd)
     try:
