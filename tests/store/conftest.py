@@ -12,6 +12,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / os.environ.get("IDEM_BUILD", "build")
 sys.path[:0] = [str(HERE), str(HERE / "servers")]
 
+pytest.register_assert_rewrite("failures")
+
 from driven import Driven  # noqa: E402 (found by the line above)
 
 

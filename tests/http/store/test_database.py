@@ -9,8 +9,9 @@ import sys
 import pytest
 
 import env
-from checks import timed, tolerate
 from client import Api
+from outage import (CONFIG, assert_recorded_once_it_is_back, assert_refused_while_away, assert_used_again_soon,
+                    started_without_its_store, tolerate_trouble)
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
 from database import PASSWORD  # noqa: E402 (found by the line above)
@@ -18,14 +19,7 @@ from mariadb_server import MariaDB  # noqa: E402
 from postgres_server import Postgres  # noqa: E402
 from sqlite_file import Sqlite  # noqa: E402
 
-TIMEOUT = 0.4
-CONFIG = """
-IdempotencyStoreTimeout 400ms
-<Location /cgi/bypass>
-    IdempotencyStoreFailure bypass
-</Location>
-"""
-TROUBLE = ["IDEM010", "IDEM022", "IDEM050", "IDEM064", "IDEM065", "IDEM090", "IDEM091"]
+LEASES = ["IDEM090", "IDEM091"]  # those of the requests that run meanwhile
 KINDS = [
     "/pay?size=5000&seed=b", "/pay?size=300000&seed=c&parts=7", "/pay?status=204&body=", "/pay?status=500&body=sorry",
     "/pay?body=x&header=X-One:+b&header=X-One:+a"
@@ -70,10 +64,6 @@ def api(server, host):
     return Api(server.address, host)
 
 
-def used_again(api):
-    return env.until(lambda: api.post("/pay", key="back").problem == (201, None), "the store is used again")
-
-
 def test_one_server_executes_and_the_other_replays(place, new_httpd, host, origin):
     apis = [Api(new_httpd("", place).start().address, host) for _ in range(2)]
     for number, path in enumerate(KINDS):
@@ -90,48 +80,25 @@ def test_one_server_executes_and_the_other_replays(place, new_httpd, host, origi
 @pytest.mark.parametrize("how", ["stopped", "paused"])
 def test_database_that_goes_away(database, server, api, origin, how):
     env.until(lambda: api.post("/pay", key="k1").problem == (201, None), "a child has its first connection")
-    database.stop() if how == "stopped" else database.pause()
-    for number in range(3):
-        answer, seconds = timed(lambda: api.post("/pay", key=f"new{number}"))
-        assert answer.problem == (503, "store-unavailable") and seconds < 2 * TIMEOUT + env.SLACK
-    assert api.post("/bypass", key="k1").problem == (201, None)
-    assert api.post("/pay").problem == (201, None)
-    database.start() if how == "stopped" else database.resume()
-    _, seconds = timed(lambda: used_again(api))
-    assert seconds < 2 + env.SLACK
-    env.until(lambda: api.post("/pay", key="k1").replayed, "the child that serves this one uses it again, too")
-    assert origin.executions("/pay") == 3
-    assert server.log.count(PASSWORD) == 0
-    tolerate(server, *TROUBLE)
+    assert_refused_while_away(database, api, origin, how)
+    tolerate_trouble(server, PASSWORD, *LEASES)
 
 
 @pytest.mark.mpm_independent
 def test_database_that_is_gone_at_the_end_of_a_request(database, server, api, origin):
-    """The client gets its answer, and the record is there once the database is."""
-    with origin.hold("/pay") as held:
-        first = api.post_async("/pay", key="k1")
-        held.wait_until_entered()
-        database.pause()
-    assert first.result().problem == (201, None)
-    database.resume()
-    env.until(lambda: api.post("/pay", key="k1").replayed, "the record is there")
-    assert origin.executions("/pay") == 1
-    tolerate(server, *TROUBLE)
+    assert_recorded_once_it_is_back(database, api, origin, "paused")
+    tolerate_trouble(server, PASSWORD, *LEASES)
 
 
 @pytest.mark.mpm_independent
 def test_server_starts_without_its_database(database, new_httpd, host, origin):
     database.stop()
     server = new_httpd(CONFIG, f'"{database.url()}"').start()
-    api = Api(server.address, host)
-    assert any("IDEM064" in line and "cannot be reached" in line for line in server.startup)
+    api = started_without_its_store(server, host)
     assert not any(PASSWORD in line for line in server.startup)
-    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
     database.start()
-    _, seconds = timed(lambda: used_again(api))
-    assert seconds < 2 + env.SLACK
-    assert server.log.count(PASSWORD) == 0
-    tolerate(server, *TROUBLE)
+    assert_used_again_soon(api)
+    tolerate_trouble(server, PASSWORD, *LEASES)
 
 
 @pytest.mark.mpm_independent

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 import env
-from checks import timed, tolerate
+from checks import tolerate
 from client import Api
+from outage import assert_used_again_soon, started_without_its_store
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
 from memcached_server import Memcached, url  # noqa: E402 (found by the line above)
@@ -73,14 +74,10 @@ def test_server_starts_without_its_store(pair, new_httpd, host):
     for one in pair:
         one.stop()
     server = new_httpd(CONFIG, url(*pair)).start()
-    api = Api(server.address, host)
-    assert any("IDEM064" in line and "cannot be reached" in line for line in server.startup)
-    assert api.post("/pay", key="k1").problem == (503, "store-unavailable")
+    api = started_without_its_store(server, host)
     for one in pair:
         one.start()
-    _, seconds = timed(lambda: env.until(lambda: api.post("/pay", key="back").problem ==
-                                         (201, None), "the store is used"))
-    assert seconds < 2 + env.SLACK
+    assert_used_again_soon(api)
     tolerate(server, "IDEM010", "IDEM064", "IDEM065")
 
 

@@ -2,22 +2,18 @@
 """A database that stops, hangs, restarts, ends connections or is locked by others; and what time does to leases."""
 import contextlib
 import os
-import pathlib
 import subprocess
 import time
 
 import pytest
 
+from failures import (ANSWERS, LATE, RECORD, SLACK, answered, assert_late_calls_did_nothing, assert_lives_while_renewed,
+                      assert_not_waited_for, assert_one_connection_not_inherited, paused, prepare_for_late_calls,
+                      send_too_late, sockets)
 from mariadb_server import MariaDB
 from postgres_server import Postgres
-from redis_server import until
+from private_server import until
 from sqlite_file import Sqlite
-
-LEASE, RECORD, UNKNOWN = 1, 2, 4
-SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
-CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1),
-         ("fetch", 50), ("forget", 50), ("status", ), ("each", )]
-ANSWERS = ("SUCCESS", "EEXIST", "NOTFOUND", "ELOST", "EALIVE")
 
 
 @pytest.fixture(params=[Postgres, MariaDB])
@@ -34,15 +30,6 @@ def store(request, tmp_path):
         return
     with request.param() as server:
         yield server
-
-
-@contextlib.contextmanager
-def paused(server):
-    server.pause()
-    try:
-        yield
-    finally:
-        server.resume()
 
 
 @contextlib.contextmanager
@@ -67,21 +54,8 @@ def locked(store):
         other.communicate()  # its end undoes it
 
 
-def sockets(driven):
-    folder = pathlib.Path(f"/proc/{driven.process.pid}/fd")
-    return [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
-
-
 def threads(driven):
     return os.listdir(f"/proc/{driven.process.pid}/task")
-
-
-def answered(driven, *words):
-    """The operation's answer, once there is one."""
-    def answer():
-        said = driven.ask(*words)
-        return said if said.status in ANSWERS else None
-    return until(answer, words)
 
 
 # ---- a server that does not answer
@@ -90,16 +64,7 @@ def answered(driven, *words):
 def test_paused_server_is_not_waited_for(server, drive):
     """On a connection that waits for its next call, and on a new one, which the kernel still accepts."""
     driven = drive(server.url(), timeout_ms=300).attached()
-    driven.ask("within", 200)
-    with paused(server):
-        for words in CALLS:
-            answer = driven.ask(*words)
-            assert answer.status == "TIMEUP" and "did not answer in time" in answer.why, (words, answer)
-            assert 195 <= answer.milliseconds < 200 + SLACK, (words, answer)
-        other = drive(server.url(), timeout_ms=300)
-        for operation in ("open", "attach"):
-            answer = other.ask(operation)
-            assert answer.status == "TIMEUP" and answer.milliseconds < 300 + SLACK
+    other = assert_not_waited_for(server, driven, drive)
     driven.ask("within", 5000)
     assert driven.status("claim", 1, 1) == "SUCCESS"
     until(lambda: len(threads(other)) == 1, "nothing remains of the attempt")
@@ -110,26 +75,17 @@ def test_paused_server_is_not_waited_for(server, drive):
 def test_nothing_is_done_after_its_deadline(server, drive):
     """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
     driven = drive(server.url()).attached()
-    driven.ask("life", 3600000, 1)
-    assert driven.status("claim", 3, 1) == "SUCCESS"  # its lease lapses at once
-    assert driven.status("settle", 4, 1, UNKNOWN) == "SUCCESS"
+    prepare_for_late_calls(driven)
     driven.ask("life", 3600000, 60000)
     assert driven.status("claim", 5, 1) == driven.status("claim", 6, 1) == "SUCCESS"
-    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD),
-            ("release", 6, 1)]
+    sent = [*LATE, ("release", 6, 1)]
     others = [drive(server.url()).attached() for _ in sent]
     for other, words in zip(others, sent):  # the statement is known to the server
         other.ask(words[0], 90, *words[2:])
-    with paused(server):
-        for other, words in zip(others, sent):
-            other.ask("within", 100)
-            assert other.status(*words) == "TIMEUP"
+    send_too_late(server, others, sent)
     until(lambda: server.connections() == 1, "it has come to all of them, and has seen that nobody waits")
-    assert driven.status("fetch", 1) == "NOTFOUND" and driven.status("fetch", 2) == "NOTFOUND"
-    assert "state=1 token=1" in driven.ask("fetch", 3).details
-    assert "state=4 token=1" in driven.ask("fetch", 4).details
-    for number in (5, 6):
-        assert "state=1 token=1" in driven.ask("fetch", number).details
+    assert_late_calls_did_nothing(driven)
+    assert "state=1 token=1" in driven.ask("fetch", 6).details
 
 
 def test_commit_that_hangs(drive):
@@ -315,9 +271,7 @@ def test_connections_are_used_again_and_not_inherited(server, drive):
     for number in range(20):
         assert driven.status("claim", number, 1) == "SUCCESS"
     assert server.connections() == 1
-    [only] = sockets(driven)
-    flags = int(pathlib.Path(f"/proc/{driven.process.pid}/fdinfo/{only}").read_text().split("flags:")[1].split()[0], 8)
-    assert flags & os.O_CLOEXEC
+    assert_one_connection_not_inherited(driven)
     driven.ask("detach")
     assert not sockets(driven)
     until(lambda: server.connections() == 0, "the server has seen it")
@@ -338,14 +292,7 @@ def test_row_that_is_none_of_ours(store, drive):
 
 def test_lease_outlives_its_time_to_live_while_it_is_renewed(store, drive):
     driven = drive(store.url()).attached()
-    driven.ask("life", 100, 2000)
-    assert driven.status("claim", 1, 1) == "SUCCESS"
-    began = time.monotonic()
-    while time.monotonic() - began < 5:
-        answer = driven.ask("fetch", 1)
-        assert answer.status == "SUCCESS" and "dead=0" in answer.details
-        assert driven.status("renew", 1, 1) == "SUCCESS"
-        time.sleep(0.5)  # a quarter of the lease: how often it is renewed
+    assert_lives_while_renewed(driven)
     until(lambda: driven.status("fetch", 1) == "NOTFOUND", "nobody renews it, and its time is over")
 
 

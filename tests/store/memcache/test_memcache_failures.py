@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that ends, restarts, stops, fills up or closes connections; and what time does to leases and their keys."""
-import contextlib
-import os
-import pathlib
 import socket
 import time
 
 import pytest
 
+from failures import (ANSWERS, RECORD, SLACK, TOMBSTONE, UNKNOWN, assert_lives_while_renewed,
+                      assert_one_connection_not_inherited, paused, sockets)
 from fake_memcached import FakeMemcached
 from memcached_server import Memcached, url
 from private_server import until
 
-LEASE, RECORD, TOMBSTONE, UNKNOWN = 1, 2, 3, 4
 QUICK = 200  # milliseconds: half of what asking a server that is silent takes
-SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
 DAY = 86400
 
 
@@ -30,15 +27,6 @@ def pair(tmp_path):
         yield one, two
 
 
-@contextlib.contextmanager
-def paused(server):
-    server.pause()
-    try:
-        yield
-    finally:
-        server.resume()
-
-
 def slots_of(server):
     return {key.split(":")[1] for key in server.items()}
 
@@ -48,15 +36,8 @@ def ends_of(server, kind):
     return [end for key, end in sorted(server.items().items()) if key.split(":")[3] == kind]
 
 
-def unread(server):
-    """Bytes that clients have sent and the server has not read."""
-    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
-    return sum(
-        int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] == "01")
-
-
 def is_answer(answer):
-    return answer.status in ("SUCCESS", "EEXIST", "NOTFOUND", "ELOST", "EALIVE")
+    return answer.status in ANSWERS
 
 
 # ---- one server of two
@@ -138,13 +119,9 @@ def test_connections_are_used_again_and_not_inherited(server, drive):
     for slot in range(1, 30):
         assert driven.status("claim", slot, 1) == "SUCCESS"
     assert int(server.stats()["total_connections"]) - before == 1  # the question's own
-    folder = pathlib.Path(f"/proc/{driven.process.pid}/fd")
-    sockets = [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
-    assert len(sockets) == 1
-    flags = int((folder.parent / "fdinfo" / sockets[0]).read_text().split("flags:")[1].split()[0], 8)
-    assert flags & os.O_CLOEXEC
+    assert_one_connection_not_inherited(driven)
     driven.ask("detach")
-    assert not [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
+    assert not sockets(driven)
 
 
 # ---- a server that stops
@@ -173,7 +150,7 @@ def test_lease_that_comes_too_late_is_none(server, drive, words):
     driven.ask("within", 1000)
     with paused(server):
         driven.say(*words)
-        until(lambda: unread(server), "it has been sent")
+        until(lambda: server.unread(), "it has been sent")
         time.sleep(1.2)  # the lateness that is tested
     answer = driven.hear()
     assert answer.status == "TIMEUP" and answer.why
@@ -190,7 +167,7 @@ def test_no_key_is_made_after_the_deadline(server, drive):
     driven.ask("within", 1000)
     with paused(server):
         driven.say("claim", 1, 1)
-        until(lambda: unread(server), "its first question has been sent")
+        until(lambda: server.unread(), "its first question has been sent")
         time.sleep(1.2)  # the lateness that is tested
     assert driven.hear().status == "TIMEUP"
     assert server.items() == {}
@@ -316,14 +293,7 @@ def test_nonsense_is_no_answer(drive):
 
 def test_lease_outlives_its_time_to_live_while_it_is_renewed(server, drive):
     driven = drive(server.url()).attached()
-    driven.ask("life", 100, 2000)
-    assert driven.status("claim", 1, 1) == "SUCCESS"
-    began = time.monotonic()
-    while time.monotonic() - began < 5:
-        answer = driven.ask("fetch", 1)
-        assert answer.status == "SUCCESS" and "dead=0" in answer.details
-        assert driven.status("renew", 1, 1) == "SUCCESS"
-        time.sleep(0.5)  # a quarter of the lease: how often it is renewed
+    assert_lives_while_renewed(driven)
     until(lambda: "dead=1" in driven.ask("fetch", 1).details, "nobody renews it")
 
 

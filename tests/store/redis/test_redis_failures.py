@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that stops, restarts, forgets its scripts, or has too few replicas; and what time does to leases."""
-import contextlib
-import os
 import pathlib
 import signal
 import time
 
 import pytest
 
+from failures import (LATE, RECORD, SLACK, UNKNOWN, answered, assert_late_calls_did_nothing, assert_lives_while_renewed,
+                      assert_not_waited_for, assert_one_connection_not_inherited, paused, prepare_for_late_calls,
+                      send_too_late, sockets)
 from redis_server import Redis, end_group, start_group, until
-
-LEASE, RECORD, UNKNOWN = 1, 2, 4
-SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
-CALLS = [("claim", 50, 1), ("takeover", 50, 1, 2), ("renew", 50, 1), ("settle", 50, 1, RECORD), ("release", 50, 1),
-         ("fetch", 50), ("forget", 50), ("status", ), ("each", )]
 
 
 @pytest.fixture
@@ -22,25 +18,8 @@ def redis(tmp_path):
         yield redis
 
 
-@contextlib.contextmanager
-def paused(server):
-    server.pause()
-    try:
-        yield
-    finally:
-        server.resume()
-
-
 def scripts_run(redis):
     return int(redis.info("cmdstat_evalsha").split("calls=")[1].split(",")[0])
-
-
-def answered(driven, *words):
-    """The operation's answer, once there is one."""
-    def answer():
-        said = driven.ask(*words)
-        return said if said.status in ("SUCCESS", "EEXIST", "NOTFOUND") else None
-    return until(answer, words)
 
 
 # ---- a server that does not answer
@@ -50,38 +29,20 @@ def answered(driven, *words):
 def test_paused_server_is_not_waited_for(redis, drive, kind):
     """On a connection that waits for its next call, and on a new one, which the kernel still accepts."""
     driven = drive(redis.url() if kind == "tcp" else redis.unix_url(), timeout_ms=300).attached()
-    driven.ask("within", 200)
-    with paused(redis):
-        for words in CALLS:
-            answer = driven.ask(*words)
-            assert answer.status == "TIMEUP" and "did not answer in time" in answer.why, (words, answer)
-            assert 195 <= answer.milliseconds < 200 + SLACK, (words, answer)
-        other = drive(redis.url(), timeout_ms=300)
-        for operation in ("open", "attach"):
-            answer = other.ask(operation)
-            assert answer.status == "TIMEUP" and answer.milliseconds < 300 + SLACK
+    assert_not_waited_for(redis, driven, drive)
     assert driven.status("claim", 1, 1) == "SUCCESS"
 
 
 def test_nothing_is_done_after_its_deadline(redis, drive):
     """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
     driven = drive(redis.url()).attached()
-    driven.ask("life", 3600000, 1)
-    assert driven.status("claim", 3, 1) == "SUCCESS"  # its lease lapses at once
-    assert driven.status("settle", 4, 1, UNKNOWN) == "SUCCESS"
+    prepare_for_late_calls(driven)
     assert driven.status("claim", 5, 1) == "SUCCESS"
-    sent = [("claim", 1, 1), ("claim", 2, 2), ("takeover", 3, 1, 2), ("takeover", 4, 1, 2), ("settle", 5, 1, RECORD)]
-    others = [drive(redis.url()).attached() for _ in sent]
+    others = [drive(redis.url()).attached() for _ in LATE]
     before = scripts_run(redis)
-    with paused(redis):
-        for other, words in zip(others, sent):
-            other.ask("within", 100)
-            assert other.status(*words) == "TIMEUP"
-    until(lambda: scripts_run(redis) == before + len(sent), "it has come to all of them")
-    assert driven.status("fetch", 1) == "NOTFOUND" and driven.status("fetch", 2) == "NOTFOUND"
-    assert "state=1 token=1" in driven.ask("fetch", 3).details
-    assert "state=4 token=1" in driven.ask("fetch", 4).details
-    assert "state=1 token=1" in driven.ask("fetch", 5).details
+    send_too_late(redis, others, LATE)
+    until(lambda: scripts_run(redis) == before + len(LATE), "it has come to all of them")
+    assert_late_calls_did_nothing(driven)
 
 
 def test_driver_that_was_stopped_itself(redis, drive):
@@ -142,13 +103,9 @@ def test_connections_are_used_again_and_not_inherited(redis, drive):
     for i in range(20):
         assert driven.status("claim", i, 1) == "SUCCESS"
     assert int(redis.info("total_connections_received")) - before == 1  # redis-cli's own
-    folder = pathlib.Path(f"/proc/{driven.process.pid}/fd")
-    sockets = [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
-    assert len(sockets) == 1
-    flags = int((folder.parent / "fdinfo" / sockets[0]).read_text().split("flags:")[1].split()[0], 8)
-    assert flags & os.O_CLOEXEC
+    assert_one_connection_not_inherited(driven)
     driven.ask("detach")
-    assert not [fd for fd in os.listdir(folder) if os.readlink(folder / fd).startswith("socket:")]
+    assert not sockets(driven)
 
 
 def test_foreign_keys_are_left_alone(redis, drive):
@@ -267,14 +224,7 @@ def test_without_replicas_refusals_write_nothing(redis, drive):
 
 def test_lease_outlives_its_time_to_live_while_it_is_renewed(redis, drive):
     driven = drive(redis.url()).attached()
-    driven.ask("life", 100, 2000)
-    assert driven.status("claim", 1, 1) == "SUCCESS"
-    began = time.monotonic()
-    while time.monotonic() - began < 5:
-        answer = driven.ask("fetch", 1)
-        assert answer.status == "SUCCESS" and "dead=0" in answer.details
-        assert driven.status("renew", 1, 1) == "SUCCESS"
-        time.sleep(0.5)  # a quarter of the lease: how often it is renewed
+    assert_lives_while_renewed(driven)
     until(lambda: driven.status("fetch", 1) == "NOTFOUND", "nobody renews it, and its time is over")
 
 

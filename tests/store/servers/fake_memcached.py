@@ -1,50 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that answers memcached's protocol as a test wants it to: telling little, breaking off, refusing, slow."""
-import contextlib
-import socket
-import threading
 import time
+
+from fake_server import FakeServer
 
 
 def stats(**facts):
     return b"".join(f"STAT {name} {value}\r\n".encode() for name, value in facts.items()) + b"END\r\n"
 
 
-class FakeMemcached:
+class FakeMemcached(FakeServer):
     """answers: the words of a command -> bytes, which is all it does, or a function of the connection, which answers
-    for what has been done; what is not in it is done and answered. asked has the words of each command, kept what was
-    added.
+    for what has been done; what is not in it is done and answered. kept has what was added.
     """
+    SCHEME = "memcache:"
 
     def __init__(self, answers=None):
-        self.answers = {
+        super().__init__({
             "stats settings": stats(evictions="off", item_size_max=1048576),
             "replace": b"STORED\r\n"
-        } | (answers or {})
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connections, self.asked, self.kept = [], [], {}
+        } | (answers or {}))
+        self.kept = {}
 
-    def url(self):
-        return f"memcache:127.0.0.1:{self.port}"
+    def command(self, line, stream):
+        words = line.decode().split()
+        return words, stream.read(int(words[4]) + 2)[:-2] if words[0] in ("add", "replace") else None
 
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.connections.append(connection)
-                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as stream:
-            while line := stream.readline():
-                words = line.decode().split()
-                data = stream.read(int(words[4]) + 2)[:-2] if words[0] in ("add", "replace") else None
-                self.asked.append(words)
-                answer = self.answers.get(" ".join(words)) or self.answers.get(words[0])
-                if not isinstance(answer, bytes):
-                    done = self.usual(words, data)
-                answer(connection) if callable(answer) else connection.sendall(answer or done)
+    def answer(self, words, data):
+        answer = self.answers.get(" ".join(words)) or self.answers.get(words[0])
+        if isinstance(answer, bytes):
+            return answer
+        done = self.usual(words, data)
+        return answer or done
 
     def usual(self, words, data):
         if words[0] == "add":
@@ -56,19 +43,3 @@ class FakeMemcached:
             return b"END\r\n" if value is None else b"VALUE %b 0 %d\r\n%b\r\nEND\r\n" % (words[1].encode(), len(value),
                                                                                          value)
         return stats(version="1.6.18", time=int(time.time()), bytes=0, limit_maxbytes=67108864)
-
-    def hang_up(self):
-        """All connections, at once."""
-        for one in self.connections:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self):
-        threading.Thread(target=self.run, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        for one in [self.listener, *self.connections]:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What private servers have in common: a process of their own in a folder of their own, which nothing outlives.
 
-A subclass has folder, process (None), command() and answers(). A server gets a signal when the thread that started it
-ends.
+A subclass has folder, port, process (None), command() and answers(). A server gets a signal when the thread that
+started it ends.
 """
 import ctypes
 import os
@@ -75,6 +75,12 @@ class Server:
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
+
+    def unread(self):
+        """Bytes that clients have sent and the server has not read."""
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
+        return sum(
+            int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
 
     def kill(self):
         self.process.kill()

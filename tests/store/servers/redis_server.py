@@ -63,13 +63,6 @@ class Redis(Server):
         until(lambda: sum("state=online" in self.info(f"slave{i}") for i in range(count)) == count,
               "the replicas are in step")
 
-    def unread(self):
-        """Bytes that clients have sent and the server has not read."""
-        with open("/proc/net/tcp") as table:
-            rows = [line.split() for line in table]
-        return sum(
-            int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
-
 
 class Sentinel(Redis):
     """Watches a primary, under the name "main"; the first that is started tells the others about its replicas."""
