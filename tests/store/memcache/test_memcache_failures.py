@@ -306,7 +306,7 @@ def test_heart_that_has_stopped_stays_stopped(server, drive):
         until(lambda: "dead=1" in driven.ask("fetch", slot).details, "it lapses")
         assert driven.status("renew", slot, 1) == "ELOST"
         answer = driven.ask("claim", slot, 1)
-        assert answer.status == "TIMEUP" and "lapsed" in answer.why
+        assert answer.status == "TIMEUP" and "expired during its own claim" in answer.why
         assert "dead=1" in driven.ask("fetch", slot).details
     assert driven.status("settle", 1, 1, RECORD) == "SUCCESS"
     assert driven.status("takeover", 1, 1, 2) == "ELOST"
