@@ -76,6 +76,9 @@ static void destroy_digest(idem_spare *spare)
 {
     idem_digest *d = (idem_digest *)spare;
 
+    /* A child's own threads are not joined: one may end when the process does. What it kept goes with the process. */
+    if (OPENSSL_init_crypto(0, NULL) != 1)
+        return;
     OPENSSL_cleanse(d->gather, d->gathered);
     EVP_MD_CTX_free(d->md);
     EVP_MD_CTX_free(d->copy);

@@ -94,11 +94,13 @@ def test_commit_that_hangs(drive):
         driven = drive(server.url()).attached()
         assert driven.status("claim", 2, 1) == "SUCCESS"
         server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
-        driven.ask("within", 400)
         assert driven.status("fetch", 1) == "NOTFOUND"
         until(lambda: server.sql("SHOW synchronous_standby_names") == "nobody", "commits wait")
+        driven.ask("within", 400)
         assert driven.status("claim", 1, 1) == "TIMEUP"
+        driven.ask("within", 5000)
         assert driven.status("fetch", 1) == "NOTFOUND"
+        driven.ask("within", 400)
         for _ in range(2):
             assert driven.status("release", 1, 1) == "TIMEUP"
         server.sql("SET synchronous_commit = local", "ALTER SYSTEM RESET synchronous_standby_names",
