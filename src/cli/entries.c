@@ -276,7 +276,7 @@ typedef idem_done act(idem_front *front, const idem_wish *wish, apr_pool_t *pool
 
 static idem_exit act_on_slot(idem_cli *cli, idem_wish *wish, act *doing, const char *verb)
 {
-    unsigned char slot[IDEM_SLOT_LEN];
+    unsigned char *slot = apr_palloc(cli->pool, IDEM_SLOT_LEN); /* the wish keeps it */
     idem_view view;
     const char *why = NULL;
     idem_exit code = slot_of_digits(cli, cli->argv[0], slot);

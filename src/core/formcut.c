@@ -30,7 +30,7 @@ static int is_field_named(const char *at, const char *end, const char *name)
 
         if (at == end)
             return 0;
-        c = *at++;
+        c = (unsigned char)*at++;
         if (c == '%' && end - at >= 2 && hex_value(at[0]) >= 0 && hex_value(at[1]) >= 0) {
             c = hex_value(at[0]) * 16 + hex_value(at[1]);
             at += 2;
@@ -189,6 +189,7 @@ apr_size_t idem_formcut_multipart(char *body, apr_size_t len, const char *bounda
         part = next;
         head = next_head;
     }
-    memmove(to, at, (apr_size_t)(end - at));
+    if (end > at)
+        memmove(to, at, (apr_size_t)(end - at));
     return (apr_size_t)(to - body) + (apr_size_t)(end - at);
 }

@@ -86,7 +86,7 @@ static idem_html_mode take_form(idem_html_tree *tree, const idem_html_tag *form,
 
 static int select_is_open(const idem_html_tree *tree)
 {
-    return tree->selects >> tree->templates & 1;
+    return (int)(tree->selects >> tree->templates & 1);
 }
 
 static void set_select(idem_html_tree *tree, int open)

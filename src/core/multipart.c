@@ -127,7 +127,7 @@ static void feed_line(idem_form *form, unsigned char byte)
 /* An epilogue is not read by anybody; only the end of the last line is taken. */
 static void feed_end(idem_form *form, unsigned char byte)
 {
-    if (form->lined < 2 && byte == "\r\n"[form->lined])
+    if (form->lined < 2 && byte == (unsigned char)"\r\n"[form->lined])
         form->lined++;
     else
         form->wrong = "text follows its last boundary";

@@ -16,7 +16,7 @@
 static const char *spelled(const char *word, apr_pool_t *pool)
 {
     char *name = apr_pstrdup(pool, word);
-    char *end = name;
+    char *end;
 
     if (!strncasecmp(word, EXPR, strlen(EXPR)))
         end = name + strlen(EXPR);

@@ -44,7 +44,10 @@ static const char *status_name(char name[WORD], const char *word)
             capital = 1;
             continue;
         }
-        *to++ = capital ? (char)apr_toupper(*word) : *word;
+        *to = *word;
+        if (capital)
+            *to = (char)apr_toupper(*word);
+        to++;
         capital = 0;
     }
     *to = '\0';
