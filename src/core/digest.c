@@ -76,13 +76,13 @@ static void destroy_digest(idem_spare *spare)
 {
     idem_digest *d = (idem_digest *)spare;
 
-    /* A child's own threads are not joined: one may end when the process does. What it kept goes with the process. */
-    if (OPENSSL_init_crypto(0, NULL) != 1)
-        return;
+    /* A child's own threads are not joined: one may end when the process does, with libcrypto. */
+    if (OPENSSL_init_crypto(0, NULL) == 1) {
+        EVP_MD_CTX_free(d->md);
+        EVP_MD_CTX_free(d->copy);
+        EVP_MAC_CTX_free(d->mac);
+    }
     OPENSSL_cleanse(d->gather, d->gathered);
-    EVP_MD_CTX_free(d->md);
-    EVP_MD_CTX_free(d->copy);
-    EVP_MAC_CTX_free(d->mac);
     free(d);
 }
 
