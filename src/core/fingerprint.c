@@ -8,9 +8,8 @@
  *
  *   names         of all parts in order, each behind its length
  *   made_of       the beginning of the digest of the names; brief, with a secret: of the SHA-256 of the names
- *   rest          the digest of name and value of each part but the body; brief: of the SHA-256 of the names, and
- * values a part's      the beginning of the digest of its name and value; brief: of its number and value, zeros if
- * absent
+ *   rest          the digest of name and value of each part but body; brief: of the SHA-256 of the names, with values
+ *   a part's      the beginning of the digest of its name and value; brief: of its number and value, zeros if absent
  *
  * Names may be long and are the same for all requests of a location: in the brief form they are hashed once.
  */

@@ -3,7 +3,8 @@
  * fuzz_memcached_peer.c - any bytes as the answers of memcached.
  *
  *   first byte   bit 0: a server that says how it is set up, as it should, and what follows are the answers behind
- * that; bits 1 and up: which operation comes first the rest     the answers, PEER_NEXT between two
+ *                that; bits 1 and up: which operation comes first
+ *   the rest     the answers, PEER_NEXT between two
  *
  * What must hold: each call returns; what is shown can be looked at to its last byte; a failure has its sentence.
  */

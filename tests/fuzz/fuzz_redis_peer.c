@@ -4,7 +4,8 @@
  *
  *   first byte   bit 0: connections are greeted as they should be, and what follows are the answers behind that;
  *                bit 1: by way of a sentinel; bit 2: replicas are waited for; bits 3 and up: which operation comes
- * first the rest     the answers, PEER_NEXT between two
+ *                first
+ *   the rest     the answers, PEER_NEXT between two
  *
  * What must hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its
  * sentence.
