@@ -74,33 +74,31 @@ static int is_authenticated(const request_rec *r)
     return r->user && *r->user && r->ap_auth_type && *r->ap_auth_type;
 }
 
+/* NULL: this request may. */
+static const char *why_forbidden(request_rec *r, int writes)
+{
+    if (!idem_handler_is_the_servers(r))
+        return "Only the server's configuration may name the handler idempotency-admin, by SetHandler; an "
+               ".htaccess file may not.";
+    if (idem_htaccess_meddles(r))
+        return "An .htaccess file may say here who the user is: give the place of this handler an Alias to a "
+               "folder of its own, with AllowOverride None.";
+    if (is_authenticated(r))
+        return NULL;
+    if (writes)
+        return "Changing something needs an authenticated user: configure AuthType and Require valid-user, or "
+               "Require user, for the place of this handler.";
+    if (lets_strangers_in(r))
+        return "This place is open to everybody: configure Require ip, Require valid-user or the like for the "
+               "place of this handler.";
+    return NULL;
+}
+
 int idem_admin_refused(idem_admin_call *call, int writes)
 {
-    request_rec *r = call->r;
+    const char *why = why_forbidden(call->r, writes);
 
-    if (!idem_handler_is_the_servers(r))
-        return idem_admin_say(
-            call, HTTP_FORBIDDEN, FORBIDDEN,
-            "Only the server's configuration may name the handler idempotency-admin, by SetHandler; an "
-            ".htaccess file may not.");
-    if (idem_htaccess_meddles(r))
-        return idem_admin_say(
-            call, HTTP_FORBIDDEN, FORBIDDEN,
-            "An .htaccess file may say here who the user is: give the place of this handler an Alias to a "
-            "folder of its own, with AllowOverride None.");
-    if (is_authenticated(r))
-        return 0;
-    if (writes)
-        return idem_admin_say(
-            call, HTTP_FORBIDDEN, FORBIDDEN,
-            "Changing something needs an authenticated user: configure AuthType and Require valid-user, or "
-            "Require user, for the place of this handler.");
-    if (lets_strangers_in(r))
-        return idem_admin_say(
-            call, HTTP_FORBIDDEN, FORBIDDEN,
-            "This place is open to everybody: configure Require ip, Require valid-user or the like for the "
-            "place of this handler.");
-    return 0;
+    return why ? idem_admin_say(call, HTTP_FORBIDDEN, FORBIDDEN, why) : 0;
 }
 
 int idem_admin_may_show(const idem_admin_call *call)
