@@ -125,9 +125,10 @@ static json_t *words_of_minute(const unsigned long *counts, int first, int most,
     return json;
 }
 
+/* A request that ended before anything was decided has a word, too. */
 static const char *outcome_at(int i)
 {
-    return idem_outcome_word((idem_outcome)i);
+    return i == IDEM_OUTCOME_NONE ? "undecided" : idem_outcome_word((idem_outcome)i);
 }
 
 static const char *settlement_at(int i)
@@ -146,7 +147,7 @@ int idem_admin_history(idem_admin_call *call)
         idem_recent_minute(ago, &minute);
         json_object_set_new(one, "begins", idem_shown_time(minute.begins, call->r->pool));
         json_object_set_new(one, "outcomes",
-                            words_of_minute(minute.outcomes, IDEM_OUTCOME_NONE + 1, IDEM_OUTCOMES, outcome_at));
+                            words_of_minute(minute.outcomes, IDEM_OUTCOME_NONE, IDEM_OUTCOMES, outcome_at));
         json_object_set_new(
             one, "settlements",
             words_of_minute(minute.settlements, IDEM_SETTLEMENT_NONE + 1, IDEM_SETTLEMENTS, settlement_at));
@@ -166,9 +167,7 @@ static json_t *event_of(const idem_event_seen *event, apr_pool_t *pool)
     json_object_set_new(json, "at", idem_shown_time(event->at, pool));
     json_object_set_new(json, "slot", event->has_slot ? json_string(idem_view_slot(&named, pool)) : json_null());
     json_object_set_new(json, "detected", json_boolean(event->detecting));
-    json_object_set_new(json, "outcome",
-                        event->outcome == IDEM_OUTCOME_NONE ? json_null()
-                                                            : json_string(outcome_at((int)event->outcome)));
+    json_object_set_new(json, "outcome", json_string(outcome_at((int)event->outcome)));
     json_object_set_new(json, "settlement",
                         event->settlement == IDEM_SETTLEMENT_NONE ? json_null()
                                                                   : json_string(settlement_at((int)event->settlement)));

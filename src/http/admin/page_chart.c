@@ -20,12 +20,13 @@ typedef struct idem_kind {
 
 static const idem_kind kinds[] = {
     {"unknown", "unknown or store away", " outcome-unknown store-unavailable response-not-kept "},
+    {"undecided", "ended undecided", " undecided "},
     {"refused", "refused", NULL}, /* whatever else there is */
     {"replayed", "replayed", " replayed "},
     {"executed", "executed", " executed "},
 };
-#define KINDS 4
-#define ELSE 1
+#define KINDS 5
+#define ELSE 2
 
 static int kind_of(const char *outcome)
 {

@@ -146,15 +146,27 @@ static int has_counts(json_t *counts)
     return 0;
 }
 
+/* Outcomes, and the requests that ended before they had one. */
+static json_t *with_undecided(const json_t *counted)
+{
+    json_t *counts = json_copy(json_object_get(counted, "outcomes"));
+
+    json_object_set(counts, "undecided", json_object_get(counted, "undecided"));
+    return counts;
+}
+
 static void put_numbers(idem_admin_call *call, const json_t *stats, const json_t *history)
 {
     request_rec *r = call->r;
+    json_t *outcomes;
     const json_t *minutes = json_object_get(history, "minutes"), *counted = json_object_get(stats, "counted");
 
     ap_rputs("<h2 id=\"outcomes\">Outcomes</h2>\n", r);
     idem_page_put_chart(call, minutes);
     ap_rputs("<div class=\"beside\">\n", r);
-    put_counts(r, minutes, json_object_get(counted, "outcomes"), "outcomes", "What became of guarded requests");
+    outcomes = with_undecided(counted);
+    put_counts(r, minutes, outcomes, "outcomes", "What became of guarded requests");
+    json_decref(outcomes);
     put_counts(r, minutes, json_object_get(counted, "settlements"), "settlements", "How executions were settled");
     if (has_counts(json_object_get(counted, "detected")))
         put_counts(r, minutes, json_object_get(counted, "detected"), NULL, "What would have been done (DetectionOnly)");

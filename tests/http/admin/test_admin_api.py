@@ -154,6 +154,19 @@ def test_events_come_in_their_order(admin, api, described):
     assert {event["slot"] for event in events} == {admin.find("k1", api.host).json["slot"]}
 
 
+def test_request_that_ended_undecided_is_told_apart(admin, api, described):
+    before = admin.get("events").json["last"]
+    conn = api.connect()
+    conn.send(api.head("POST", "/pay", ['Idempotency-Key: "k1"', "Content-Length: 9"]) + b"123")
+    conn.reset()
+
+    def news():
+        return described("get", "events", admin.get(f"events?after={before}"))["events"]
+    event, = env.until(news, "an event")
+    assert (event["outcome"], event["settlement"]) == ("undecided", None)
+    assert sum(m["outcomes"].get("undecided", 0) for m in admin.get("history").json["minutes"]) >= 1
+
+
 def test_list_goes_on_where_it_stopped(admin, api):
     for i in range(7):
         api.post("/pay", key=f"k{i}", body=b"1")

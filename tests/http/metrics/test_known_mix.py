@@ -167,8 +167,13 @@ class Operator:
     def on_page(self):
         answer = self.api.get("/", headers=[("Accept", "text/html")])
         assert answer.status == 200 and answer["Content-Type"].startswith("text/html"), answer
-        return {self.FAMILIES[self.CAPTIONS[caption]] % word: int(count)
+        return {"undecided_requests_total" if word == "undecided" else self.FAMILIES[self.CAPTIONS[caption]] % word:
+                int(count)
                 for caption, rows in self.TABLE.findall(answer.body.decode()) for word, count in self.ROW.findall(rows)}
+
+    def lately(self):
+        """Which outcomes the last minutes had."""
+        return {word for minute in self.api.get("/v1/history").json["minutes"] for word in minute["outcomes"]}
 
     def accounts(self):
         """What the store holds, as each of them tells it, the store itself being asked last."""
@@ -189,8 +194,9 @@ def states_of(expected):
 def assert_operator_sees(operator, expected):
     for stats in operator.stats():
         assert operator.counted(stats) == expected
-    on_page = {name: count for name, count in expected.items() if name != "undecided_requests_total"}
-    assert operator.on_page() == on_page
+    assert operator.on_page() == expected
+    prefix = 'requests_total{outcome="'
+    assert operator.lately() == {name[len(prefix):-2] for name in expected if name.startswith(prefix)} | {"undecided"}
     entries, store = env.until(lambda: (said := operator.accounts())[1:] == said[:-1] and said[0],
                                "API and idemctl say the same of the store")
     states = {state: one["entries"] for state, one in entries["states"].items()}
