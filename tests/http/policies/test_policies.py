@@ -12,7 +12,7 @@ import pytest
 import env
 from httpd import Httpd
 from receiver import DIES, Receiver, digest
-from senders import SENDERS, Event, sendgrid, slack_headers
+from senders import SENDERS, Event, github, sendgrid, slack_headers
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
@@ -227,6 +227,16 @@ def test_cloudevents_batch_passes(api, receiver):
     assert len(receiver.worked) == 1
 
 
+def test_github_hooks_share_the_id_of_an_event(api, receiver):
+    """Two apps, or a repository and its organization: one event, two webhooks, a body each. None is lost."""
+    for hook in ("292430182", "292430183"):
+        headers, body = github("", Event(amount=int(hook)), 1)
+        headers = [field for field in headers if field[0] != "X-GitHub-Hook-ID"] + [("X-GitHub-Hook-ID", hook)]
+        answers = [api.at("/github-webhooks").post("", headers=headers, body=body) for _ in range(2)]
+        assert [(answer.status, answer.replayed) for answer in answers] == [(200, False), (200, True)]
+    assert len(receiver.worked) == 2
+
+
 def slack_signed(body):
     return slack_headers(Event(), 1, body) + [("Content-Type", "application/json")]
 
@@ -302,6 +312,18 @@ def test_mcp_sessions_and_directions_have_ids_of_their_own(api, receiver):
     listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     answers = [mcp.post("", json=listing, headers=[("Mcp-Session-Id", "a")]) for _ in range(2)]
     assert [answer.replayed for answer in answers] == [False, False]
+
+
+@pytest.mark.parametrize("version, once", [
+    (None, True), ("2025-03-26", True), ("2025-11-25", True), ("2026-07-28", False), ("2027-01-01", False)])
+def test_mcp_without_sessions_an_id_is_no_key(api, receiver, version, once):
+    """Since revision 2026-07-28 a client may use an id again as soon as its request was answered."""
+    mcp = api.at("/mcp").with_headers(("Authorization", "Bearer good"), ("Mcp-Session-Id", "a"),
+                                      *([("MCP-Protocol-Version", version)] if version else []))
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay"}}
+    assert [mcp.post("", json=call).replayed for _ in range(2)] == [False, once]
+    assert len(receiver.worked) == (1 if once else 2)
+    assert [mcp.post("", json=call, key="k1").replayed for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1"])
