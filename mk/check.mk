@@ -180,11 +180,14 @@ lint-tests:
 lint-circles: all
 	@$(PYTHON) tests/lint/circles.py $(BUILD)
 
-# What is exported can meet the names of other modules: the record, which httpd looks up, and nothing else.
+# What is exported can meet the names of other modules: the record, which httpd looks up, and nothing else. And
+# src/base/threads.h says which thread-local variables there may be.
 lint-exports: all
 	@test "$$(nm -D --defined-only $(BUILD)/mod_idempotency.so | awk '{print $$3}')" = idempotency_module || \
 	    { echo "exports: the module must export its record and nothing else:"; \
 	      nm -D --defined-only $(BUILD)/mod_idempotency.so; exit 1; }
+	@! readelf -rW $(BUILD)/mod_idempotency.so | grep -q DTPMOD || \
+	    { echo "exports: a thread-local variable ends the process where it gets no memory: IDEM_THREADS_OWN"; exit 1; }
 
 FORMAT  ?= clang-format
 HFILES  := $(shell find include src tests -name '*.h')

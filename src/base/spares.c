@@ -7,7 +7,7 @@
  */
 #include "spares.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 
 static void destroy_all(void *top)
 {
@@ -38,6 +38,22 @@ idem_spare *idem_spares_take(const idem_spares *spares)
     return top && pthread_setspecific(spares->key, top->next) == 0 ? top : NULL;
 }
 
+static void free_plain_spare(idem_spare *spare)
+{
+    free(spare);
+}
+
+idem_spare *idem_spares_take_or_make(const idem_spares *spares, size_t size)
+{
+    idem_spare *spare = idem_spares_take(spares);
+
+    if (!spare)
+        spare = calloc(1, size);
+    if (spare)
+        spare->destroy = free_plain_spare;
+    return spare;
+}
+
 int idem_spares_keep(const idem_spares *spares, idem_spare *spare)
 {
     idem_spare *top;
@@ -48,4 +64,10 @@ int idem_spares_keep(const idem_spares *spares, idem_spare *spare)
     spare->next = top;
     spare->count = top ? top->count + 1 : 1;
     return spare->count <= IDEM_SPARES_MOST && pthread_setspecific(spares->key, spare) == 0;
+}
+
+void idem_spares_keep_or_destroy(const idem_spares *spares, idem_spare *spare)
+{
+    if (!idem_spares_keep(spares, spare))
+        spare->destroy(spare);
 }

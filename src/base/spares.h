@@ -9,6 +9,7 @@
 #define IDEM_SPARES_H
 
 #include <pthread.h>
+#include <stddef.h>
 
 #define IDEM_SPARES_MOST 4
 
@@ -32,7 +33,13 @@ void idem_spares_close(idem_spares *spares);
 /* NULL where this thread has none. */
 idem_spare *idem_spares_take(const idem_spares *spares);
 
+/* One of plain memory, of so many bytes, all zero where this thread has none yet; NULL where there is no memory. */
+idem_spare *idem_spares_take_or_make(const idem_spares *spares, size_t size);
+
 /* spare->destroy is set. 0 where there are enough: the thing is still the caller's. */
 int idem_spares_keep(const idem_spares *spares, idem_spare *spare);
+
+/* The same; where there are enough it is destroyed. */
+void idem_spares_keep_or_destroy(const idem_spares *spares, idem_spare *spare);
 
 #endif

@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <time.h>
 
-static __thread sigset_t mask_at_fork;
+static IDEM_THREADS_OWN sigset_t mask_at_fork;
 
 static void before_fork(void)
 {

@@ -14,6 +14,13 @@
  */
 int idem_thread_start(void *(*run)(void *), void *data, apr_size_t stack);
 
+/*
+ * A variable that each thread has from its beginning. Any other thread-local variable of a library is made at a thread's
+ * first use, and where there is no memory for it the C library ends the process. There is little room for these in all
+ * of a process, so such a variable is a few bytes.
+ */
+#define IDEM_THREADS_OWN _Thread_local __attribute__((tls_model("initial-exec")))
+
 /* Microseconds of a clock that nobody sets. */
 apr_interval_time_t idem_monotonic(void);
 

@@ -260,26 +260,51 @@ apr_status_t idem_random(unsigned char *out, apr_size_t len)
 #define TOKENS_AHEAD 16
 
 typedef struct token_stock {
+    idem_spare spare;
     apr_uint32_t process; /* a forked process must not go on with the same ones */
     int left;
     unsigned char tokens[TOKENS_AHEAD][IDEM_TOKEN_LEN];
 } token_stock;
 
-static _Thread_local token_stock stock;
+static idem_spares stocks;
 
-apr_status_t idem_random_token(unsigned char token[IDEM_TOKEN_LEN])
+__attribute__((constructor)) static void open_stocks(void)
+{
+    idem_spares_open(&stocks);
+}
+
+__attribute__((destructor)) static void close_stocks(void)
+{
+    idem_spares_close(&stocks);
+}
+
+static apr_status_t fill_stock(token_stock *stock)
 {
     apr_uint32_t process = idem_this_process();
 
-    if (stock.process != process || stock.left <= 0) {
-        stock.left = 0;
-        if (idem_random(stock.tokens[0], sizeof stock.tokens) != APR_SUCCESS)
-            return APR_EGENERAL;
-        stock.process = process;
-        stock.left = TOKENS_AHEAD;
-    }
-    stock.left--;
-    memcpy(token, stock.tokens[stock.left], IDEM_TOKEN_LEN);
-    OPENSSL_cleanse(stock.tokens[stock.left], IDEM_TOKEN_LEN);
+    if (stock->process == process && stock->left > 0)
+        return APR_SUCCESS;
+    stock->left = 0;
+    if (idem_random(stock->tokens[0], sizeof stock->tokens) != APR_SUCCESS)
+        return APR_EGENERAL;
+    stock->process = process;
+    stock->left = TOKENS_AHEAD;
     return APR_SUCCESS;
+}
+
+apr_status_t idem_random_token(unsigned char token[IDEM_TOKEN_LEN])
+{
+    token_stock *stock = (token_stock *)idem_spares_take_or_make(&stocks, sizeof *stock);
+    apr_status_t status;
+
+    if (!stock)
+        return idem_random(token, IDEM_TOKEN_LEN);
+    status = fill_stock(stock);
+    if (status == APR_SUCCESS) {
+        stock->left--;
+        memcpy(token, stock->tokens[stock->left], IDEM_TOKEN_LEN);
+        OPENSSL_cleanse(stock->tokens[stock->left], IDEM_TOKEN_LEN);
+    }
+    idem_spares_keep_or_destroy(&stocks, &stock->spare);
+    return status;
 }

@@ -15,6 +15,8 @@
  */
 #include "fingerprint.h"
 
+#include "spares.h"
+
 static int is_body(const idem_part_value *part)
 {
     return strcmp(part->name, "body") == 0;
@@ -43,11 +45,22 @@ static void feed_named(idem_digest *d, const idem_part_value *part)
 
 /* The last names of a thread, and their SHA-256. Names are no secret: they come from the configuration. */
 typedef struct known_names {
+    idem_spare spare;
     apr_size_t len;
     unsigned char names[NAMES_MOST], digest[IDEM_DIGEST_LEN];
 } known_names;
 
-static _Thread_local known_names known;
+static idem_spares kept_names;
+
+__attribute__((constructor)) static void open_kept_names(void)
+{
+    idem_spares_open(&kept_names);
+}
+
+__attribute__((destructor)) static void close_kept_names(void)
+{
+    idem_spares_close(&kept_names);
+}
 
 static apr_status_t hash_names(const idem_blob *secret, const idem_part_value *parts, int count, unsigned char *out)
 {
@@ -80,17 +93,19 @@ static apr_status_t digest_of_names(const idem_part_value *parts, int count, uns
 {
     unsigned char names[NAMES_MOST];
     apr_size_t len = put_names(parts, count, names);
+    known_names *known = len ? (known_names *)idem_spares_take_or_make(&kept_names, sizeof *known) : NULL;
     apr_status_t status = APR_SUCCESS;
 
-    if (!len)
+    if (!known)
         return hash_names(NULL, parts, count, out);
-    if (len != known.len || memcmp(names, known.names, len) != 0) {
-        known.len = 0;
-        status = idem_digest_of(NULL, idem_blob_of(names, len), known.digest);
-        memcpy(known.names, names, len);
-        known.len = status == APR_SUCCESS ? len : 0;
+    if (len != known->len || memcmp(names, known->names, len) != 0) {
+        known->len = 0;
+        status = idem_digest_of(NULL, idem_blob_of(names, len), known->digest);
+        memcpy(known->names, names, len);
+        known->len = status == APR_SUCCESS ? len : 0;
     }
-    memcpy(out, known.digest, IDEM_DIGEST_LEN);
+    memcpy(out, known->digest, IDEM_DIGEST_LEN);
+    idem_spares_keep_or_destroy(&kept_names, &known->spare);
     return status;
 }
 

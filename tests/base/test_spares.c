@@ -93,12 +93,28 @@ static void a_thread_that_ends_leaves_nothing(void **state)
     free(mine);
 }
 
+static void what_is_made_is_zero_and_comes_back(void **state)
+{
+    idem_spares spares = {0};
+    idem_spare *mine = idem_spares_take_or_make(&spares, sizeof *mine + 1);
+
+    (void)state;
+    assert_non_null(mine);
+    assert_int_equal(((char *)mine)[sizeof *mine], 0);
+    idem_spares_open(&spares);
+    idem_spares_keep_or_destroy(&spares, mine);
+    assert_ptr_equal(idem_spares_take_or_make(&spares, sizeof *mine + 1), mine);
+    idem_spares_close(&spares);
+    idem_spares_keep_or_destroy(&spares, mine); /* closed: valgrind sees whether it is destroyed */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(the_last_one_kept_is_the_first_taken),
         UNIT(there_are_never_more_than_so_many),
         UNIT(a_thread_that_ends_leaves_nothing),
+        UNIT(what_is_made_is_zero_and_comes_back),
     };
 
     return cmocka_run_group_tests_name("spares", tests, NULL, NULL);

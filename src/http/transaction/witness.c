@@ -11,6 +11,8 @@
  */
 #include "witness.h"
 
+#include "threads.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +61,7 @@ static const line lines[] = {
 };
 /* clang-format on */
 
-static _Thread_local idem_witness *listening;
+static IDEM_THREADS_OWN idem_witness *listening;
 
 void idem_witness_begin(idem_witness *witness)
 {

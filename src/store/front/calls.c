@@ -28,7 +28,7 @@ typedef struct passage {
     int refused; /* by the breaker */
 } passage;
 
-static _Thread_local apr_interval_time_t calls_spent;
+static IDEM_THREADS_OWN apr_interval_time_t calls_spent;
 
 apr_interval_time_t idem_front_spent(void)
 {
