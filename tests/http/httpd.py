@@ -15,6 +15,9 @@ import sys
 
 import env
 
+sys.path.append(str(env.REPO / "tests/store/servers"))
+from proc_state import has_ended, stands_still  # noqa: E402 (found by the line above)
+
 MODULES = """authn_core authn_file authz_core authz_user authz_host auth_basic alias mime dir env setenvif headers
 rewrite
 filter deflate actions include request proxy proxy_http proxy_fcgi slotmem_shm socache_shmcb socache_dbm""".split()
@@ -270,6 +273,16 @@ class Httpd:
 
     def children(self):
         return children_of(self.pid)
+
+    def kill_child(self, child):
+        """When this returns, no request reaches it any more; its parent may not have buried it yet."""
+        os.kill(child, signal.SIGKILL)
+        env.until(lambda: has_ended(child), "the child has ended")
+
+    def stop_child(self, child):
+        """When this returns, none of its threads takes another request, until it gets SIGCONT."""
+        os.kill(child, signal.SIGSTOP)
+        env.until(lambda: stands_still(child), "the child stands still")
 
     def sockets(self):
         """(address of the client, inode) of each connection the server has open."""

@@ -130,10 +130,12 @@ def test_every_answer_is_as_described(admin, api, record, described):
     assert entry["response"]["body"] == {"encoding": "utf-8", "data": record.body.decode()}
     listed = described("get", "entries", admin.get("entries?limit=1000"))
     assert slot in [one["slot"] for one in listed["entries"]] and listed["next"] is None
-    stats = described("get", "stats", admin.get("stats"))
-    assert stats["counted"]["outcomes"]["executed"] >= 1 and stats["entries"]["states"]["record"]["entries"] >= 1
-    minutes = described("get", "history", admin.get("history"))["minutes"]
-    assert len(minutes) == 180 and sum(m["outcomes"].get("executed", 0) for m in minutes) >= 1
+    stats = env.until(lambda: (said := described("get", "stats", admin.get("stats")))
+                      ["counted"]["outcomes"]["executed"] >= 1 and said, "a request is counted, after its answer")
+    assert stats["entries"]["states"]["record"]["entries"] >= 1
+    minutes = env.until(lambda: (said := described("get", "history", admin.get("history"))["minutes"])
+                        and sum(m["outcomes"].get("executed", 0) for m in said) >= 1 and said, "and in its minute")
+    assert len(minutes) == 180
     described("get", "token", admin.get("token"))
     assert described("post", "sweep", admin.post("sweep", {"most": 10})) == {"removed": 0}
     described("get", "entries/{slot}", admin.get("entries/" + "0" * 64))

@@ -315,8 +315,8 @@ def test_calls_that_are_not_sent_take_no_time(own, broken):
 @pytest.mark.mpm_independent
 def test_killed_child_leaves_no_open_breaker_behind(own, broken):
     """It is stopped first: it could close its breaker otherwise."""
-    os.kill(broken, signal.SIGSTOP)
+    own.stop_child(broken)
     own.control.behave()
     own.metrics.until("store_breakers_open", 1)
-    os.kill(broken, signal.SIGKILL)
+    own.kill_child(broken)
     own.metrics.until("store_breakers_open", 0)

@@ -2,9 +2,6 @@
 """A store that is a module of its own (tests/store/example) serves like one that is built in; its words reach the
 administrator.
 """
-import os
-import signal
-
 import pytest
 
 import env
@@ -47,7 +44,7 @@ def test_death_of_the_owner_is_seen_at_once(server, api, origin):
         first = api.post_async("/pay", key="k1", body=b"1")
         held.wait_until_entered()
         child = server.child_of(first)
-        os.kill(child, signal.SIGKILL)
+        server.kill_child(child)
         assert settled(api, "/pay").problem == (409, "outcome-unknown")
         env.until(lambda: child not in server.children(), "the parent buries its child")
     assert origin.executions("/pay") == 1

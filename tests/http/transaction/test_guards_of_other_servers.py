@@ -66,7 +66,7 @@ def test_takeover(servers, front, origin):
         held.wait_until_entered()
         held.let_others_pass()
         child = servers[0].child_of(conn)
-        os.kill(child, signal.SIGKILL)
+        servers[0].kill_child(child)
         second = env.until(lambda: once_decided(front, "/in/cgi/retry"), "its lease has ended", 60)
     assert second.problem == (201, None)
     assert [run["IDEMPOTENCY_ATTEMPT"] for run in origin.runs("/retry")] == ["1", "2"]

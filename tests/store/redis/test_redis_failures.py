@@ -9,6 +9,7 @@ import pytest
 from failures import (LATE, RECORD, SLACK, UNKNOWN, answered, assert_late_calls_did_nothing, assert_lives_while_renewed,
                       assert_not_waited_for, assert_one_connection_not_inherited, paused, prepare_for_late_calls,
                       send_too_late, sockets)
+from proc_state import stands_still
 from redis_server import Redis, end_group, start_group, until
 
 
@@ -53,7 +54,7 @@ def test_driver_that_was_stopped_itself(redis, drive):
         driven.say("claim", 2, 1)
         until(redis.unread, "it has been sent")
         driven.process.send_signal(signal.SIGSTOP)
-        until(lambda: " T " in pathlib.Path(f"/proc/{driven.process.pid}/stat").read_text(), "it has stopped")
+        until(lambda: stands_still(driven.process.pid), "it has stopped")
     until(lambda: scripts_run(redis) == 2, "Redis has answered")
     time.sleep(1)  # the pause that is tested: twice the deadline of the call that follows
     driven.process.send_signal(signal.SIGCONT)

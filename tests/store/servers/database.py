@@ -12,6 +12,7 @@ import signal
 import subprocess
 
 from private_server import PATIENCE, die_with_parent, free_port, run_folder, unprivileged, until
+from proc_state import has_ended, stands_still
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[3] / "conf" / "schema"
 DATABASE, USER, PASSWORD = "idempotency", "idem", "s3cret-of-tests"
@@ -95,7 +96,7 @@ class Database:
         until(self.has_stopped, "the server has stopped")
 
     def has_stopped(self):
-        if all(state_of(pid) in "TZX" for pid in self.processes()):
+        if all(stands_still(pid) for pid in self.processes()):
             return True
         self.signal(signal.SIGSTOP)
         return False
@@ -108,7 +109,7 @@ class Database:
         pids = self.processes()
         self.signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
-        until(lambda: not any(state_of(pid) not in "ZX" for pid in pids), "all of its processes have gone")
+        until(lambda: all(has_ended(pid) for pid in pids), "all of its processes have gone")
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -130,9 +131,3 @@ class Database:
         if not self.is_template:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-
-def state_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "X"

@@ -14,6 +14,8 @@ import subprocess
 import tempfile
 import time
 
+from proc_state import stands_still
+
 PATIENCE = 60  # seconds until a server has started, ended, or found its primary
 PR_SET_PDEATHSIG = 1
 
@@ -71,7 +73,7 @@ class Server:
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
-        until(lambda: ") T " in pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(), "the server has stopped")
+        until(lambda: stands_still(self.process.pid), "the server has stopped")
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
