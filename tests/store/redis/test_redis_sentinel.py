@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from redis_server import Sentinel, end_group, free_port, start_group, until
+from redis_server import NEVER, SOON, Sentinel, end_group, free_port, start_group, until
 
 SLACK = 10000  # milliseconds beyond a deadline: a busy machine; without a deadline it would be for ever
 RECORD = 2
@@ -37,7 +37,11 @@ def test_failover_is_followed(group, drive):
     primary.kill()
     answer = driven.ask("claim", 3, 1)
     assert answer.status not in ("SUCCESS", "EEXIST")
+    for sentinel in (first, *others):
+        sentinel.judge(SOON)
     until(lambda: first.primary_port() == replica.port, "the sentinels promote the replica")
+    for sentinel in (first, *others):
+        sentinel.judge(NEVER)
     until(lambda: "only 0 of 1 replicas" in driven.ask("claim", 1, 2).why, "the new primary is asked")
     primary.start()
     answer = used(driven, "claim", 1, 2)
@@ -97,7 +101,7 @@ def test_sentinel_that_names_yesterdays_primary(tmp_path, drive):
     """It was cut off from the others: whom it names is a replica now. The next one is asked."""
     servers, sentinels = start_group(tmp_path, replicas=1, sentinels=1)
     try:
-        stale = Sentinel(tmp_path / "stale", servers[1], down_after_ms=60000)
+        stale = Sentinel(tmp_path / "stale", servers[1])
         with stale:
             assert stale.primary_port() == servers[1].port
             driven = drive(stale.url(sentinels[0]), timeout_ms=2000)

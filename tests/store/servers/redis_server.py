@@ -12,6 +12,10 @@ import subprocess
 
 from private_server import PATIENCE, Server, free_port, until
 
+# Milliseconds. A busy machine pauses a server for longer than a test wants to wait for a failover: a sentinel takes
+# nobody for dead unless its test says so.
+NEVER, SOON = 3600000, 500
+
 
 class Redis(Server):
     """options are redis-server's own: "--appendonly", "yes". Without any, nothing is kept on disk."""
@@ -67,7 +71,7 @@ class Redis(Server):
 class Sentinel(Redis):
     """Watches a primary, under the name "main"; the first that is started tells the others about its replicas."""
 
-    def __init__(self, folder, primary, quorum=1, down_after_ms=500):
+    def __init__(self, folder, primary, quorum=1, down_after_ms=NEVER):
         super().__init__(folder, address=primary.address)
         self.conf = self.folder / "sentinel.conf"
         password = f"sentinel auth-pass main {primary.password}\n" if primary.password else ""
@@ -78,6 +82,10 @@ class Sentinel(Redis):
 
     def command(self):
         return ["redis-server", str(self.conf), "--sentinel"]
+
+    def judge(self, down_after_ms):
+        """From now on who has not answered for so long is dead."""
+        assert self.cli("SENTINEL", "SET", "main", "down-after-milliseconds", str(down_after_ms)) == "OK"
 
     def primary_port(self):
         return int(self.cli("SENTINEL", "get-master-addr-by-name", "main").split()[1])
@@ -92,7 +100,7 @@ class Sentinel(Redis):
         return f"redis-sentinel://{user}{hosts}/main" + (f"/{db}" if db is not None else "")
 
 
-def start_group(folder, replicas=1, sentinels=1, options=(), down_after_ms=500, **more):
+def start_group(folder, replicas=1, sentinels=1, options=(), down_after_ms=NEVER, **more):
     """A primary, its replicas in step with it, and sentinels that know all of them: (servers, sentinels), started.
     more: password, address."""
     servers = [Redis(folder / "primary", *options, **more).start()]
