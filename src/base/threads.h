@@ -15,9 +15,9 @@
 int idem_thread_start(void *(*run)(void *), void *data, apr_size_t stack);
 
 /*
- * A variable that each thread has from its beginning. Any other thread-local variable of a library is made at a thread's
- * first use, and where there is no memory for it the C library ends the process. There is little room for these in all
- * of a process, so such a variable is a few bytes.
+ * A variable that each thread has from its beginning. Any other thread-local variable of a library is made when a
+ * thread first uses it, and where there is no memory for it the C library ends the process. There is little room for
+ * these in all of a process, so such a variable is a few bytes.
  */
 #define IDEM_THREADS_OWN _Thread_local __attribute__((tls_model("initial-exec")))
 
