@@ -155,7 +155,7 @@ $(BUILD)/.toolchain:
 
 # ---- the rest --------------------------------------------------------------------------------------------------------
 
-include mk/check.mk mk/faults.mk mk/bench.mk mk/run.mk mk/package.mk
+include mk/check.mk mk/faults.mk mk/bench.mk mk/run.mk mk/package.mk mk/site.mk
 
 .PHONY: clean help
 clean:
@@ -163,4 +163,4 @@ clean:
 ## make clean         remove build/ (stop a running demo first: make demo-stop)
 
 help:
-	@sed -n 's/^## //p' Makefile mk/run.mk mk/suite.mk mk/check.mk mk/bench.mk mk/faults.mk mk/package.mk
+	@sed -n 's/^## //p' Makefile mk/run.mk mk/suite.mk mk/check.mk mk/bench.mk mk/faults.mk mk/package.mk mk/site.mk

@@ -80,6 +80,22 @@ put_openapi() {
     echo "installed  $destdir$openapi (what clients are answered, for an API's own description)"
 }
 
+# As text, in the folders that their links expect; and as a site, if `make html` has made it beside the module.
+put_documents() {
+    texts_listed | while read -r text; do
+        install -D -m 644 "$here/../$text" "$destdir$documents/$text"
+    done
+    site=$(dirname "$module")/html
+    if [ -e "$site/index.html" ]; then
+        site_listed | while read -r page; do
+            install -D -m 644 "$site/$page" "$destdir$documents/html/$page"
+        done
+        echo "installed  $destdir$documents (the documents; html/index.html is the first page)"
+    else
+        echo "installed  $destdir$documents (the documents as text; make html makes a site of them)"
+    fi
+}
+
 sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/mod_idempotency.so|" \
     "$here/idempotency.load" >"$scratch/idempotency.load"
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
@@ -92,6 +108,7 @@ put_policies
 put_monitoring
 put_openapi
 put_tool
+put_documents
 
 echo
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then

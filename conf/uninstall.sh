@@ -36,6 +36,16 @@ take_all_of() { # FOLDER PLACE: files of ours, by name; the folder goes with the
     rmdir "$destdir$2" 2>/dev/null || true
 }
 
+take_documents() {
+    texts_listed | sed "s|^|$destdir$documents/|" >"$scratch/documents"
+    site_listed | sed "s|^|$destdir$documents/html/|" >>"$scratch/documents"
+    while read -r document; do
+        rm -f "$document"
+    done <"$scratch/documents"
+    find "$destdir$documents" -depth -type d -empty -delete
+    [ -e "$destdir$documents" ] || echo "removed    $destdir$documents"
+}
+
 if [ $layout = debian ] && [ -L "$destdir$sysconf/mods-enabled/idempotency.load" ]; then
     echo "uninstall: the module is enabled. Run this first:" >&2
     echo "    a2dismod idempotency && systemctl restart apache2" >&2
@@ -54,6 +64,7 @@ take_all_of policies "$policies"
 take_all_of monitoring "$monitoring"
 take_all_of openapi "$openapi"
 rmdir "$destdir$shared" 2>/dev/null || true
+[ ! -d "$destdir$documents" ] || take_documents
 
 echo
 if [ $layout = other ]; then

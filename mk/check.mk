@@ -130,9 +130,9 @@ clients: all
 
 # Chromium as the judge of what pages become.
 .PHONY: browser
-browser: all $(TEST_MODULES)
+browser: all $(TEST_MODULES) html
 	@$(PYTEST) tests/http -m browser $(PYTEST_ARGS)
-## make browser       the tests marked browser: what Chromium makes of pages with IDEMPOTENCY_FORM
+## make browser       the tests marked browser: what Chromium makes of the forms, the admin page and the site
 
 # Applications out of Debian's packages, which apt brings into build/applications; clicked in Chromium.
 .PHONY: applications
@@ -164,10 +164,10 @@ chaos chaos-short: all $(TEST_MODULES)
 # ---- lint ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint warnings format lint-options lint-exports lint-circles lint-format lint-diagram lint-tests diagram lognos
-LINTS := layers sizes words lognos scripts statics sentences columns licence policies
+LINTS := layers sizes words lognos scripts statics sentences columns licence policies links
 lint: $(LINTS:%=lint-%) lint-tests lint-options lint-format lint-diagram lint-guarantees lint-exports lint-circles
-## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, sentences,
-##                    generated parts of the documents; and each lint on a planted fault
+## make lint          layers, circles, sizes, names of functions, words, log numbers, options, formatting, links,
+##                    sentences, generated parts of the documents; and each lint on a planted fault
 
 $(LINTS:%=lint-%): lint-%:
 	@$(PYTHON) tests/lint/$*.py

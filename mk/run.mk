@@ -16,7 +16,7 @@ install: all
 uninstall:
 	@conf/uninstall.sh '$(APXS)' '$(DESTDIR)'
 ## make uninstall     takes that away again; edited files and stores stay
-install-check: all man
+install-check: all man html-check
 	@tests/install/test_install.sh '$(BUILD)/mod_idempotency.so'
 	@tests/install/test_dist.sh
 	@tests/install/test_manpage.sh '$(BUILD)/mod_idempotency.5'

@@ -68,6 +68,13 @@ if [ -e /etc/debian_version ]; then
     check "bash completes its commands" bash -c '. "$1"; PATH=$2:$PATH; COMP_WORDS=(idemctl res) COMP_CWORD=1
         _idemctl; test "${COMPREPLY[*]}" = resolve' - "$debian/usr/share/bash-completion/completions/idemctl" \
         "$debian/usr/sbin"
+    check "documents are where others are" cmp -s "$root/docs/manual.md" \
+        "$debian/usr/share/doc/mod_idempotency/docs/manual.md"
+    check "links among them lead somewhere" test -e "$debian/usr/share/doc/mod_idempotency/docs/internals/lease.md"
+    if [ -e "$(dirname "$module")/html/index.html" ]; then
+        check "beside them stands the site" diff -r "$(dirname "$module")/html" \
+            "$debian/usr/share/doc/mod_idempotency/html"
+    fi
     check "pages are where man looks" test -e "$debian/usr/share/man/man8/idemctl.8"
     check "a2enmod is the next command" says 'a2enmod idempotency'
     check "and a restart" says 'systemctl restart apache2'

@@ -2,17 +2,14 @@
 """
 The page in Chromium: found, resolved and forgotten with a question before; pages of other sites refused; readable in
 light, in dark, on a phone, and without scripts.
-
-IDEM_SHOTS=FOLDER writes a picture of each view there.
 """
-import base64
 import os
-import pathlib
 import signal
 from urllib.parse import urlencode
 
 import pytest
 
+import browsing
 import env
 from client import Api
 
@@ -40,105 +37,23 @@ Alias /elsewhere "{stage}/docs/elsewhere"
 VIEWS = ("./", "./?view=entries", "./?slot={slot}&body=1", "./?slot={unknown}", "./?slot=" + "0" * 64)
 SCHEMES = ("light", "dark")
 
-# Every visible text with what stands behind it; what is below the ratio of WCAG AA for its size.
-CONTRAST = """
-const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
-const light = ([r, g, b]) => [r, g, b].map(c => c / 255).map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
-    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
-const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05); };
-const ground = node => {
-    for (; node; node = node.parentElement) {
-        const colour = parse(getComputedStyle(node).backgroundColor);
-        if (colour[3] === 1) return colour;
-    }
-    return [255, 255, 255, 1];
-};
-const found = []; let seen = 0;
-for (const node of document.querySelectorAll('body *')) {
-    const own = node.matches('input, select') ||
-        [...node.childNodes].some(one => one.nodeType === 3 && one.data.trim());
-    if (!own || !node.checkVisibility() || node.closest('svg')) continue;
-    const style = getComputedStyle(node), size = parseFloat(style.fontSize);
-    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
-    const is = ratio(parse(style.color), ground(node));
-    seen++;
-    if (is < (large ? 3 : 4.5)) found.push([node.outerHTML.slice(0, 120), is]);
-}
-for (const node of document.querySelectorAll('rect, .swatch')) {
-    const style = getComputedStyle(node);
-    const behind = ground(node.matches('rect') ? node.closest('svg') : node.parentElement);
-    seen++;
-    if (ratio(parse(node.matches('rect') ? style.fill : style.backgroundColor), behind) < 3)
-        found.push([node.outerHTML, 'graphic']);
-}
-for (const node of document.querySelectorAll('input:not([type=hidden]), select')) {
-    if (!node.checkVisibility() || node.type === 'checkbox') continue;
-    if (ratio(parse(getComputedStyle(node).borderTopColor), ground(node.parentElement)) < 3)
-        found.push([node.outerHTML, 'edge']);
-}
-return [found, seen];
-"""
 
-
-class Browser:
+class Browser(browsing.Browser):
     def __init__(self, driver):
-        self.driver, self.origin = driver, None
-
-    def set(self, command, **values):
-        self.driver.execute_cdp_cmd(command, values)
-
-    def scheme(self, name, motion="no-preference"):
-        self.set("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name},
-                                                         {"name": "prefers-reduced-motion", "value": motion}])
-
-    def size(self, width, height=900):
-        self.set("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                 mobile=width < 600)
-
-    def scripts(self, on):
-        self.set("Emulation.setScriptExecutionDisabled", value=not on)
+        super().__init__(driver)
+        self.origin = None
 
     def get(self, path="./", place="/admin/"):
         self.driver.get(self.origin + place + path.removeprefix("./"))
-
-    def one(self, css):
-        return self.driver.find_element("css selector", css)
-
-    def all(self, css):
-        return self.driver.find_elements("css selector", css)
-
-    @property
-    def text(self):
-        return self.one("body").text
 
     def said(self):
         """What the page says after an action."""
         return env.until(lambda: self.one("#said").text, "the page says what was done")
 
-    def shot(self, name):
-        folder = os.environ.get("IDEM_SHOTS")
-        if folder:
-            size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-            data = self.driver.execute_cdp_cmd("Page.captureScreenshot", {
-                "captureBeyondViewport": True,
-                "clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}})
-            (pathlib.Path(folder) / f"{name}.png").write_bytes(base64.b64decode(data["data"]))
-
 
 @pytest.fixture(scope="module")
 def chromium():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = env.program("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.chrome.service.Service(env.program("chromedriver")))
-    driver.set_script_timeout(25)
-    driver.set_page_load_timeout(env.CLIENT_TIMEOUT)
-    yield driver
-    driver.quit()
+    yield from browsing.chromium()
 
 
 @pytest.fixture
@@ -348,7 +263,7 @@ def test_light_dark_phone_and_no_scripts(browser, shown, api, origin):
                     browser.get(view.format(**shown))
                     for details in browser.all("details"):
                         browser.driver.execute_script("arguments[0].open = true", details)
-                    found, seen = browser.driver.execute_script(CONTRAST)
+                    found, seen = browser.driver.execute_script(browsing.CONTRAST)
                     assert found == [] and seen > 15, (view, scheme, width)
                     root = browser.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
                     assert root[0] <= root[1] == width, (view, width)
@@ -358,7 +273,7 @@ def test_light_dark_phone_and_no_scripts(browser, shown, api, origin):
         browser.get(f"./?slot={shown['unknown']}")
         button(browser, "It was done").click()
         env.until(lambda: browser.all("dialog[open]"), "the question")
-        found, _ = browser.driver.execute_script(CONTRAST)
+        found, _ = browser.driver.execute_script(browsing.CONTRAST)
         assert found == []
         browser.shot("question-dark-360")
         browser.size(1100)
