@@ -193,6 +193,18 @@ HOSTILE = {
     ),
     "crlf": "<form\r\nmethod\r=\r\n'post'\r>\r\n</form\r\n><form\fmethod=post\f></form>",
     "less": "a < b <<form method=post></form> <3 <=form method=post> <form method=post>",
+    "outside": (
+        "<form method=post id=f action=/x></form><button form=f>x</button><input form=f name=a><form id=g></form>"
+        "<button form=g formmethod=post>y</button>"
+    ),
+    "get-with-post-button": (
+        "<form method=get><button formmethod=post formaction=/x>x</button></form><form><input type=submit"
+        " formmethod=post></form><form method=post><button formmethod=dialog>x</button></form>"
+    ),
+    "foster": (
+        "<table>x<form method=post action=/a></form><tr><form method=post action=/b><td><input name=c></td></form>"
+        "</tr><b><form method=post action=/c></b></table></form><form method=post>"
+    ),
     "formmethod": (
         "<form><button formmethod=post>x</button></form><form method=post><button formmethod=get"
         " formaction=//evil.example>x</button></form>"

@@ -226,6 +226,7 @@ static void change_head(form_page *page, request_rec *r, int is_whole)
     unset_targeted(r, r->err_headers_out);
     unset_out(r, "Accept-Ranges");
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-store");
+    apr_table_setn(r->subprocess_env, "no-cache", "1"); /* mod_cache's, whatever it was told to store */
     apr_table_setn(r->headers_out, "Accept-Ranges", "none");
     set_length(page, r, is_whole);
 }
