@@ -292,6 +292,13 @@ struct idem_driver {
 
     /* The operating system's number of the process that is this owner; 0 if it is not known. Stores of one host. */
     unsigned long (*process)(const idem_store *store, apr_uint64_t owner);
+
+    /*
+     * Removes a settled entry with this token, for an administrator who has seen that one. Test and change are one
+     * atomic step. IDEM_ELOST if the entry has another token, or is a LEASE; APR_NOTFOUND if there is none.
+     */
+    apr_status_t (*forget_seen)(idem_store *store, idem_call *call, const unsigned char *slot,
+                                const unsigned char *token);
 };
 
 /* The members that a driver of version 1 has. */

@@ -178,17 +178,31 @@ static idem_exit change_remote(idem_cli *cli, const char *method, const char *pa
     return code == IDEM_EXIT_OK ? say_answer(cli, answer) : code;
 }
 
+/* What is changed is what stands there now, or what --if-version names: not what comes meanwhile. */
+static idem_exit see_version(idem_cli *cli, const char **slot)
+{
+    json_t *answer;
+    idem_exit code = complete_slot(cli, slot);
+
+    if (code != IDEM_EXIT_OK || cli->version)
+        return code;
+    code = idem_cli_ask(cli, "GET", apr_pstrcat(cli->pool, "entries/", *slot, NULL), NULL, &answer);
+    cli->version = apr_pstrdup(cli->pool, text_of_member(answer, "version"));
+    json_decref(answer);
+    return code;
+}
+
 static idem_exit forget_remote(idem_cli *cli)
 {
-    const char *slot,
-        *version = cli->version ? apr_pstrcat(cli->pool, "&version=", in_url(cli, cli->version), NULL) : "";
-    idem_exit code = complete_slot(cli, &slot);
+    const char *slot;
+    idem_exit code = see_version(cli, &slot);
 
     if (code != IDEM_EXIT_OK)
         return code;
-    return change_remote(
-        cli, "DELETE",
-        apr_psprintf(cli->pool, "entries/%s?dry_run=%d&force=%d%s", slot, cli->dry_run, cli->force, version), NULL);
+    return change_remote(cli, "DELETE",
+                         apr_psprintf(cli->pool, "entries/%s?dry_run=%d&force=%d&version=%s", slot, cli->dry_run,
+                                      cli->force, in_url(cli, cli->version)),
+                         NULL);
 }
 
 static idem_exit resolve_remote(idem_cli *cli)
@@ -196,15 +210,14 @@ static idem_exit resolve_remote(idem_cli *cli)
     const char *slot;
     char *body;
     json_t *json;
-    idem_exit code = complete_slot(cli, &slot);
+    idem_exit code = see_version(cli, &slot);
 
     if (code != IDEM_EXIT_OK)
         return code;
     json = json_object();
     json_object_set_new(json, "as", idem_shown_text(cli->as, cli->pool));
     json_object_set_new(json, "dry_run", json_boolean(cli->dry_run));
-    if (cli->version)
-        json_object_set_new(json, "version", idem_shown_text(cli->version, cli->pool));
+    json_object_set_new(json, "version", idem_shown_text(cli->version, cli->pool));
     body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     code = change_remote(cli, "POST", apr_pstrcat(cli->pool, "entries/", slot, "/resolve", NULL), body);

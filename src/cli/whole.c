@@ -99,37 +99,53 @@ idem_exit idem_cli_stats(idem_cli *cli)
 
 /* ---- verify ------------------------------------------------------------------------------------------------------ */
 
-static int forget_damaged(void *baton, const idem_view *view)
-{
-    apr_array_header_t *slots = baton;
+typedef struct damage {
+    unsigned char slot[IDEM_SLOT_LEN];
+    const char *version;
+} damage;
 
-    if (view->fault)
-        memcpy(apr_array_push(slots), view->slot, IDEM_SLOT_LEN);
+static int note_damage(void *baton, const idem_view *view)
+{
+    apr_array_header_t *all = baton;
+    damage *one;
+
+    if (!view->fault)
+        return 1;
+    one = apr_array_push(all);
+    memcpy(one->slot, view->slot, IDEM_SLOT_LEN);
+    one->version = idem_view_version(view, all->pool);
     return 1;
+}
+
+/* Only what was seen to be damaged: it may have gone, or have been replaced, meanwhile. */
+static idem_done forget_damage(idem_cli *cli, const damage *one, apr_pool_t *pool, apr_uint64_t *removed,
+                               const char **why)
+{
+    idem_wish wish = {.slot = one->slot, .version = one->version, .dry_run = cli->dry_run};
+    idem_view view;
+    idem_done done = idem_entry_forget(cli->front, &wish, pool, &view, why);
+
+    *removed += done == IDEM_DONE_OK;
+    return done == IDEM_DONE_ABSENT || done == IDEM_DONE_CHANGED ? IDEM_DONE_OK : done;
 }
 
 /* A part of the list at a time: nothing is forgotten while a store is being asked for more. */
 static idem_done remove_damage(idem_cli *cli, apr_uint64_t *removed, const char **why)
 {
-    idem_list list = {.front = cli->front, .viewer = forget_damaged};
+    idem_list list = {.front = cli->front, .viewer = note_damage};
     idem_done done;
 
     *removed = 0;
     do {
         apr_pool_t *pool;
-        apr_array_header_t *slots;
+        apr_array_header_t *all;
 
         apr_pool_create(&pool, cli->pool);
-        slots = apr_array_make(pool, 16, IDEM_SLOT_LEN);
-        list.baton = slots;
+        all = apr_array_make(pool, 16, sizeof(damage));
+        list.baton = all;
         done = idem_list_part(&list, pool, why);
-        for (int i = 0; i < slots->nelts && done == IDEM_DONE_OK; i++) {
-            const unsigned char *slot = (const unsigned char *)slots->elts + i * IDEM_SLOT_LEN;
-            apr_status_t rv = cli->dry_run ? APR_SUCCESS : idem_front_forget(cli->front, slot, pool, why);
-
-            *removed += rv == APR_SUCCESS;
-            done = rv == APR_NOTFOUND ? IDEM_DONE_OK : idem_done_of(rv);
-        }
+        for (int i = 0; i < all->nelts && done == IDEM_DONE_OK; i++)
+            done = forget_damage(cli, &APR_ARRAY_IDX(all, i, damage), pool, removed, why);
         *why = apr_pstrdup(cli->pool, *why);
         apr_pool_destroy(pool);
     } while (done == IDEM_DONE_OK && *list.place);

@@ -96,7 +96,8 @@ static idem_exit exit_of_status(long status)
     case 404: return IDEM_EXIT_ABSENT;
     case 401:
     case 403:
-    case 409: return IDEM_EXIT_REFUSED;
+    case 409:
+    case 412: return IDEM_EXIT_REFUSED;
     case 501: return IDEM_EXIT_UNABLE;
     default: return IDEM_EXIT_FAILED;
     }

@@ -165,8 +165,10 @@ idem_done idem_entry_forget(idem_front *front, const idem_wish *wish, apr_pool_t
         return explain(IDEM_DONE_ALIVE, why);
     if (wish->dry_run)
         return IDEM_DONE_OK;
-    if (view->state != IDEM_SHOWN_UNKNOWN)
+    if (view->state == IDEM_SHOWN_DAMAGED) /* it has no token to be known by, and nobody replaces it */
         return explain(idem_done_of(idem_front_forget(front, wish->slot, pool, why)), why);
+    if (view->state != IDEM_SHOWN_UNKNOWN)
+        return explain(idem_done_of(idem_front_forget_seen(front, wish->slot, view->value, pool, why)), why);
     done = take_unknown(front, view, &mine, pool, why);
     return done == IDEM_DONE_OK ? give_up_lease(front, &mine, pool, why) : done;
 }

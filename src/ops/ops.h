@@ -132,7 +132,8 @@ typedef struct idem_wish {
 idem_done idem_entry_resolve(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view,
                              const char **why);
 
-/* Frees the key, whatever stands there. An unknown one is taken by its token, as above. */
+/* Frees the key of the entry that stands there now, and of no other one: if it is replaced meanwhile, that one stays.
+ * An unknown one is taken by its token, as above. */
 idem_done idem_entry_forget(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view,
                             const char **why);
 

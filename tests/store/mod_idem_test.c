@@ -337,6 +337,15 @@ static apr_status_t wrap_forget(idem_store *store, idem_call *call, const unsign
     return after(&c, rv ? rv : inner->driver->forget(inner, call, slot));
 }
 
+static apr_status_t wrap_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                     const unsigned char *token)
+{
+    idem_store *inner = inner_of(store);
+    wrap_call c = {(wrap_store *)store, call, "forget", slot, 0};
+    apr_status_t rv = before(&c);
+    return after(&c, rv ? rv : inner->driver->forget_seen(inner, call, slot, token));
+}
+
 static apr_status_t wrap_sweep(idem_store *store, idem_call *call, int most, int *removed)
 {
     idem_store *inner = inner_of(store);
@@ -376,6 +385,7 @@ static const idem_driver wrap_driver = {
     .sweep = wrap_sweep,
     .status = wrap_status,
     .part = wrap_part,
+    .forget_seen = wrap_forget_seen,
 };
 
 /* ---- handlers ---------------------------------------------------------------------------------------------------- */

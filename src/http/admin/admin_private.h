@@ -35,7 +35,8 @@ typedef struct idem_admin_call {
     apr_table_t *query; /* decoded; names that came twice have their last value */
     json_t *body;       /* of a POST, an object */
     idem_admin_problem problem;
-    json_t **taken; /* the page: what would be answered goes here, and nothing to the client */
+    int has_condition; /* the client has sent If-Match with a version */
+    json_t **taken;    /* the page: what would be answered goes here, and nothing to the client */
 } idem_admin_call;
 
 /* Returns an HTTP status for httpd, or OK after an answer. */

@@ -108,6 +108,8 @@ int idem_admin_answer_failed(idem_admin_call *call, idem_done done, const char *
     };
 
     idem_admin_say(call, problems[done].status, problems[done].name, why ? why : "nothing was changed");
+    if (done == IDEM_DONE_CHANGED && call->has_condition)
+        call->problem.status = HTTP_PRECONDITION_FAILED;
     return idem_admin_answer_problem(call);
 }
 

@@ -153,6 +153,9 @@ int idem_admin_show(idem_admin_call *call)
     done = idem_entry_show(call->front, slot, call->r->pool, &view, &why);
     if (done != IDEM_DONE_OK)
         return idem_admin_answer_failed(call, done, why);
+    if (!call->taken)
+        apr_table_setn(call->r->headers_out, "ETag",
+                       apr_pstrcat(call->r->pool, "\"", idem_view_version(&view, call->r->pool), "\"", NULL));
     return idem_admin_answer(call, HTTP_OK, idem_shown_view(&view, detail_of(call, body), call->r->pool));
 }
 
@@ -233,12 +236,31 @@ static int answer_changed(idem_admin_call *call, const idem_view *view, const id
     return idem_admin_answer(call, HTTP_OK, answer);
 }
 
-static void read_wish(idem_admin_call *call, idem_wish *wish, const unsigned char *slot)
+/* The version in If-Match. A filter that compressed what was shown has written "-gzip" or the like behind it. */
+static int read_match(idem_admin_call *call, idem_wish *wish)
+{
+    const char *match = apr_table_get(call->r->headers_in, "If-Match");
+    apr_size_t digits = match && *match == '"' ? strspn(match + 1, "0123456789abcdef") : 0, len;
+
+    if (!match || !strcmp(match, "*"))
+        return 0;
+    len = strlen(match);
+    if (digits != 2 * (apr_size_t)IDEM_VERSION_LEN || match[len - 1] != '"' || strcspn(match + 1, "\"") != len - 2 ||
+        !strchr("-\"", match[1 + digits]))
+        return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
+                              "If-Match takes one entity tag, as GET of this entry has given it, or *.");
+    call->has_condition = 1;
+    wish->version = apr_pstrmemdup(call->r->pool, match + 1, digits);
+    return 0;
+}
+
+static int read_wish(idem_admin_call *call, idem_wish *wish, const unsigned char *slot)
 {
     wish->slot = slot;
     wish->version = idem_admin_text(call, "version");
     wish->dry_run = idem_admin_flag(call, "dry_run");
     wish->force = idem_admin_flag(call, "force");
+    return read_match(call, wish);
 }
 
 int idem_admin_forget(idem_admin_call *call)
@@ -249,9 +271,8 @@ int idem_admin_forget(idem_admin_call *call)
     const char *why = NULL;
     idem_done done;
 
-    if (read_slot(call, slot))
+    if (read_slot(call, slot) || read_wish(call, &wish, slot))
         return idem_admin_answer_problem(call);
-    read_wish(call, &wish, slot);
     done = idem_entry_forget(call->front, &wish, call->r->pool, &view, &why);
     if (done != IDEM_DONE_OK)
         return idem_admin_answer_failed(call, done, why);
@@ -276,7 +297,8 @@ int idem_admin_resolve(idem_admin_call *call)
         idem_admin_say(call, HTTP_BAD_REQUEST, "invalid", "The body must have as: done, not-done or retry.");
         return idem_admin_answer_problem(call);
     }
-    read_wish(call, &wish, slot);
+    if (read_wish(call, &wish, slot))
+        return idem_admin_answer_problem(call);
     done = idem_entry_resolve(call->front, &wish, call->r->pool, &view, &why);
     if (done != IDEM_DONE_OK)
         return idem_admin_answer_failed(call, done, why);

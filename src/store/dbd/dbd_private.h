@@ -43,6 +43,7 @@ typedef enum idem_dbd_statement {
     IDEM_DBD_RELEASE,
     IDEM_DBD_RELEASE_ELSE,
     IDEM_DBD_FORGET,
+    IDEM_DBD_FORGET_SEEN,
     IDEM_DBD_LOOK,  /* what stands, without its value */
     IDEM_DBD_FETCH, /* … with it */
     IDEM_DBD_SWEEP,

@@ -80,7 +80,8 @@ static idem_dbd_order order_of(idem_dbd_statement statement, const unsigned char
     if (token)
         memcpy(order.token, token, IDEM_TOKEN_LEN);
     /* A second release or forget would find no entry. */
-    order.harmless_twice = statement != IDEM_DBD_RELEASE && statement != IDEM_DBD_FORGET;
+    order.harmless_twice =
+        statement != IDEM_DBD_RELEASE && statement != IDEM_DBD_FORGET && statement != IDEM_DBD_FORGET_SEEN;
     return order;
 }
 
@@ -139,6 +140,13 @@ static apr_status_t dbd_fetch(idem_store *store, idem_call *call, const unsigned
 static apr_status_t dbd_forget(idem_store *store, idem_call *call, const unsigned char *slot)
 {
     idem_dbd_order order = order_of(IDEM_DBD_FORGET, slot, NULL);
+    return idem_dbd_run((idem_dbd *)store, call, &order);
+}
+
+static apr_status_t dbd_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                    const unsigned char *token)
+{
+    idem_dbd_order order = order_of(IDEM_DBD_FORGET_SEEN, slot, token);
     return idem_dbd_run((idem_dbd *)store, call, &order);
 }
 
@@ -230,4 +238,5 @@ const idem_driver idem_driver_dbd = {
     .status = dbd_status,
     .page = dbd_page,
     .page_by_slot = 1,
+    .forget_seen = dbd_forget_seen,
 };

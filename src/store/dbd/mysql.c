@@ -223,6 +223,8 @@ const idem_dbd_engine idem_dbd_mysql = {
                 "INSERT INTO {t} " COLUMNS
                 " SELECT :slot, :token, 0, 0, 0, 0, {now}, '' FROM DUAL WHERE {now} < :last" NOTHING,
             [IDEM_DBD_FORGET] = "DELETE FROM {t} WHERE slot = :slot AND {now} < :last AND NOT " GONE,
+            [IDEM_DBD_FORGET_SEEN] = "DELETE FROM {t} WHERE slot = :slot AND {now} < :last AND NOT " GONE
+                                     " AND state <> 1 AND token = :token",
             [IDEM_DBD_LOOK] = SHOW("NULL"),
             [IDEM_DBD_FETCH] = SHOW("value"),
             [IDEM_DBD_SWEEP] =

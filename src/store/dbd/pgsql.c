@@ -70,6 +70,7 @@
     " WHERE {now} < :last AND " OWN_LEASE("o") " AND NOT " GONE("o") " RETURNING CAST(counter > 0 AS integer) AS n"
 
 #define FORGET "DELETE FROM {t} o WHERE slot = :slot AND {now} < :last AND NOT " GONE("o")
+#define FORGET_SEEN FORGET " AND o.state <> 1 AND o.token = :token"
 
 /* An array, since a list could be asked for once a row, and then has no limit. */
 #define SWEEP                                                                                               \
@@ -265,6 +266,7 @@ const idem_dbd_engine idem_dbd_pgsql = {
             [IDEM_DBD_SETTLE] = CHANGE(SETTLE),
             [IDEM_DBD_RELEASE] = SHOW(RELEASE, "NULL"),
             [IDEM_DBD_FORGET] = CHANGE(FORGET),
+            [IDEM_DBD_FORGET_SEEN] = CHANGE(FORGET_SEEN),
             [IDEM_DBD_FETCH] = SHOW("SELECT 1 AS n WHERE false", HEXED),
             [IDEM_DBD_SWEEP] = SWEEP,
             [IDEM_DBD_EACH] = EACH,

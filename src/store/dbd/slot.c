@@ -81,13 +81,21 @@ static apr_status_t on_forget(const standing *s)
     return s->state == 0 ? APR_NOTFOUND : APR_EAGAIN;
 }
 
+static apr_status_t on_forget_seen(const standing *s)
+{
+    if (s->state == 0)
+        return APR_NOTFOUND;
+    return s->state != IDEM_STATE_LEASE && s->own ? APR_EAGAIN : IDEM_ELOST;
+}
+
 static const struct {
     decision *decide;
     int shows_value; /* where it is not carried out */
 } operations[IDEM_DBD_STATEMENTS] = {
-    [IDEM_DBD_CLAIM] = {on_claim, 1},   [IDEM_DBD_TAKEOVER] = {on_takeover, 0}, [IDEM_DBD_RENEW] = {on_own_lease, 0},
-    [IDEM_DBD_SETTLE] = {on_settle, 0}, [IDEM_DBD_RELEASE] = {on_own_lease, 0}, [IDEM_DBD_FORGET] = {on_forget, 0},
-    [IDEM_DBD_FETCH] = {on_fetch, 1},
+    [IDEM_DBD_CLAIM] = {on_claim, 1},       [IDEM_DBD_TAKEOVER] = {on_takeover, 0},
+    [IDEM_DBD_RENEW] = {on_own_lease, 0},   [IDEM_DBD_SETTLE] = {on_settle, 0},
+    [IDEM_DBD_RELEASE] = {on_own_lease, 0}, [IDEM_DBD_FORGET] = {on_forget, 0},
+    [IDEM_DBD_FETCH] = {on_fetch, 1},       [IDEM_DBD_FORGET_SEEN] = {on_forget_seen, 0},
 };
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */

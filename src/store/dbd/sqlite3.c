@@ -188,6 +188,8 @@ const idem_dbd_engine idem_dbd_sqlite3 = {
                 "WHERE {now} < :last" REPLACE,
             [IDEM_DBD_RELEASE] = "DELETE FROM {t} WHERE slot = :slot AND {now} < :last AND NOT " GONE " AND " OWN_LEASE,
             [IDEM_DBD_FORGET] = "DELETE FROM {t} WHERE slot = :slot AND {now} < :last AND NOT " GONE,
+            [IDEM_DBD_FORGET_SEEN] = "DELETE FROM {t} WHERE slot = :slot AND {now} < :last AND NOT " GONE
+                                     " AND state <> 1 AND token = :token",
             [IDEM_DBD_LOOK] = SHOW("NULL"),
             [IDEM_DBD_FETCH] = SHOW("value"),
             [IDEM_DBD_SWEEP] =

@@ -157,6 +157,11 @@ apr_status_t idem_front_look(idem_front *front, const unsigned char *slot, apr_p
 /* Removes whatever stands there. APR_NOTFOUND. */
 apr_status_t idem_front_forget(idem_front *front, const unsigned char *slot, apr_pool_t *pool, const char **why);
 
+/* Removes what stands there if it is this sound value still, or that of a lease that was renewed. IDEM_ELOST: another
+ * one. */
+apr_status_t idem_front_forget_seen(idem_front *front, const unsigned char *slot, idem_blob seen, apr_pool_t *pool,
+                                    const char **why);
+
 /* The driver's account, whatever it costs. */
 apr_status_t idem_front_account(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);
 

@@ -151,6 +151,41 @@ apr_status_t idem_front_forget(idem_front *front, const unsigned char *slot, apr
     return end_tending(&call, rv, why);
 }
 
+/* A driver of version 1 has no step for it: there the look comes right before. */
+static apr_status_t look_then_forget(idem_front *front, idem_call *call, const unsigned char *slot,
+                                     const unsigned char *token)
+{
+    const idem_driver *driver = front->store->driver;
+    idem_found found = {.value = {NULL, 0}};
+    apr_status_t rv = driver->fetch(front->store, call, slot, &found);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!idem_value_plausible(found.value) || idem_value_state(found.value) == IDEM_STATE_LEASE ||
+        memcmp(idem_value_token(found.value), token, IDEM_TOKEN_LEN) != 0)
+        return IDEM_ELOST;
+    return driver->forget(front->store, call, slot);
+}
+
+apr_status_t idem_front_forget_seen(idem_front *front, const unsigned char *slot, idem_blob seen, apr_pool_t *pool,
+                                    const char **why)
+{
+    const idem_driver *driver = front->store->driver;
+    const unsigned char *token = idem_value_token(seen);
+    idem_call call;
+    apr_status_t rv = begin_tending(front, &call, pool);
+
+    if (rv != APR_SUCCESS)
+        return end_tending(&call, rv, why);
+    if (idem_value_state(seen) == IDEM_STATE_LEASE)
+        rv = driver->release(front->store, &call, slot, token);
+    else if (driver->forget_seen)
+        rv = driver->forget_seen(front->store, &call, slot, token);
+    else
+        rv = look_then_forget(front, &call, slot, token);
+    return end_tending(&call, rv, why);
+}
+
 apr_status_t idem_front_account(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why)
 {
     idem_call call;

@@ -60,4 +60,5 @@ const idem_driver idem_driver_lmdb = {
     .page = idem_lmdb_page,
     .page_by_slot = 1,
     .process = lmdb_process,
+    .forget_seen = idem_lmdb_forget_seen,
 };

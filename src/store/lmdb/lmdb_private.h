@@ -111,6 +111,8 @@ apr_status_t idem_lmdb_release(idem_store *store, idem_call *call, const unsigne
                                const unsigned char *token);
 apr_status_t idem_lmdb_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 apr_status_t idem_lmdb_forget(idem_store *store, idem_call *call, const unsigned char *slot);
+apr_status_t idem_lmdb_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                   const unsigned char *token);
 
 apr_status_t idem_lmdb_sweep(idem_store *store, idem_call *call, int most, int *removed);
 apr_status_t idem_lmdb_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
@@ -195,7 +197,15 @@ int idem_lmdb_clock_save(lmdb_base *base, MDB_txn *txn);
 
 /* ---- op.c, group.c, write.c -------------------------------------------------------------------- */
 
-typedef enum lmdb_kind { LMDB_CLAIM, LMDB_TAKEOVER, LMDB_SETTLE, LMDB_RELEASE, LMDB_FORGET, LMDB_SWEEP } lmdb_kind;
+typedef enum lmdb_kind {
+    LMDB_CLAIM,
+    LMDB_TAKEOVER,
+    LMDB_SETTLE,
+    LMDB_RELEASE,
+    LMDB_FORGET,
+    LMDB_FORGET_SEEN,
+    LMDB_SWEEP
+} lmdb_kind;
 
 typedef enum lmdb_phase {
     LMDB_QUEUED,     /* may still be taken back */
@@ -213,7 +223,7 @@ typedef struct lmdb_op {
     int abandoned; /* its caller has left: value must not be touched any more */
     pthread_cond_t changed;
     unsigned char slot[IDEM_SLOT_LEN];
-    unsigned char token[IDEM_TOKEN_LEN]; /* takeover: the one seen; release: mine */
+    unsigned char token[IDEM_TOKEN_LEN]; /* takeover, forget_seen: the one seen; release: mine */
     idem_blob value;                     /* the caller's */
     int most;                            /* sweep */
 

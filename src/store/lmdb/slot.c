@@ -212,3 +212,15 @@ apr_status_t idem_lmdb_forget(idem_store *store, idem_call *call, const unsigned
     call->why = NULL;
     return op ? idem_lmdb_do(((lmdb_store *)store)->base, call, op, NULL, NULL) : APR_ENOMEM;
 }
+
+apr_status_t idem_lmdb_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                   const unsigned char *token)
+{
+    lmdb_op *op = idem_lmdb_op_make(LMDB_FORGET_SEEN, slot);
+
+    call->why = NULL;
+    if (!op)
+        return APR_ENOMEM;
+    memcpy(op->token, token, IDEM_TOKEN_LEN);
+    return idem_lmdb_do(((lmdb_store *)store)->base, call, op, NULL, NULL);
+}

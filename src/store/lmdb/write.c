@@ -134,6 +134,15 @@ static int write_forget(work *w)
     return w->entry.there ? erase_slot(w) : answer_op(w, APR_NOTFOUND);
 }
 
+static int write_forget_seen(work *w)
+{
+    if (!w->entry.there)
+        return answer_op(w, APR_NOTFOUND);
+    if (w->entry.state == IDEM_STATE_LEASE || !idem_lmdb_has_token(&w->entry, w->op->token))
+        return answer_op(w, IDEM_ELOST);
+    return erase_slot(w);
+}
+
 static int write_sweep(work *w)
 {
     int dead, rc = mdb_reader_check(w->base->mdb, &dead); /* a killed reader keeps freed pages from being used */
@@ -148,7 +157,8 @@ static int apply_op(lmdb_base *base, MDB_txn *txn, lmdb_op *op)
 {
     static int (*const doing[])(work *) = {
         [LMDB_CLAIM] = write_claim,     [LMDB_TAKEOVER] = write_takeover, [LMDB_SETTLE] = write_settle,
-        [LMDB_RELEASE] = write_release, [LMDB_FORGET] = write_forget,     [LMDB_SWEEP] = write_sweep,
+        [LMDB_RELEASE] = write_release, [LMDB_FORGET] = write_forget,     [LMDB_FORGET_SEEN] = write_forget_seen,
+        [LMDB_SWEEP] = write_sweep,
     };
     work w = {.base = base, .txn = txn, .op = op};
     int rc = op->kind == LMDB_SWEEP ? 0 : idem_lmdb_look(base, txn, op->slot, &w.entry);

@@ -211,4 +211,5 @@ const idem_driver idem_driver_memcache = {
     .sweep = memcache_sweep,
     .status = memcache_status,
     .part = idem_mc_part,
+    .forget_seen = idem_mc_forget_seen,
 };

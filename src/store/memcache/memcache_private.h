@@ -202,5 +202,7 @@ apr_status_t idem_mc_settle(idem_store *store, idem_call *call, const unsigned c
 apr_status_t idem_mc_release(idem_store *store, idem_call *call, const unsigned char *slot, const unsigned char *token);
 apr_status_t idem_mc_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 apr_status_t idem_mc_forget(idem_store *store, idem_call *call, const unsigned char *slot);
+apr_status_t idem_mc_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                 const unsigned char *token);
 
 #endif

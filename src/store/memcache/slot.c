@@ -350,6 +350,19 @@ static apr_status_t mc_decide_forget(const idem_mc_op *op, const order *o, const
     return again_if_taken(rv);
 }
 
+/* The result that was seen is the one that is replaced: it is compared as it is changed. */
+static apr_status_t mc_decide_forget_seen(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+{
+    apr_status_t rv;
+
+    if (!chain->stands)
+        return APR_NOTFOUND;
+    if (is_lease(standing(chain)) || !is_of(value_of(standing(chain)), o->token))
+        return IDEM_ELOST;
+    rv = idem_mc_change_result(op, chain, IDEM_MC_RELEASED, idem_blob_of(o->token, IDEM_TOKEN_LEN));
+    return rv == APR_NOTFOUND ? LOOK_AGAIN : rv;
+}
+
 apr_status_t idem_mc_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)
 {
     order o = {.decide = mc_decide_fetch, .heart = 1, .found = found};
@@ -360,5 +373,12 @@ apr_status_t idem_mc_forget(idem_store *store, idem_call *call, const unsigned c
 {
     static const unsigned char nobody[IDEM_TOKEN_LEN];
     order o = {.decide = mc_decide_forget, .token = nobody};
+    return mc_run(store, call, slot, &o);
+}
+
+apr_status_t idem_mc_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                 const unsigned char *token)
+{
+    order o = {.decide = mc_decide_forget_seen, .token = token};
     return mc_run(store, call, slot, &o);
 }

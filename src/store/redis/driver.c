@@ -111,6 +111,13 @@ static apr_status_t redis_forget(idem_store *store, idem_call *call, const unsig
     return idem_redis_run((idem_redis *)store, call, &order);
 }
 
+static apr_status_t redis_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                      const unsigned char *token)
+{
+    idem_redis_order order = {.operation = "forget_seen", .slot = slot, .token = token};
+    return idem_redis_run((idem_redis *)store, call, &order);
+}
+
 /* Redis removes what has expired by itself. */
 static apr_status_t redis_sweep(idem_store *store, idem_call *call, int most, int *removed)
 {
@@ -126,7 +133,7 @@ static apr_status_t redis_sweep(idem_store *store, idem_call *call, int most, in
     .open = redis_open, .attach = redis_attach, .detach = redis_detach, .claim = redis_claim,           \
     .takeover = redis_takeover, .renew = redis_renew, .settle = redis_settle, .release = redis_release, \
     .fetch = redis_fetch, .each = idem_redis_each, .forget = redis_forget, .sweep = redis_sweep,        \
-    .status = idem_redis_status, .page = idem_redis_page
+    .status = idem_redis_status, .page = idem_redis_page, .forget_seen = redis_forget_seen
 
 const idem_driver idem_driver_redis = {.scheme = "redis", .configure = idem_redis_configure_tcp, OPERATIONS};
 const idem_driver idem_driver_redis_tls = {.scheme = "rediss", .configure = idem_redis_configure_tls, OPERATIONS};

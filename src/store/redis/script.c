@@ -118,6 +118,12 @@ static const char script[] =
     "  if redis.call('DEL', key) == 0 then return answer('absent') end\n"
     "  return {'done', now}\n"
     "end\n"
+    "function operations.forget_seen()\n"
+    "  if not there then return answer('absent') end\n"
+    "  if lease or owner ~= token then return answer('lost') end\n"
+    "  redis.call('DEL', key)\n"
+    "  return {'done', now}\n"
+    "end\n"
     "return operations[op]()\n";
 
 /* Each operation's answers, and whether what stands is shown with it. Any other is no answer, above all none to a
@@ -127,15 +133,17 @@ static const struct {
     apr_status_t status;
     int shows;
 } meanings[] = {
-    {"claim", "done", APR_SUCCESS, 0},      {"claim", "taken", APR_EEXIST, 1},
-    {"takeover", "done", APR_SUCCESS, 0},   {"takeover", "absent", APR_NOTFOUND, 0},
-    {"takeover", "lost", IDEM_ELOST, 0},    {"takeover", "alive", IDEM_EALIVE, 0},
-    {"renew", "done", APR_SUCCESS, 0},      {"renew", "absent", APR_NOTFOUND, 0},
-    {"renew", "lost", IDEM_ELOST, 0},       {"settle", "done", APR_SUCCESS, 0},
-    {"settle", "lost", IDEM_ELOST, 0},      {"release", "done", APR_SUCCESS, 0},
-    {"release", "absent", APR_NOTFOUND, 0}, {"release", "lost", IDEM_ELOST, 0},
-    {"fetch", "done", APR_SUCCESS, 1},      {"fetch", "absent", APR_NOTFOUND, 0},
-    {"forget", "done", APR_SUCCESS, 0},     {"forget", "absent", APR_NOTFOUND, 0},
+    {"claim", "done", APR_SUCCESS, 0},       {"claim", "taken", APR_EEXIST, 1},
+    {"takeover", "done", APR_SUCCESS, 0},    {"takeover", "absent", APR_NOTFOUND, 0},
+    {"takeover", "lost", IDEM_ELOST, 0},     {"takeover", "alive", IDEM_EALIVE, 0},
+    {"renew", "done", APR_SUCCESS, 0},       {"renew", "absent", APR_NOTFOUND, 0},
+    {"renew", "lost", IDEM_ELOST, 0},        {"settle", "done", APR_SUCCESS, 0},
+    {"settle", "lost", IDEM_ELOST, 0},       {"release", "done", APR_SUCCESS, 0},
+    {"release", "absent", APR_NOTFOUND, 0},  {"release", "lost", IDEM_ELOST, 0},
+    {"fetch", "done", APR_SUCCESS, 1},       {"fetch", "absent", APR_NOTFOUND, 0},
+    {"forget", "done", APR_SUCCESS, 0},      {"forget", "absent", APR_NOTFOUND, 0},
+    {"forget_seen", "done", APR_SUCCESS, 0}, {"forget_seen", "absent", APR_NOTFOUND, 0},
+    {"forget_seen", "lost", IDEM_ELOST, 0},
 };
 
 void idem_redis_script_init(idem_redis *store)

@@ -37,4 +37,5 @@ const idem_driver idem_driver_socache = {
     .page = idem_socache_page,
     .page_by_slot = 1,
     .process = socache_process,
+    .forget_seen = idem_socache_forget_seen,
 };

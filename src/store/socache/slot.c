@@ -214,6 +214,15 @@ static apr_status_t socache_decide_forget(visit *v)
     return v->present || rv != APR_SUCCESS ? rv : APR_NOTFOUND;
 }
 
+static apr_status_t socache_decide_forget_seen(visit *v)
+{
+    if (!v->present)
+        return APR_NOTFOUND;
+    if (idem_socache_is_lease(v->standing.value) || !has_token(v->standing.value, v->token))
+        return IDEM_ELOST;
+    return take_away(v);
+}
+
 /* ---- operations on one slot -------------------------------------------------------------------------------------- */
 
 apr_status_t idem_socache_claim(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value,
@@ -260,4 +269,11 @@ apr_status_t idem_socache_forget(idem_store *store, idem_call *call, const unsig
 {
     visit v = {.store = (idem_socache *)store, .call = call, .slot = slot};
     return with_slot(&v, socache_decide_forget);
+}
+
+apr_status_t idem_socache_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                      const unsigned char *token)
+{
+    visit v = {.store = (idem_socache *)store, .call = call, .slot = slot, .token = token};
+    return with_slot(&v, socache_decide_forget_seen);
 }

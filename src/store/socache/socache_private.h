@@ -122,6 +122,8 @@ apr_status_t idem_socache_settle(idem_store *store, idem_call *call, const unsig
 apr_status_t idem_socache_release(idem_store *store, idem_call *call, const unsigned char *slot,
                                   const unsigned char *token);
 apr_status_t idem_socache_forget(idem_store *store, idem_call *call, const unsigned char *slot);
+apr_status_t idem_socache_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                      const unsigned char *token);
 apr_status_t idem_socache_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 apr_status_t idem_socache_each(idem_store *store, idem_call *call, idem_visitor *visitor, void *baton);
 apr_status_t idem_socache_page(idem_store *store, idem_call *call, char place[IDEM_PLACE_LEN], idem_visitor *visitor,

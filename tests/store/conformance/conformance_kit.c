@@ -310,6 +310,11 @@ apr_status_t kit_forget(worker *w, const kit_name *slot)
     return w->k->driver->forget(w->store, kit_call(w), slot->bytes);
 }
 
+apr_status_t kit_forget_seen(worker *w, const kit_name *slot, const kit_name *token)
+{
+    return w->k->driver->forget_seen(w->store, kit_call(w), slot->bytes, token->bytes);
+}
+
 void kit_orphan(worker *w, const kit_name *slot, const kit_name *token)
 {
     apr_uint64_t nobody = idem_value_number(token->bytes, 8) >> 2;

@@ -151,6 +151,7 @@ apr_status_t kit_renew(worker *w, const kit_name *slot, const kit_name *token);
 apr_status_t kit_release(worker *w, const kit_name *slot, const kit_name *token);
 apr_status_t kit_takeover(worker *w, const kit_name *slot, const kit_name *seen, const kit_name *token);
 apr_status_t kit_forget(worker *w, const kit_name *slot);
+apr_status_t kit_forget_seen(worker *w, const kit_name *slot, const kit_name *token);
 
 /* A lease whose owner is dead: of a number that nobody holds, or lapsed. */
 void kit_orphan(worker *w, const kit_name *slot, const kit_name *token);

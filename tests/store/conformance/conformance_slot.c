@@ -143,6 +143,29 @@ static void forget_job(worker *w)
     EXPECT(w, kit_claim(w, &n.slot, &n.other), APR_SUCCESS);
 }
 
+/* What an administrator has seen goes, and nothing that has come instead. */
+static void forget_seen_job(worker *w)
+{
+    names n = of(84);
+
+    if (!w->k->driver->forget_seen)
+        return;
+    EXPECT(w, kit_forget_seen(w, &n.slot, &n.mine), APR_NOTFOUND);
+    EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
+    EXPECT(w, kit_forget_seen(w, &n.slot, &n.mine), IDEM_ELOST); /* a lease is not settled */
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
+    EXPECT(w, kit_release(w, &n.slot, &n.mine), APR_SUCCESS);
+    for (size_t i = 0; i < SETTLED_STATES; i++) {
+        n = of(85 + i);
+        EXPECT(w, kit_settle(w, settled[i], &n.slot, &n.other), APR_SUCCESS);
+        EXPECT(w, kit_forget_seen(w, &n.slot, &n.mine), IDEM_ELOST); /* another one by now */
+        EXPECT_STANDS(w, &n.slot, kit_small(w, settled[i], &n.slot, &n.other));
+        EXPECT(w, kit_forget_seen(w, &n.slot, &n.other), APR_SUCCESS);
+        EXPECT(w, kit_forget_seen(w, &n.slot, &n.other), APR_NOTFOUND);
+        EXPECT(w, kit_claim(w, &n.slot, &n.mine), APR_SUCCESS);
+    }
+}
+
 /* ---- takeover ---------------------------------------------------------------------------------------------------- */
 
 static void takeover_job(worker *w)
@@ -232,6 +255,7 @@ ALONE(renew)
 ALONE(late_renewal)
 ALONE(release)
 ALONE(forget)
+ALONE(forget_seen)
 ALONE(takeover)
 ALONE(takeover_settled)
 ALONE(late_owner)
@@ -246,6 +270,7 @@ const kit_case kit_cases_slot[] = {
     {"a late renewal after settling changes nothing", 0, late_renewal_case},
     {"releasing removes one's own lease and nothing else", 0, release_case},
     {"forgetting removes whatever stands", 0, forget_case},
+    {"forgetting what was seen removes that settled entry and nothing else", 0, forget_seen_case},
     {"takeover of a lease needs the token seen and a dead owner", 0, takeover_case},
     {"takeover of what is settled: unknown yes, record and tombstone no", 0, takeover_settled_case},
     {"a late owner is refused everything", 0, late_owner_case},

@@ -38,6 +38,8 @@ apr_status_t idem_files_settle(idem_store *store, idem_call *call, const unsigne
 apr_status_t idem_files_release(idem_store *store, idem_call *call, const unsigned char *slot,
                                 const unsigned char *token);
 apr_status_t idem_files_forget(idem_store *store, idem_call *call, const unsigned char *slot);
+apr_status_t idem_files_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                    const unsigned char *token);
 apr_status_t idem_files_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found);
 
 #endif

@@ -322,6 +322,13 @@ static apr_status_t decide_forget(visit *v)
     return v->present ? take_away(v) : APR_NOTFOUND;
 }
 
+static apr_status_t decide_forget_seen(visit *v)
+{
+    if (!v->present)
+        return APR_NOTFOUND;
+    return has_token(v->standing.value, v->token) && !holds(v, v->token) ? take_away(v) : IDEM_ELOST;
+}
+
 static apr_status_t decide_sweep(visit *v)
 {
     unlinkat(v->store->dir, apr_pstrcat(v->call->pool, v->name, FILES_NEW, NULL), 0);
@@ -367,6 +374,13 @@ apr_status_t idem_files_forget(idem_store *store, idem_call *call, const unsigne
 {
     visit v = {.store = (files_store *)store, .call = call, .slot = slot};
     return with_slot(&v, decide_forget);
+}
+
+apr_status_t idem_files_forget_seen(idem_store *store, idem_call *call, const unsigned char *slot,
+                                    const unsigned char *token)
+{
+    visit v = {.store = (files_store *)store, .call = call, .slot = slot, .token = token};
+    return with_slot(&v, decide_forget_seen);
 }
 
 apr_status_t idem_files_fetch(idem_store *store, idem_call *call, const unsigned char *slot, idem_found *found)

@@ -261,6 +261,7 @@ static const idem_driver files_driver = {
     .forget = idem_files_forget,
     .sweep = files_sweep,
     .status = files_status,
+    .forget_seen = idem_files_forget_seen,
 };
 
 /* mod_idempotency asks for it by its scheme when it reads IdempotencyStore, in whatever order the modules are
