@@ -7,6 +7,7 @@
 #ifndef IDEM_CONFIG_H
 #define IDEM_CONFIG_H
 
+#include "condition.h"
 #include "parts.h"
 
 #include <ap_regex.h>
@@ -23,10 +24,11 @@ typedef struct idem_key_format {
     ap_regex_t *regex;   /* anchored at both ends; NULL for any */
 } idem_key_format;
 
-/* IdempotencyExcept: a request whose part matches is not guarded. */
+/* IdempotencyExcept: a request whose part matches, or that meets the condition, is not guarded. */
 typedef struct idem_except_rule {
     idem_part part;
     ap_regex_t *regex;
+    idem_condition condition; /* instead of the two, where it has an expression */
 } idem_except_rule;
 
 /* What holds where a request is served; sizes in bytes, durations in microseconds. Lists are never NULL. */

@@ -312,8 +312,13 @@ const char *idem_set_except(cmd_parms *cmd, const idem_option *option, const ide
 
     if (words->count == 1 && strcasecmp(words->word[0], "none") == 0)
         return NULL;
+    if (words->count == 1 && !strncasecmp(words->word[0], "expr=", 5)) {
+        *(const idem_except_rule **)idem_member(one, option) = rule;
+        return idem_condition_parse(cmd, words->word[0] + 5, &rule->condition);
+    }
     if (words->count != 2)
-        return apr_psprintf(cmd->pool, "takes two values, PART and REGEX, or none, not %d", words->count);
+        return apr_psprintf(cmd->pool, "takes two values, PART and REGEX, or one, expr=CONDITION or none, not %d%s",
+                            words->count, words->count == 1 ? " without expr=" : "");
     wrong = idem_part_parse(cmd, words->word[0], option->use, &rule->part);
     if (wrong)
         return wrong;

@@ -19,7 +19,6 @@
 #include <apr_strings.h>
 
 #define PIECE 16384
-#define KEY_MOST 1025 /* one more than IdempotencyKeyLength may allow: too long stays too long */
 
 /* Before a digest. */
 #define MARK_READ 'V'
@@ -182,7 +181,7 @@ static int is_field(idem_blob name, const char *text)
 /* The one field that a key is taken from. */
 typedef struct key_field {
     const char *name;
-    char *value; /* KEY_MOST */
+    char *value; /* IDEM_BODY_KEY_MOST */
     apr_size_t len;
     int found, is_file, inside;
 } key_field;
@@ -202,8 +201,8 @@ static void key_has(void *baton, const void *bytes, apr_size_t len)
 
     if (!key->inside)
         return;
-    if (len > KEY_MOST - key->len)
-        len = KEY_MOST - key->len;
+    if (len > IDEM_BODY_KEY_MOST - key->len)
+        len = IDEM_BODY_KEY_MOST - key->len;
     idem_put_bytes((unsigned char *)key->value + key->len, bytes, len);
     key->len += len;
 }
@@ -215,7 +214,7 @@ static void key_ends(void *baton)
 
 static idem_body_found form_key(const idem_asked *asked, const idem_part *part, idem_blob *value, const char **why)
 {
-    key_field key = {.name = part->name, .value = idem_wiped_alloc(asked->r->pool, KEY_MOST)};
+    key_field key = {.name = part->name, .value = idem_wiped_alloc(asked->r->pool, IDEM_BODY_KEY_MOST)};
     const idem_form_listener listener = {key_begins, key_has, key_ends, &key};
     const char *wrong;
 

@@ -15,6 +15,9 @@
 #include <apr_buckets.h>
 #include <apr_file_io.h>
 
+/* Of a form's field; one more than IdempotencyKeyLength may allow, so that what is too long stays so. */
+#define IDEM_BODY_KEY_MOST 1025
+
 typedef struct idem_body {
     apr_bucket_brigade *kept; /* the beginning, in memory; file buckets are passed over */
     apr_file_t *file;         /* what follows; NULL for nothing */
