@@ -236,12 +236,14 @@ asan:
 .PHONY: fuzz-requests
 ASAN         := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
+FUZZ_MUCH    ?= -max_total_time=$(FUZZ_SECONDS)
 FUZZ_MAIN    ?= $(BUILD)/tests/fuzz/standalone.o
 FUZZ_LINK    ?=
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # A driver that is not compiled in has no peer.
 FUZZ         := $(filter-out $(if $(findstring WITH_REDIS,$(DRIVER_FLAGS)),,redis_peer),$(FUZZ))
 FUZZERS      := $(FUZZ:%=$(BUILD)/fuzz_%)
+FUZZ_WHICH   ?= $(FUZZ)
 # Of src/http what needs no httpd, or only the few functions of it that httpd_words.c has.
 FUZZ_HTTP    := $(patsubst %,$(BUILD)/%.o,$(addprefix src/http/,response/control config/parts request/values \
     request/fields request/credentials request/cookies request/sent request/operation request/accept \
@@ -254,9 +256,9 @@ $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE) $
 $(BUILD)/fuzz_redis_peer $(BUILD)/fuzz_memcached_peer: $(BUILD)/tests/fuzz/peer.o
 fuzz-programs: $(FUZZERS)
 	@for target in $(FUZZ); do $(BUILD)/fuzz_$$target $$(find tests/fuzz/corpus/$$target -type f | sort) || exit 1; done
-fuzz-run: $(FUZZERS)
-	@for target in $(FUZZ); do mkdir -p $(BUILD)/corpus/$$target; echo "fuzz $$target"; \
-	    $(BUILD)/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+fuzz-run: $(FUZZ_WHICH:%=$(BUILD)/fuzz_%)
+	@for target in $(FUZZ_WHICH); do mkdir -p $(BUILD)/corpus/$$target; echo "fuzz $$target"; \
+	    $(BUILD)/fuzz_$$target $(FUZZ_MUCH) -print_final_stats=1 -verbosity=0 \
 	        -artifact_prefix=$(BUILD)/ \
 	        $(BUILD)/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
 fuzz-replay:
@@ -268,7 +270,15 @@ fuzz:
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz $(STRICT) CC=$(CLANG) \
 	    SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=null,object-size' \
 	    FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer fuzz-run
-## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30)
+## make fuzz          libFuzzer on each target of tests/fuzz (FUZZ_SECONDS=30, FUZZ_WHICH="json form")
+
+# What reads bodies and pages. Short inputs: long ones cost time and reach no more of the code.
+FUZZ_READERS := htmlscan formcut form json body
+.PHONY: fuzz-million
+fuzz-million:
+	+@$(MAKE) --no-print-directory fuzz FUZZ_WHICH='$(FUZZ_READERS)' FUZZ_MUCH='-runs=$(FUZZ_RUNS) -max_len=640'
+FUZZ_RUNS ?= 1000000
+## make fuzz-million  a million inputs through each reader of bodies and pages (some minutes; FUZZ_RUNS)
 ## make fuzz-replay   their corpora, sanitized
 
 # httpd itself is not sanitized, so the libraries are preloaded. It leaks at its end by design: pools are not freed
