@@ -3,8 +3,8 @@
  * condition.c - an expression of httpd's that may also ask for values in the request's body.
  *
  * Parsed for each condition of IdempotencyExcept, evaluated by request/except.c, which knows the body. httpd's parser
- * asks look_up() for each function; what is not ours is httpd's own. The parts that form() and json() name are parsed
- * with the configuration, so that a wrong one stops the start.
+ * asks find_condition_function() for each function; what is not ours is httpd's own. The parts that form() and json()
+ * name are parsed with the configuration, so that a wrong one stops the start.
  */
 #include "condition.h"
 
@@ -47,7 +47,7 @@ static const char *read_argument(reading *now, const ap_expr_lookup_parms *parms
                            *part);
 }
 
-static int look_up(ap_expr_lookup_parms *parms)
+static int find_condition_function(ap_expr_lookup_parms *parms)
 {
     idem_part *part = NULL;
     void *now = NULL;
@@ -77,7 +77,7 @@ const char *idem_condition_parse(cmd_parms *cmd, const char *text, idem_conditio
     if (!*text)
         return "takes an expression after expr=, not \"\"";
     apr_pool_userdata_setn(&now, READING, NULL, cmd->temp_pool);
-    condition->expr = ap_expr_parse_cmd(cmd, text, flags, &err, look_up);
+    condition->expr = ap_expr_parse_cmd(cmd, text, flags, &err, find_condition_function);
     apr_pool_userdata_setn(NULL, READING, NULL, cmd->temp_pool);
     return err ? apr_psprintf(cmd->pool, "cannot take the expression \"%s\": %s", text, err) : NULL;
 }
