@@ -15,10 +15,8 @@
 #include "htmlvalue.h"
 
 static idem_html_raw_state in_comment_start_dash, in_comment, in_comment_dash, in_comment_end, in_comment_bang,
-    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_element_end_open, in_element_end_name, in_script_open,
-    in_script_end_open, in_script_end_name, in_script_bang, in_script_dash, in_escaped, in_escaped_dash,
-    in_escaped_dashes, in_escaped_open, in_escaped_end_open, in_escaped_end_name, in_double_start, in_doubled,
-    in_doubled_dash, in_doubled_dashes, in_doubled_open, in_double_end;
+    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_end_open, in_end_name, in_script_open,
+    in_script_bang, in_script_dash, in_escaped, in_escaped_dash, in_escaped_dashes, in_escaped_open, in_inner_name;
 
 static void raw_go(idem_html_raw *raw, idem_html_raw_state *state)
 {
@@ -112,8 +110,13 @@ static void in_cdata_end(idem_html_raw *raw, unsigned char c)
 
 /* ---- elements whose content is raw ------------------------------------------------------------------------------- */
 
-/* Behind "</": a letter at a time, until it is known whether this is the end of the element. */
-static void raw_end_name(idem_html_raw *raw, unsigned char c, idem_html_raw_state *back)
+/* Behind "</": is this the element's end? */
+static void in_end_open(idem_html_raw *raw, unsigned char c)
+{
+    raw_again(raw, idem_html_is_letter(c) ? in_end_name : raw->text, c);
+}
+
+static void in_end_name(idem_html_raw *raw, unsigned char c)
 {
     if (idem_html_is_letter(c)) {
         raw_word_add(raw, c);
@@ -123,7 +126,7 @@ static void raw_end_name(idem_html_raw *raw, unsigned char c, idem_html_raw_stat
     if (raw->is_end_tag)
         raw_go(raw, NULL);
     else
-        raw_again(raw, back, c);
+        raw_again(raw, raw->text, c);
 }
 
 static void in_element(idem_html_raw *raw, unsigned char c)
@@ -136,24 +139,14 @@ static void in_element_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, in_element_end_open);
+        raw_go(raw, in_end_open);
     else
         raw_again(raw, in_element, c);
 }
 
-static void in_element_end_open(idem_html_raw *raw, unsigned char c)
-{
-    raw_again(raw, idem_html_is_letter(c) ? in_element_end_name : in_element, c);
-}
-
-static void in_element_end_name(idem_html_raw *raw, unsigned char c)
-{
-    raw_end_name(raw, c, in_element);
-}
-
-/* A script in a comment in a script: the standard's script data states. */
 static void in_script(idem_html_raw *raw, unsigned char c)
 {
+    raw->text = in_script;
     if (c == '<')
         raw_go(raw, in_script_open);
 }
@@ -162,21 +155,11 @@ static void in_script_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, in_script_end_open);
+        raw_go(raw, in_end_open);
     else if (c == '!')
         raw_go(raw, in_script_bang);
     else
         raw_again(raw, in_script, c);
-}
-
-static void in_script_end_open(idem_html_raw *raw, unsigned char c)
-{
-    raw_again(raw, idem_html_is_letter(c) ? in_script_end_name : in_script, c);
-}
-
-static void in_script_end_name(idem_html_raw *raw, unsigned char c)
-{
-    raw_end_name(raw, c, in_script);
 }
 
 static void in_script_bang(idem_html_raw *raw, unsigned char c)
@@ -189,12 +172,16 @@ static void in_script_bang(idem_html_raw *raw, unsigned char c)
 
 static void in_script_dash(idem_html_raw *raw, unsigned char c)
 {
-    if (c == '-')
-        raw_go(raw, in_escaped_dashes);
-    else
+    if (c != '-') {
         raw_again(raw, in_script, c);
+        return;
+    }
+    raw->text = in_escaped;
+    raw->is_doubled = 0;
+    raw_go(raw, in_escaped_dashes);
 }
 
+/* A comment in a script: "escaped" in the standard. A script in that comment ("double escaped") has the same states. */
 static void in_escaped(idem_html_raw *raw, unsigned char c)
 {
     if (c == '-')
@@ -208,7 +195,7 @@ static void in_escaped_dash(idem_html_raw *raw, unsigned char c)
     if (c == '-')
         raw_go(raw, in_escaped_dashes);
     else
-        raw_go(raw, c == '<' ? in_escaped_open : in_escaped);
+        raw_again(raw, in_escaped, c);
 }
 
 static void in_escaped_dashes(idem_html_raw *raw, unsigned char c)
@@ -216,81 +203,31 @@ static void in_escaped_dashes(idem_html_raw *raw, unsigned char c)
     if (c == '>')
         raw_go(raw, in_script);
     else if (c != '-')
-        raw_go(raw, c == '<' ? in_escaped_open : in_escaped);
+        raw_again(raw, in_escaped, c);
 }
 
+/* The outer script ends by its end tag. The inner one begins by a tag, and ends by an end tag. */
 static void in_escaped_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, in_escaped_end_open);
+        raw_go(raw, raw->is_doubled ? in_inner_name : in_end_open);
     else
-        raw_again(raw, idem_html_is_letter(c) ? in_double_start : in_escaped, c);
+        raw_again(raw, idem_html_is_letter(c) && !raw->is_doubled ? in_inner_name : in_escaped, c);
 }
 
-static void in_escaped_end_open(idem_html_raw *raw, unsigned char c)
+static void in_inner_name(idem_html_raw *raw, unsigned char c)
 {
-    raw_again(raw, idem_html_is_letter(c) ? in_escaped_end_name : in_escaped, c);
-}
-
-static void in_escaped_end_name(idem_html_raw *raw, unsigned char c)
-{
-    raw_end_name(raw, c, in_escaped);
-}
-
-/* A letter at a time: "script" leads to one state, any other word to the other. */
-static void raw_double_word(idem_html_raw *raw, unsigned char c, idem_html_raw_state *is_script,
-                            idem_html_raw_state *is_other)
-{
-    if (idem_html_is_letter(c))
+    if (idem_html_is_letter(c)) {
         raw_word_add(raw, c);
-    else if (idem_html_is_space(c) || c == '/' || c == '>')
-        raw_go(raw, strcmp(raw->word, "script") ? is_other : is_script);
-    else
-        raw_again(raw, is_other, c);
-}
-
-static void in_double_start(idem_html_raw *raw, unsigned char c)
-{
-    raw_double_word(raw, c, in_doubled, in_escaped);
-}
-
-static void in_doubled(idem_html_raw *raw, unsigned char c)
-{
-    if (c == '-')
-        raw_go(raw, in_doubled_dash);
-    else
-        raw_go(raw, c == '<' ? in_doubled_open : in_doubled);
-}
-
-static void in_doubled_dash(idem_html_raw *raw, unsigned char c)
-{
-    if (c == '-')
-        raw_go(raw, in_doubled_dashes);
-    else
-        raw_go(raw, c == '<' ? in_doubled_open : in_doubled);
-}
-
-static void in_doubled_dashes(idem_html_raw *raw, unsigned char c)
-{
-    if (c == '>')
-        raw_go(raw, in_script);
-    else if (c != '-')
-        raw_go(raw, c == '<' ? in_doubled_open : in_doubled);
-}
-
-static void in_doubled_open(idem_html_raw *raw, unsigned char c)
-{
-    raw_word_begin(raw);
-    if (c == '/')
-        raw_go(raw, in_double_end);
-    else
-        raw_again(raw, in_doubled, c);
-}
-
-static void in_double_end(idem_html_raw *raw, unsigned char c)
-{
-    raw_double_word(raw, c, in_escaped, in_doubled);
+    }
+    else if (idem_html_is_space(c) || c == '/' || c == '>') {
+        raw->is_doubled ^= !strcmp(raw->word, "script");
+        raw_go(raw, in_escaped);
+    }
+    else {
+        raw_again(raw, in_escaped, c);
+    }
 }
 
 /* ---- one of them ------------------------------------------------------------------------------------------------- */
@@ -299,9 +236,9 @@ void idem_html_raw_begin(idem_html_raw *raw, idem_html_raw_kind kind, const char
 {
     static idem_html_raw_state *const begins[] = {in_comment_start, in_cdata, in_element, in_script};
 
-    raw->state = begins[kind];
+    raw->state = raw->text = begins[kind];
     raw->is_xml = is_xml;
-    raw->is_end_tag = 0;
+    raw->is_doubled = raw->is_end_tag = 0;
     raw_word_begin(raw);
     apr_cpystrn(raw->ends, element ? element : "", sizeof(raw->ends));
 }

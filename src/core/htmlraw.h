@@ -15,7 +15,9 @@ typedef void idem_html_raw_state(idem_html_raw *raw, unsigned char c);
 
 struct idem_html_raw {
     idem_html_raw_state *state; /* NULL: it is over */
+    idem_html_raw_state *text;  /* in an element: the state of its text, to which what was no end tag goes back */
     int is_xml;
+    int is_doubled;                     /* in a script: within a script that stands in its comment */
     int is_end_tag;                     /* it is over by an end tag, whose name was read */
     char ends[IDEM_HTML_WORD_MOST + 1]; /* the element */
     char word[IDEM_HTML_WORD_MOST + 1];
