@@ -112,7 +112,7 @@ $(BUILD)/idemctl: $(CORE) $(OFFLINE) $(call objects,$(OPS_SRC) $(CLI_SRC))
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ -lcurl $(OFFLINE_LIBS)
 
-$(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC)
+$(BUILD)/tests/fuzz/%.o: INC = $(HTTP_INC) -iquote tests/base
 $(BUILD)/tests/base/%.o $(BUILD)/tests/core/%.o $(BUILD)/tests/lint/%.o: INC = $(CORE_INC) -iquote tests/base
 $(BUILD)/tests/store/%.o: INC = $(STORE_INC) -iquote tests/store/conformance
 $(call objects,$(TEST_MODULE_SRC)): INC = $(STORE_INC) $(HTTPD_FLAGS)

@@ -3,7 +3,7 @@
 
 .PHONY: bodies
 CFILES += tests/bodies/read_bodies.c
-$(BUILD)/tests/bodies/%.o: INC = $(CORE_INC)
+$(BUILD)/tests/bodies/%.o: INC = $(CORE_INC) -iquote tests/base
 $(BUILD)/read_bodies: $(BUILD)/tests/bodies/read_bodies.o $(CORE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)

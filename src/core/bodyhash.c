@@ -27,6 +27,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "quoted.h"
+
 #define LINE_START 2 /* CR LF */
 #define KEPT 4       /* CR LF "--": fed as it comes; only what follows in the pattern is ever held back */
 
@@ -251,20 +253,6 @@ static const char *skip_space(const char *s)
     return s;
 }
 
-/* The ';' at or behind s that begins the next parameter, quoted ones skipped; or the end of the string. */
-static const char *parameter_end(const char *s)
-{
-    int quoted = 0;
-
-    for (; *s && (quoted || *s != ';'); s++) {
-        if (*s == '"')
-            quoted = !quoted;
-        else if (quoted && *s == '\\' && s[1])
-            s++;
-    }
-    return s;
-}
-
 /* The value between from and to, without its quotes and escapes. */
 static const char *unquoted(const char *from, const char *to, apr_pool_t *pool)
 {
@@ -306,7 +294,7 @@ static const char *find_boundary(const char *content_type)
     while (*at == ';') {
         if (strncasecmp(skip_space(at + 1), NAME, strlen(NAME)) == 0)
             return at;
-        at = parameter_end(at + 1);
+        at = idem_quoted_find(at + 1, ';');
     }
     return NULL;
 }
@@ -320,7 +308,7 @@ const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, 
     if (!parameter)
         return NULL;
     from = skip_space(parameter + 1) + strlen(NAME);
-    to = parameter_end(from);
+    to = idem_quoted_find(from, ';');
     while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
         to--;
     boundary = unquoted(from, to, pool);

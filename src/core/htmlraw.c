@@ -15,8 +15,8 @@
 #include "htmlvalue.h"
 
 static idem_html_raw_state in_comment_start_dash, in_comment, in_comment_dash, in_comment_end, in_comment_bang,
-    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_end_open, in_end_name, in_script_open,
-    in_script_bang, in_script_dash, in_escaped, in_escaped_dash, in_escaped_dashes, in_escaped_open, in_inner_name;
+    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_end_open, in_end_name, in_script_open, in_script_bang,
+    in_script_dash, in_escaped, in_escaped_dash, in_escaped_dashes, in_escaped_open, in_inner_name;
 
 static void raw_go(idem_html_raw *raw, idem_html_raw_state *state)
 {

@@ -9,6 +9,7 @@
  */
 #include "canonical.h"
 #include "form.h"
+#include "grown.h"
 #include "number.h"
 
 #include <stdio.h>
@@ -17,60 +18,44 @@
 
 #include <apr_general.h>
 
-typedef struct text {
-    char *data;
-    size_t len;
-} text;
-
-static void put(void *baton, const void *data, apr_size_t len)
-{
-    text *to = baton;
-
-    to->data = realloc(to->data, to->len + len + 1);
-    if (!to->data)
-        abort();
-    memcpy(to->data + to->len, data ? data : "", len);
-    to->len += len;
-}
-
-static char read_json(idem_blob question, text *answer)
+static char read_json(idem_blob question, grown *answer)
 {
     idem_json *json;
     const char *why = NULL;
     apr_status_t rv = idem_json_read(&json, question, &why);
 
     if (rv != APR_SUCCESS) {
-        put(answer, why, why ? strlen(why) : 0);
+        grown_append(answer, why, why ? strlen(why) : 0);
         return '-';
     }
-    rv = idem_json_write(json, NULL, NULL, put, answer);
+    rv = idem_json_write(json, NULL, NULL, grown_append, answer);
     idem_json_free(json);
     return rv == APR_SUCCESS ? '+' : '!';
 }
 
-static char read_number(idem_blob question, text *answer)
+static char read_number(idem_blob question, grown *answer)
 {
     char out[IDEM_NUMBER_MOST];
     double number;
 
     memcpy(&number, question.data, sizeof number);
-    put(answer, out, idem_number_write(number, out));
+    grown_append(answer, out, idem_number_write(number, out));
     return '+';
 }
 
 /* A field is its name, filename, type and data, each behind its length in four bytes; absent is 0xffffffff. */
-static void put_blob(text *to, idem_blob blob)
+static void put_blob(grown *to, idem_blob blob)
 {
     unsigned char len[4];
 
     idem_put(len, blob.data ? blob.len : 0xffffffff, 4);
-    put(to, len, 4);
-    put(to, blob.data, blob.len);
+    grown_append(to, len, 4);
+    grown_append(to, blob.data, blob.len);
 }
 
 typedef struct fields {
-    text *answer;
-    text data;
+    grown *answer;
+    grown data;
 } fields;
 
 static void begins(void *baton, const idem_form_field *field)
@@ -81,12 +66,12 @@ static void begins(void *baton, const idem_form_field *field)
     put_blob(f->answer, field->filename);
     put_blob(f->answer, field->type);
     f->data.len = 0;
-    put(&f->data, "", 0);
+    grown_append(&f->data, "", 0);
 }
 
 static void has(void *baton, const void *bytes, apr_size_t len)
 {
-    put(&((fields *)baton)->data, bytes, len);
+    grown_append(&((fields *)baton)->data, bytes, len);
 }
 
 static void ends(void *baton)
@@ -96,7 +81,7 @@ static void ends(void *baton)
     put_blob(f->answer, idem_blob_of(f->data.data, f->data.len));
 }
 
-static char read_form(idem_blob question, int is_multipart, text *answer, apr_pool_t *pool)
+static char read_form(idem_blob question, int is_multipart, grown *answer, apr_pool_t *pool)
 {
     fields f = {answer, {NULL, 0}};
     const idem_form_listener listener = {begins, has, ends, &f};
@@ -116,11 +101,11 @@ static char read_form(idem_blob question, int is_multipart, text *answer, apr_po
     if (!why)
         return '+';
     answer->len = 0;
-    put(answer, why, strlen(why));
+    grown_append(answer, why, strlen(why));
     return '-';
 }
 
-static char answer_one(char kind, idem_blob question, text *answer, apr_pool_t *pool)
+static char answer_one(char kind, idem_blob question, grown *answer, apr_pool_t *pool)
 {
     switch (kind) {
     case 'j': return read_json(question, answer);
@@ -139,11 +124,11 @@ int main(void)
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {
         size_t len = (size_t)idem_value_number(head + 1, 4);
         char *question = malloc(len + 1);
-        text answer = {NULL, 0};
+        grown answer = {NULL, 0};
 
         if (!question || fread(question, 1, len, stdin) != len)
             return 2;
-        put(&answer, "", 0);
+        grown_append(&answer, "", 0);
         head[0] = (unsigned char)answer_one((char)head[0], idem_blob_of(question, len), &answer, pool);
         idem_put(head + 1, answer.len, 4);
         fwrite(head, 1, sizeof head, stdout);

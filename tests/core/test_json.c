@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "canonical.h"
+#include "grown.h"
 
 static idem_pointer pointer_of(apr_pool_t *pool, const char *text)
 {
@@ -143,33 +144,19 @@ static void doubles_beside_an_inexact_number_are_no_values(void **state)
     idem_json_free(big);
 }
 
-typedef struct written {
-    char *data;
-    size_t len;
-} written;
-
-static void take(void *baton, const void *data, apr_size_t len)
-{
-    written *w = baton;
-
-    w->data = realloc(w->data, w->len + len + 1);
-    memcpy(w->data + w->len, data, len);
-    w->len += len;
-    w->data[w->len] = '\0';
-}
-
 static void expect_form(apr_pool_t *pool, const char *text, const char *at, const char *left_out, const char *expected)
 {
     apr_array_header_t *without = apr_array_make(pool, 1, sizeof(idem_pointer));
     idem_json *json = json_of(pool, text);
-    written w = {NULL, 0};
+    grown w = {NULL, 0};
     idem_pointer pointer;
 
     if (at)
         pointer = pointer_of(pool, at);
     if (left_out)
         APR_ARRAY_PUSH(without, idem_pointer) = pointer_of(pool, left_out);
-    assert_int_equal(idem_json_write(json, at ? &pointer : NULL, left_out ? without : NULL, take, &w), APR_SUCCESS);
+    assert_int_equal(idem_json_write(json, at ? &pointer : NULL, left_out ? without : NULL, grown_append, &w),
+                     APR_SUCCESS);
     assert_string_equal(w.data, expected);
     free(w.data);
     idem_json_free(json);
@@ -205,13 +192,13 @@ static void what_cannot_be_written_is_said(void **state)
     static const char *const inexact[] = {"9007199254740993", "[0.1000000000000000055]", "{\"a\":-9007199254740993}"};
     idem_json *json = json_of(*state, "{}");
     idem_pointer nowhere = pointer_of(*state, "/x");
-    written w = {NULL, 0};
+    grown w = {NULL, 0};
 
-    assert_int_equal(idem_json_write(json, &nowhere, NULL, take, &w), APR_NOTFOUND);
+    assert_int_equal(idem_json_write(json, &nowhere, NULL, grown_append, &w), APR_NOTFOUND);
     idem_json_free(json);
     for (size_t i = 0; i < UNIT_COUNT(inexact); i++) {
         json = json_of(*state, inexact[i]);
-        assert_int_equal(idem_json_write(json, NULL, NULL, take, &w), APR_EGENERAL);
+        assert_int_equal(idem_json_write(json, NULL, NULL, grown_append, &w), APR_EGENERAL);
         idem_json_free(json);
     }
     free(w.data);

@@ -8,24 +8,10 @@
  */
 #include "canonical.h"
 #include "fuzz.h"
-
-typedef struct text {
-    char *data;
-    size_t len;
-} text;
-
-static void take(void *baton, const void *data, apr_size_t len)
-{
-    text *to = baton;
-
-    to->data = realloc(to->data, to->len + len + 1);
-    MUST(to->data);
-    memcpy(to->data + to->len, data, len);
-    to->len += len;
-}
+#include "grown.h"
 
 static apr_status_t canonical(const char *data, size_t size, const idem_pointer *pointer,
-                              const apr_array_header_t *without, text *out)
+                              const apr_array_header_t *without, grown *out)
 {
     idem_json *json = NULL;
     const char *why = NULL;
@@ -33,14 +19,14 @@ static apr_status_t canonical(const char *data, size_t size, const idem_pointer 
 
     MUST(rv == APR_SUCCESS || (rv == APR_EGENERAL && why && *why));
     if (rv == APR_SUCCESS)
-        rv = idem_json_write(json, pointer, without, take, out);
+        rv = idem_json_write(json, pointer, without, grown_append, out);
     idem_json_free(json);
     return rv;
 }
 
-static void check_canonical(const char *data, size_t size, const text *form)
+static void check_canonical(const char *data, size_t size, const grown *form)
 {
-    text again = {NULL, 0};
+    grown again = {NULL, 0};
 
     MUST(form->len <= size * 6 + 1); /* 1e20 becomes 21 digits, and an escape six bytes of one */
     MUST(canonical(form->data, form->len, NULL, NULL, &again) == APR_SUCCESS);
@@ -49,11 +35,11 @@ static void check_canonical(const char *data, size_t size, const text *form)
     free(again.data);
 }
 
-static void check_pointer(const char *line, const char *data, size_t size, const text *form, apr_pool_t *pool)
+static void check_pointer(const char *line, const char *data, size_t size, const grown *form, apr_pool_t *pool)
 {
     apr_array_header_t *without = apr_array_make(pool, 1, sizeof(idem_pointer));
     idem_pointer *pointer = apr_array_push(without);
-    text value = {NULL, 0}, rest = {NULL, 0};
+    grown value = {NULL, 0}, rest = {NULL, 0};
     idem_json *json;
     idem_blob key;
     const char *why = idem_pointer_parse(line, pool, pointer);
@@ -84,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
     size_t line = newline ? (size_t)(newline - data) : 0, rest = newline ? size - line - 1 : size;
     char *pointer = fuzz_string(data, line), *json = fuzz_string(newline ? newline + 1 : data, rest);
-    text form = {NULL, 0};
+    grown form = {NULL, 0};
 
     if (canonical(json, rest, NULL, NULL, &form) == APR_SUCCESS) {
         check_canonical(json, rest, &form);

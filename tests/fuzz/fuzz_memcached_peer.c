@@ -6,7 +6,7 @@
  *                that; bits 1 and up: which operation comes first
  *   the rest     the answers, PEER_NEXT between two
  *
- * What must hold: each call returns; what is shown can be looked at to its last byte; a failure has its sentence.
+ * What must hold: see peer_use().
  */
 #include "drivers.h"
 #include "peer.h"
@@ -43,43 +43,6 @@ static size_t usual(const char *text, size_t len, char *answer, size_t room)
     return greeted && text[0] == 's' ? (size_t)(apr_cpystrn(answer, setup, room) - answer) : 0;
 }
 
-static unsigned sum; /* of all that was shown, so that it is looked at */
-
-static void call_one(idem_store *store, int operation, apr_pool_t *pool)
-{
-    static const unsigned char slot[IDEM_SLOT_LEN] = {1}, token[IDEM_TOKEN_LEN] = {2};
-    unsigned char bytes[IDEM_HEAD_MIN] = "IDEM\1\1";
-    idem_call call = {pool, apr_time_now() + apr_time_from_msec(20), NULL};
-    idem_blob value = idem_blob_of(bytes, sizeof(bytes));
-    const idem_driver *driver = store->driver;
-    idem_store_status status;
-    idem_found found = {{NULL, 0}, 0, 0, 0};
-    apr_status_t rv = APR_SUCCESS;
-    int shows = 0;
-
-    memset(&status, 0, sizeof(status));
-    bytes[19] = 200; /* the lease */
-    switch (operation) {
-    case 0: rv = driver->claim(store, &call, slot, value, &found); break;
-    case 1: rv = driver->takeover(store, &call, slot, token, value); break;
-    case 2: rv = driver->renew(store, &call, slot, token); break;
-    case 3: rv = driver->settle(store, &call, slot, value); break;
-    case 4: rv = driver->release(store, &call, slot, token); break;
-    case 5: rv = driver->fetch(store, &call, slot, &found); break;
-    case 6: rv = driver->forget(store, &call, slot); break;
-    case 7: MUST(driver->each(store, &call, NULL, NULL) == APR_ENOTIMPL); break;
-    default: rv = driver->status(store, &call, &status);
-    }
-    shows = rv == APR_EEXIST || (operation == 5 && rv == APR_SUCCESS);
-    MUST(operation == 0 || rv != APR_EEXIST);
-    for (size_t i = 0; shows && i < found.value.len; i++)
-        sum += found.value.data[i];
-    if (status.text)
-        sum += (unsigned)strlen(status.text);
-    if (rv != APR_SUCCESS && rv != APR_EEXIST && rv != APR_NOTFOUND && (rv < IDEM_ESTART || rv > IDEM_EALIVE))
-        MUST(call.why);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const none[] = {NULL};
@@ -88,22 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int mode = size ? data[0] : 0;
     const char *why = NULL;
     idem_store *store;
-    apr_status_t rv;
 
-    env.timeout = apr_time_from_msec(20);
+    env.timeout = PEER_TIMEOUT;
     greeted = mode & GREETED;
     MUST(idem_driver_memcache.configure(&store, &env, "127.0.0.1:1", none, pool, &why) == APR_SUCCESS);
     store->driver = &idem_driver_memcache;
     peer_begin(command, usual, data + (size ? 1 : 0), size ? size - 1 : 0);
-    rv = store->driver->open(store, pool, &why);
-    MUST(rv == APR_SUCCESS || why);
-    why = NULL;
-    rv = store->driver->attach(store, pool, &why);
-    MUST(rv == APR_SUCCESS || why);
-    for (int i = 0; rv == APR_SUCCESS && i < 3; i++)
-        call_one(store, ((mode >> 1) + i) % OPERATIONS, pool);
-    if (rv == APR_SUCCESS)
-        store->driver->detach(store);
+    peer_use(store, mode >> 1, OPERATIONS, pool);
     peer_end();
     apr_pool_destroy(pool);
     return 0;

@@ -7,8 +7,7 @@
  *                first
  *   the rest     the answers, PEER_NEXT between two
  *
- * What must hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its
- * sentence.
+ * What must hold: see peer_use().
  */
 #include "drivers.h"
 #include "peer.h"
@@ -69,52 +68,6 @@ static size_t usual(const char *text, size_t len, char *answer, size_t room)
     return 0;
 }
 
-static unsigned sum; /* of all that was shown, so that it is looked at */
-
-static int look(void *baton, const unsigned char *slot, const idem_found *found)
-{
-    (void)baton;
-    for (size_t i = 0; i < IDEM_SLOT_LEN; i++)
-        sum += slot[i];
-    for (size_t i = 0; i < found->value.len; i++)
-        sum += found->value.data[i];
-    return 1;
-}
-
-static void call_one(idem_store *store, int operation, apr_pool_t *pool)
-{
-    static const unsigned char slot[IDEM_SLOT_LEN] = {1}, token[IDEM_TOKEN_LEN] = {2};
-    unsigned char bytes[IDEM_HEAD_MIN] = "IDEM\1\1";
-    idem_call call = {pool, apr_time_now() + apr_time_from_msec(20), NULL};
-    idem_blob value = idem_blob_of(bytes, sizeof(bytes));
-    const idem_driver *driver = store->driver;
-    idem_store_status status;
-    idem_found found = {{NULL, 0}, 0, 0, 0};
-    apr_status_t rv = APR_SUCCESS;
-    int removed;
-
-    switch (operation) {
-    case 0: rv = driver->claim(store, &call, slot, value, &found); break;
-    case 1: rv = driver->takeover(store, &call, slot, token, value); break;
-    case 2: rv = driver->renew(store, &call, slot, token); break;
-    case 3: rv = driver->settle(store, &call, slot, value); break;
-    case 4: rv = driver->release(store, &call, slot, token); break;
-    case 5: rv = driver->fetch(store, &call, slot, &found); break;
-    case 6: rv = driver->forget(store, &call, slot); break;
-    case 7: rv = driver->each(store, &call, look, NULL); break;
-    case 8: rv = driver->status(store, &call, &status); break;
-    default: MUST(driver->sweep(store, &call, 1, &removed) == APR_ENOTIMPL);
-    }
-    MUST(operation == 0 || rv != APR_EEXIST);
-    MUST(rv < IDEM_ESTART || rv > IDEM_EALIVE || operation != 5);
-    if (rv == APR_EEXIST || (operation == 5 && rv == APR_SUCCESS))
-        MUST(found.value.data && look(NULL, slot, &found));
-    if (rv == APR_SUCCESS && operation == 8 && status.text)
-        sum += (unsigned)strlen(status.text);
-    if (rv != APR_SUCCESS && rv != APR_EEXIST && rv != APR_NOTFOUND && (rv < IDEM_ESTART || rv > IDEM_EALIVE))
-        MUST(call.why || operation == 9);
-}
-
 static idem_store *make_store(int mode, apr_pool_t *pool)
 {
     static const char *const none[] = {NULL}, *const waiting[] = {"wait=1,10", NULL};
@@ -123,7 +76,7 @@ static idem_store *make_store(int mode, apr_pool_t *pool)
     const char *why = NULL;
     idem_store *store;
 
-    env.timeout = apr_time_from_msec(20);
+    env.timeout = PEER_TIMEOUT;
     MUST(driver->configure(&store, &env, mode & SENTINEL ? "//127.0.0.1:1,127.0.0.1:2/main" : "//127.0.0.1:1",
                            mode & REPLICAS ? waiting : none, pool, &why) == APR_SUCCESS);
     store->driver = driver;
@@ -135,22 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     apr_pool_t *pool = fuzz_pool();
     int mode = size ? data[0] : 0;
     idem_store *store = make_store(mode, pool);
-    const char *why = NULL;
-    apr_status_t rv;
 
     greeted = mode & GREETED;
     peer_begin(command, usual, data + (size ? 1 : 0), size ? size - 1 : 0);
-    rv = store->driver->open(store, pool, &why);
-    MUST(rv == APR_SUCCESS || why);
-    if (store->warning)
-        sum += (unsigned)strlen(store->warning);
-    why = NULL;
-    rv = store->driver->attach(store, pool, &why);
-    MUST(rv == APR_SUCCESS || why);
-    for (int i = 0; rv == APR_SUCCESS && i < 3; i++)
-        call_one(store, ((mode >> 3) + i) % OPERATIONS, pool);
-    if (rv == APR_SUCCESS)
-        store->driver->detach(store);
+    peer_use(store, mode >> 3, OPERATIONS, pool);
     peer_end();
     apr_pool_destroy(pool);
     return 0;

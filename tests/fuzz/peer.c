@@ -132,3 +132,83 @@ ssize_t send(int fd, const void *bytes, size_t len, int flags)
     answer(i);
     return (ssize_t)len;
 }
+
+/* ---- what is called ---------------------------------------------------------------------------------------------- */
+
+static unsigned sum; /* of all that was shown, so that it is looked at */
+
+static int look(void *baton, const unsigned char *slot, const idem_found *found)
+{
+    (void)baton;
+    for (size_t i = 0; i < IDEM_SLOT_LEN; i++)
+        sum += slot[i];
+    for (size_t i = 0; i < found->value.len; i++)
+        sum += found->value.data[i];
+    return 1;
+}
+
+enum { CLAIM, TAKEOVER, RENEW, SETTLE, RELEASE, FETCH, FORGET, EACH, STATUS };
+
+static apr_status_t operate(idem_store *store, int operation, idem_call *call, idem_found *found)
+{
+    static const unsigned char slot[IDEM_SLOT_LEN] = {1}, token[IDEM_TOKEN_LEN] = {2};
+    static const unsigned char lease[IDEM_HEAD_MIN] = {'I', 'D', 'E', 'M', 1, 1, [19] = 200};
+    const idem_driver *driver = store->driver;
+    idem_blob value = idem_blob_of(lease, sizeof(lease));
+    idem_store_status status = {0};
+    apr_status_t rv;
+    int removed;
+
+    switch (operation) {
+    case CLAIM: return driver->claim(store, call, slot, value, found);
+    case TAKEOVER: return driver->takeover(store, call, slot, token, value);
+    case RENEW: return driver->renew(store, call, slot, token);
+    case SETTLE: return driver->settle(store, call, slot, value);
+    case RELEASE: return driver->release(store, call, slot, token);
+    case FETCH: return driver->fetch(store, call, slot, found);
+    case FORGET: return driver->forget(store, call, slot);
+    case EACH: return driver->each(store, call, look, NULL);
+    case STATUS:
+        rv = driver->status(store, call, &status);
+        sum += rv == APR_SUCCESS && status.text ? (unsigned)strlen(status.text) : 0;
+        return rv;
+    default: return driver->sweep(store, call, 1, &removed);
+    }
+}
+
+static int is_answer(apr_status_t rv)
+{
+    return rv == APR_SUCCESS || rv == APR_EEXIST || rv == APR_NOTFOUND || (rv >= IDEM_ESTART && rv <= IDEM_EALIVE);
+}
+
+static void call_one(idem_store *store, int operation, apr_pool_t *pool)
+{
+    static const unsigned char slot[IDEM_SLOT_LEN] = {1};
+    idem_call call = {pool, apr_time_now() + PEER_TIMEOUT, NULL};
+    idem_found found = {{NULL, 0}, 0, 0, 0};
+    apr_status_t rv = operate(store, operation, &call, &found);
+
+    MUST(operation == CLAIM || rv != APR_EEXIST);
+    MUST(operation != FETCH || rv < IDEM_ESTART || rv > IDEM_EALIVE);
+    if (rv == APR_EEXIST || (operation == FETCH && rv == APR_SUCCESS))
+        MUST(found.value.data && look(NULL, slot, &found));
+    MUST(is_answer(rv) || rv == APR_ENOTIMPL || call.why);
+}
+
+void peer_use(idem_store *store, int first, int operations, apr_pool_t *pool)
+{
+    const char *why = NULL;
+    apr_status_t rv = store->driver->open(store, pool, &why);
+
+    MUST(rv == APR_SUCCESS || why);
+    if (store->warning)
+        sum += (unsigned)strlen(store->warning);
+    why = NULL;
+    rv = store->driver->attach(store, pool, &why);
+    MUST(rv == APR_SUCCESS || why);
+    if (rv != APR_SUCCESS)
+        return;
+    for (int i = 0; i < 3; i++)
+        call_one(store, (first + i) % operations, pool);
+    store->driver->detach(store);
+}

@@ -10,6 +10,7 @@
 #define IDEM_FUZZ_PEER_H
 
 #include "fuzz.h"
+#include "idem_store.h"
 
 /* Stands between two pieces. */
 #define PEER_NEXT 0xff
@@ -20,7 +21,14 @@ typedef size_t peer_command(const char *text, size_t len);
 /* Says what this command is answered with, if not with the next piece; returns the length, 0 for the next piece. */
 typedef size_t peer_usual(const char *command, size_t len, char *answer, size_t room);
 
+#define PEER_TIMEOUT apr_time_from_msec(20)
+
 void peer_begin(peer_command *command, peer_usual *usual, const uint8_t *data, size_t size);
+
+/* Opens the store, attaches it, and calls three of its first so many operations, beginning with one of them. What must
+ * hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its sentence. */
+void peer_use(idem_store *store, int first, int operations, apr_pool_t *pool);
+
 void peer_end(void);
 
 #endif

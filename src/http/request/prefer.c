@@ -10,21 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "quoted.h"
+
 #define BLANK " \t"
-
-/* Where the member at s ends: a comma outside of quotes, or the end of the field. */
-static const char *member_end(const char *s)
-{
-    int quoted = 0;
-
-    for (; *s && (quoted || *s != ','); s++) {
-        if (*s == '"')
-            quoted = !quoted;
-        else if (quoted && *s == '\\' && s[1])
-            s++;
-    }
-    return s;
-}
 
 static int is_preference_word(const char *s, size_t len, const char *word)
 {
@@ -57,7 +45,7 @@ int idem_prefers(const char *field, const char *name, const char *value)
         size_t len;
 
         s += strspn(s, BLANK);
-        end = member_end(s);
+        end = idem_quoted_find(s, ',');
         len = strcspn(s, BLANK "=;,");
         if (is_preference_word(s, len, name))
             return has_value(s + len, end, value);
