@@ -3,23 +3,11 @@
 # make dist, in folders of its own: the same bytes from another time zone, umask and folder; what was committed and no
 # more; a tree that says what it is. Called by `make install-check`.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
+suite=dist
+. "$(dirname "$0")/checks.sh"
 version=$(cat "$root/VERSION")
 name=mod_idempotency-$version
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-checks=0
 
-fail() {
-    echo "dist: $1" >&2
-    exit 1
-}
-check() { # WHAT COMMAND…
-    checks=$((checks + 1))
-    local what=$1
-    shift
-    "$@" || fail "$what"
-}
 # Settings of the make that called this one are not this one's.
 dist() { env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -C "$1" dist BUILD="$2" >"$scratch/said" 2>&1; }
 

@@ -4,22 +4,9 @@
 # An apxs that names other folders stands in for other systems; a real httpd loads what was installed.
 set -euo pipefail
 module=$1
-root=$(cd "$(dirname "$0")/../.." && pwd)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-checks=0
+suite=install
+. "$(dirname "$0")/checks.sh"
 
-fail() {
-    echo "install: $1" >&2
-    [ ! -e "$scratch/said" ] || cat "$scratch/said" >&2
-    exit 1
-}
-check() { # WHAT COMMAND…
-    checks=$((checks + 1))
-    local what=$1
-    shift
-    "$@" || fail "$what"
-}
 apxs_of() { # LIBEXECDIR SYSCONFDIR DATADIR: writes an apxs that answers these
     cat >"$scratch/apxs" <<EOF
 #!/bin/sh

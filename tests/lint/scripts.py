@@ -7,6 +7,7 @@ import subprocess
 import source
 
 INTERPRETERS = {"sh": ["sh", "-n"], "bash": ["bash", "-n"]}
+NAMES = {".py": "python3", ".sh": "bash"}  # of files that others import or source
 
 
 def interpreter_of(path):
@@ -15,7 +16,7 @@ def interpreter_of(path):
         first = file.readline(100)
     if first.startswith(b"#!"):
         return os.path.basename(first.split()[-1].decode())
-    return "python3" if path.endswith(".py") else None
+    return NAMES.get(os.path.splitext(path)[1])
 
 
 def main():

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from fake_memcached import FakeMemcached, stats
+from fake_server import deaf_host, trickle
 from memcached_server import Memcached, url
 from private_server import free_port
 
@@ -74,18 +75,6 @@ def test_nobody_there(drive):
     assert answer.status != "SUCCESS" and "no.such.host.invalid has no known address" in answer.why
 
 
-def trickle(connection):
-    """A long answer, a byte at a time, each of them well in time."""
-    gone = False
-    while not gone:
-        connection.settimeout(0.02)
-        try:
-            connection.sendall(b"x")
-            gone = connection.recv(1) == b""
-        except TimeoutError:
-            pass
-
-
 @pytest.mark.parametrize("answer, reason", [
     (lambda connection: None, "did not answer in time"),
     (b"STAT evictions off\r\n", "did not answer in time"),
@@ -111,13 +100,6 @@ def test_many_servers_share_the_time_there_is(drive):
 
 
 def test_host_that_does_not_even_refuse(drive):
-    """Its queue of connections is full: the kernel drops what comes, as a host does that is gone."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
-        waiting = [socket.socket() for _ in range(3)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(deaf.getsockname())
-        answer = drive(f"memcache:127.0.0.1:{deaf.getsockname()[1]}", timeout_ms=300).ask("attach")
+    with deaf_host() as port:
+        answer = drive(f"memcache:127.0.0.1:{port}", timeout_ms=300).ask("attach")
         assert answer.status != "SUCCESS" and 250 < answer.milliseconds < 10000, answer
-        for one in waiting:
-            one.close()

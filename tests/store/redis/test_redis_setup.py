@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from fake_redis import INFO, FakeRedis
+from fake_server import deaf_host, trickle
 from redis_server import Redis, end_group, free_port, start_group
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
@@ -109,17 +110,9 @@ def test_versions_that_can(drive, version):
         assert drive(fake.url()).status("attach") == "SUCCESS"
 
 
-def trickle(connection):
-    """A long answer, a byte at a time, each of them well in time."""
+def trickle_a_string(connection):
     connection.sendall(b"$100000\r\n")
-    gone = False
-    while not gone:
-        connection.settimeout(0.02)
-        try:
-            connection.sendall(b"x")
-            gone = connection.recv(1) == b""
-        except TimeoutError:
-            pass
+    trickle(connection)
 
 
 @pytest.mark.parametrize("info, reason", [
@@ -127,7 +120,7 @@ def trickle(connection):
     (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the connection to Redis was lost: Protocol error"),
     (b"$50000\r\nabc", "did not answer in time"),
     (lambda connection: connection.shutdown(socket.SHUT_RDWR), "the connection to Redis was lost"),
-    (trickle, "did not answer in time"),
+    (trickle_a_string, "did not answer in time"),
 ])
 def test_broken_answers_end_by_the_deadline(drive, info, reason):
     with FakeRedis() as fake:
@@ -138,13 +131,6 @@ def test_broken_answers_end_by_the_deadline(drive, info, reason):
 
 
 def test_host_that_does_not_even_refuse(drive):
-    """Its queue of connections is full: the kernel drops what comes, as a host does that is gone."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
-        waiting = [socket.socket() for _ in range(3)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(deaf.getsockname())
-        answer = drive(f"redis://127.0.0.1:{deaf.getsockname()[1]}", timeout_ms=300).ask("attach")
+    with deaf_host() as port:
+        answer = drive(f"redis://127.0.0.1:{port}", timeout_ms=300).ask("attach")
         assert answer.status != "SUCCESS" and 250 < answer.milliseconds < 10000, answer
-        for one in waiting:
-            one.close()

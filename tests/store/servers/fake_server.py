@@ -9,6 +9,30 @@ import socket
 import threading
 
 
+def trickle(connection):
+    """Bytes that end nothing, one at a time, each of them well in time."""
+    gone = False
+    while not gone:
+        connection.settimeout(0.02)
+        try:
+            connection.sendall(b"x")
+            gone = connection.recv(1) == b""
+        except TimeoutError:
+            pass
+
+
+@contextlib.contextmanager
+def deaf_host():
+    """The port of a host that does not even refuse: the kernel drops what comes, since the queue of connections is full.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as waiting:
+        for _ in range(3):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(deaf.getsockname())
+        yield deaf.getsockname()[1]
+
+
 class FakeServer:
     def __init__(self, answers):
         self.answers = answers
