@@ -17,9 +17,9 @@
  * with a boundary keeps it in the digest. No reader, lenient or strict, sees a difference in the parts that the digest
  * leaves out. The body's end may stand anywhere in such a line, and has no mark.
  *
- * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else (create refuses a boundary with
- * one), so a match that fails cannot overlap a later one except by the very byte it failed at: the search goes on at
- * that byte with nothing matched, and needs no failure table. At the body's very beginning the CR LF counts as already
+ * The pattern is CR LF "--" boundary. Its CR stands at its beginning and nowhere else: create refuses a boundary with
+ * one. So a match that fails overlaps a later one by at most the byte at which it failed. The search goes on at that
+ * byte with nothing matched, and needs no failure table. At the body's very beginning the CR LF counts as already
  * matched. The CR LF that ends a delimiter does not begin the next one.
  */
 #include "bodyhash.h"

@@ -2,10 +2,10 @@
 /*
  * bodyhash.h - the running digest of a request body, fed in pieces of any size at constant memory.
  *
- * With a multipart boundary, every delimiter (RFC 2046 5.1.1) is fed without the boundary's characters and with marks
- * that tell it from text that looks alike: clients choose a new boundary for each attempt, and no two bodies that
- * differ in anything else share a digest. Bytes before, between and after stay as they are, and so does a multipart
- * inside a part.
+ * Clients choose a new boundary for each attempt. So, with a multipart boundary, every delimiter (RFC 2046 5.1.1) is
+ * fed without the boundary's characters. Marks tell it from text that looks alike, so two bodies with any other
+ * difference never share a digest. Bytes before, between and after stay as they are, and so does a multipart inside a
+ * part.
  */
 #ifndef IDEM_BODYHASH_H
 #define IDEM_BODYHASH_H
@@ -38,9 +38,9 @@ apr_status_t idem_bodyhash_peek_cut(idem_bodyhash *hash, unsigned char out[IDEM_
 apr_status_t idem_bodyhash_close(idem_bodyhash *hash);
 
 /*
- * The boundary parameter of a Content-Type of any multipart type (content_type NULL where there is none), unquoted, in
- * pool; NULL if it is another type, or has no boundary of 1 to IDEM_BOUNDARY_MAX printable characters. *stripped gets
- * the field value without that parameter (type and other parameters as sent), or the whole value.
+ * The boundary parameter of a Content-Type of any multipart type, unquoted, in pool. content_type is NULL where the
+ * request has none. NULL: it is another type, or its boundary has not 1 to IDEM_BOUNDARY_MAX printable characters.
+ * *stripped gets the field value without that parameter (type and other parameters as sent), or the whole value.
  */
 const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, const char **stripped);
 

@@ -78,7 +78,7 @@ static void write_string(writer *w, const char *text, apr_size_t len)
 
 /* ---- containers -------------------------------------------------------------------------------------------------- */
 
-/* Where the writer is, for those that are to be left out; NULL where no pointer of without leads any more. */
+/* The writer's place, for the values that are to be left out; NULL where no pointer of without leads further. */
 typedef struct step {
     const struct step *outer;
     const char *token;

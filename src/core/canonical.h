@@ -3,9 +3,9 @@
  * canonical.h - a JSON text: what stands at a pointer (RFC 6901), and the canonical form (RFC 8785) of all of it or of
  * a part.
  *
- * A text that two readers may understand differently cannot be read: bad UTF-8, a lone surrogate, a member twice in one
- * object, NaN, a byte order mark, more than IDEM_JSON_DEPTH containers in one another, or a tree that would take more
- * than IDEM_JSON_MEMORY bytes. A build without jansson reads none (idem_json_is_there).
+ * A text that two readers may understand differently is refused: bad UTF-8, a lone surrogate, a member twice in one
+ * object, NaN, a byte order mark. So are more than IDEM_JSON_DEPTH containers in one another, and a tree that would
+ * take more than IDEM_JSON_MEMORY bytes. A build without jansson reads none (idem_json_is_there).
  */
 #ifndef IDEM_CANONICAL_H
 #define IDEM_CANONICAL_H
@@ -54,9 +54,9 @@ idem_json_found idem_json_text(const idem_json *json, const idem_pointer *pointe
 typedef void idem_json_sink(void *baton, const void *data, apr_size_t len);
 
 /*
- * Writes the canonical form of what stands at pointer (NULL: of all), without what stands at the pointers of without
- * (of idem_pointer; NULL for none). APR_NOTFOUND if there is nothing at pointer. APR_EGENERAL if a number in it would
- * be written as another one; something may have been written then.
+ * Writes the canonical form of the value at pointer; NULL: of the whole text. The values at the pointers of without (of
+ * idem_pointer; NULL for none) are left out. APR_NOTFOUND if there is nothing at pointer. APR_EGENERAL if a number in
+ * it would be written as another one; something may have been written then.
  */
 apr_status_t idem_json_write(const idem_json *json, const idem_pointer *pointer, const apr_array_header_t *without,
                              idem_json_sink *sink, void *baton);

@@ -3,11 +3,11 @@
  * digest.c - SHA-256 and HMAC-SHA-256 by OpenSSL 3's EVP, and its random numbers.
  *
  * Called by the rest of the core, for slots, fingerprints, bodies and checksums. Algorithms are fetched once per
- * process, since a fetch by name costs more than the digest of a short piece; for the same reason short pieces are
- * gathered before libcrypto gets them, and a finished SHA-256 is kept for the next one of its thread (spares.c). A
- * failure inside libcrypto is remembered and turns up at the final, so that callers check one place. What always holds:
- * nothing that was fed stays in memory behind the end of a digest. No deprecated interface; nothing of OpenSSL is
- * visible outside this file.
+ * process: a fetch by name costs more than the digest of a short piece. For the same reason short pieces are gathered
+ * before libcrypto gets them, and a thread keeps a finished SHA-256 for its next one (spares.c). A failure inside
+ * libcrypto is remembered and turns up at the final, so that callers check one place. What always holds: nothing that
+ * was fed stays in memory behind the end of a digest. No deprecated interface; nothing of OpenSSL is visible outside
+ * this file.
  */
 #include "digest.h"
 

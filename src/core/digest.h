@@ -2,8 +2,8 @@
 /*
  * digest.h - SHA-256 and HMAC-SHA-256; digest.c is the only file that knows the digests of OpenSSL's EVP.
  *
- * A digest belongs to one thread at a time. Its OpenSSL context is freed by a cleanup of the pool it was made from, or
- * kept for the next digest of the thread in which that pool ended.
+ * A digest belongs to one thread at a time. A cleanup of its pool frees its OpenSSL context, or keeps it for the next
+ * digest of the thread in which the pool ends.
  */
 #ifndef IDEM_DIGEST_H
 #define IDEM_DIGEST_H

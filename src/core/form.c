@@ -2,10 +2,9 @@
 /*
  * form.c - the two kinds of forms behind one interface; and the urlencoded kind.
  *
- * Called by the glue with the pieces of a request body. multipart.c reads the other kind. What always holds: what is
- * told does not depend on the pieces; two bodies that tell the same fields differ at most in escapes that need not be
- * there, in empty fields without a name
- * ("&&"), and in whether "=" stands behind a name without a value.
+ * Called by the glue with the pieces of a request body. multipart.c reads the other kind. What always holds: the fields
+ * that are told do not depend on the pieces. Two bodies that tell the same fields differ at most in needless escapes,
+ * in empty fields without a name ("&&"), and in a "=" behind a name without a value.
  */
 #include "form_private.h"
 

@@ -3,12 +3,12 @@
  * htmlscan.c - finds the start tags of a page's forms that a field is to stand behind, while the page passes in pieces.
  *
  * Called by the output filter IDEMPOTENCY_FORM. Each state of the HTML standard's tokenizer (section 13.2.5) is a
- * function that takes one byte; states that differ only in what they would emit are one. "Reconsume" in the standard is
- * a call of the next state here. All that matters in a page is ASCII, and no byte below 0x40 is a part of another
- * character in the character sets that are let in, so bytes are read and never characters.
+ * function that takes one byte. States that would differ in their output alone are one. "Reconsume" in the standard is
+ * a call of the next state here. All that matters in a page is ASCII. In the character sets that are let in, no byte
+ * below 0x40 is a part of another character. So bytes are read, never characters.
  *
- * Limits: a page whose first bytes are those of UTF-16 or UTF-32, or that shifts its character set (ISO 2022 begins by
- * ESC), is not read on. The bytes before were ASCII.
+ * Limits: a page is not read on if its first bytes are those of UTF-16 or UTF-32, or if it shifts its character set
+ * (ISO 2022 begins by ESC). The bytes before were ASCII.
  */
 #include "htmlscan.h"
 

@@ -2,11 +2,11 @@
 /*
  * htmltree.c - what a browser's tree of elements does to a page's tokens, as far as forms are concerned.
  *
- * Called by htmlscan.c. The HTML standard's tree construction is followed where it decides how text is read (is this
- * <style> one of HTML, whose content is no markup, or one of SVG, whose content is?), or whether a <form> is one (not
- * within another, nor in a template). The answer is IDEM_HTML_LOST where browsers of different years differ (<select>),
- * or where a decision needs more of the tree than is kept here. The rest of the page then stays as it is, which is
- * never wrong.
+ * Called by htmlscan.c. The HTML standard's tree construction is followed where it decides one of two things. How is
+ * text read: does this <style> belong to HTML, where its content is no markup, or to SVG, where it is? And is a <form>
+ * one: it is none within another form, nor in a template. The answer is IDEM_HTML_LOST where browsers of different
+ * years differ (<select>), or where a decision needs more of the tree than is kept here. The rest of the page then
+ * stays as it is, which is never wrong.
  *
  * XML has no such rules: there names are as they are written, and every element has its end.
  */
@@ -230,7 +230,7 @@ static idem_html_mode take_foreign_start(idem_html_tree *tree, const idem_html_t
     return tree->foreign ? take_inner_html_start(tree, tag) : take_html_start(tree, tag, due);
 }
 
-/* An end that finds no beginning here may close what is around it, which is not known. */
+/* This end has no beginning in the foreign content. It may close an element around it, and those are not known. */
 static idem_html_mode take_foreign_end(idem_html_tree *tree, const idem_html_tag *tag)
 {
     int i = tree->foreign - 1;

@@ -17,8 +17,8 @@ enum { AT_END = -1, OTHER_CHAR = 0xfffd, NOT_KEPT = 0xfffe };
 
 /* ---- characters -------------------------------------------------------------------------------------------------- */
 
-/* The named references that stand for an ASCII character; old ones need no semicolon, which
- * changes nothing here: none of those can begin an address. */
+/* The named references that stand for an ASCII character. Old ones need no semicolon. That changes nothing here: none
+ * of those can begin an address. */
 /* clang-format off */
 static const struct { const char *name; char is; } references[] = {
     {"amp;", '&'}, {"AMP;", '&'}, {"lt;", '<'}, {"LT;", '<'}, {"gt;", '>'}, {"GT;", '>'}, {"quot;", '"'}, {"QUOT;", '"'},

@@ -22,8 +22,8 @@ typedef enum idem_key_fault {
 
 /*
  * May value be several field lines that httpd has made one of? It joins repeated lines with a comma and a space before
- * any module sees them, equal and empty ones too (RFC 9110 5.3); one line that has both between its characters looks
- * the same.
+ * any module sees them, equal and empty ones too (RFC 9110 5.3). One line with a comma and a space in it looks the
+ * same.
  */
 int idem_key_may_be_lines(idem_blob value);
 

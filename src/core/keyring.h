@@ -5,7 +5,7 @@
  * A text of lines: one "slot: SECRET", one or more "seal: SECRET", each secret at least IDEM_SECRET_MIN bytes; blank
  * lines and lines that begin with '#' are skipped. "slot: none" names slots as a store without a secret does, and takes
  * its unsealed records; with it a first "seal: none" seals nothing yet, or no more. Keys are derived once, by
- * HKDF-SHA256 (RFC 5869) with a label per purpose, and lie in memory of their own that no core dump shows; it is wiped
+ * HKDF-SHA256 (RFC 5869) with a label per purpose. They lie in memory of their own that no core dump shows. It is wiped
  * when the pool ends. A ring never changes and may be used by all threads.
  */
 #ifndef IDEM_KEYRING_H

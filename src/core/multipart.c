@@ -2,9 +2,9 @@
 /*
  * multipart.c - reads multipart/form-data (RFC 7578) as browsers and HTTP libraries write it.
  *
- * Called by form.c. Readers differ in what else they take, so whatever they do not agree upon is refused here: a
- * preamble or an epilogue, a delimiter's line with anything behind the boundary, a delimiter without its CR, a header
- * that is folded or says a thing twice, a name in another spelling (name*), a transfer encoding.
+ * Called by form.c. Readers differ in what else they take. So this one refuses everything that they do not agree upon:
+ * a preamble or an epilogue, a delimiter's line with anything behind the boundary, a delimiter without its CR. It also
+ * refuses a header that is folded or says a thing twice, a name in another spelling (name*), and a transfer encoding.
  *
  * The pattern that is looked for is LF "--" boundary, with a CR before it. LF stands at its beginning and nowhere else,
  * so a match that fails cannot overlap a later one.

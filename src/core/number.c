@@ -2,11 +2,12 @@
 /*
  * number.c - the shortest decimal that names a double, and whether a decimal text is that one.
  *
- * Called by canonical.c. What always holds: nothing depends on the locale, which a module such as mod_php may have set:
- * texts for the C library have no decimal point, and of its texts only the digits are read.
+ * Called by canonical.c. What always holds: nothing depends on the locale, which a module such as mod_php may have set.
+ * Texts for the C library have no decimal point, and only the digits of its texts are read.
  *
- * A decimal of at most DBL_DIG (15) significant digits in the range of normal doubles is found again in the double that
- * is nearest to it, so it is the shortest one: nearly all texts are such, and need no conversion to be known as exact.
+ * Take a decimal of at most DBL_DIG (15) significant digits in the range of normal doubles. The double nearest to it
+ * gives it back, so it is the shortest one. Nearly all texts are such decimals, and are known as exact without a
+ * conversion.
  */
 #include "number.h"
 

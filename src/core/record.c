@@ -4,7 +4,7 @@
  *
  * Called by the store's front and the command-line tool. Encoder and decoder share one list of what is acceptable, so
  * that the decoder accepts exactly what the encoder makes. A string is stored as a 4-byte length and its bytes, ABSENT
- * for NULL; so one string or field list is limited to 4 GiB, a body only by memory.
+ * for NULL. So 4 GiB limit one string or field list, and only memory limits a body.
  *
  *   before the rest, versions 2 and 4: 1 count of places, each: 2 status · method · URI
  *   rest of a RECORD: 2 status · reason · content type · content encoding · languages ·

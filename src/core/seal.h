@@ -4,8 +4,8 @@
  *
  *   sealed   4 id of the key · 12 nonce · the bytes encrypted · 16 tag
  *
- * The record's head, slot included, is the associated data: a sealed response opens only under the head it was made
- * with, so it can be neither moved to another slot nor given another state, token or fingerprint. Nonces are random
+ * The record's head, slot included, is the associated data. A sealed response opens only under the head that it was
+ * made with. So nobody can move it to another slot, or give it another state, token or fingerprint. Nonces are random
  * (NIST SP 800-38D 8.2.2); a seal: secret should seal fewer than 2^32 records before it is replaced.
  */
 #ifndef IDEM_SEAL_H

@@ -3,8 +3,8 @@
  * naming.c - from the parts of a request to its slot and its fingerprint.
  *
  * Called by the gate for a guarded request, before any store is asked. What always holds: a part that cannot be
- * evaluated fails the request; what is named after the configuration is named with all that decides about its value, so
- * that another configuration gives another slot, or a fingerprint that cannot be compared.
+ * evaluated fails the request. A name that comes from the configuration holds everything that decides about its value.
+ * So another configuration gives another slot, or a fingerprint that cannot be compared.
  */
 #include "naming.h"
 
@@ -96,8 +96,8 @@ apr_status_t idem_take_print(idem_txn *txn)
 /* ---- the request as its own key ---------------------------------------------------------------------------------- */
 
 /*
- * Beside what the fingerprint has: who sends it, where, and the body. A fingerprint that leaves out one of these would
- * make one operation of two different ones, and nobody would be told, since there is no key that could be wrong.
+ * Beside what the fingerprint has: who sends it, where, and the body. A fingerprint without one of these would make one
+ * operation of two different ones. Nobody would be told, since no key could be wrong.
  */
 static int add_part(apr_array_header_t *parts, idem_part_kind kind, const char *name)
 {

@@ -14,8 +14,8 @@
 int idem_accept_quality(request_rec *r, const char *range);
 
 /*
- * May r be answered in this content coding? Without Accept-Encoding in any, with an empty one in none (RFC
- * 9110 12.5.3). Not to be asked about identity, which is what there is where nothing is accepted.
+ * May r be answered in this content coding? Without Accept-Encoding in any, with an empty one in none (RFC 9110
+ * 12.5.3). Never ask about identity: that is sent where nothing is accepted.
  */
 int idem_accepts_coding(request_rec *r, const char *coding);
 

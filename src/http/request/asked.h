@@ -2,7 +2,7 @@
 /*
  * asked.h - what the client asks for, and the values that parts have in it.
  *
- * What a part names may be absent in a request: then its value has data == NULL, which is not the same as being empty.
+ * A request may lack what a part names. The part's value then has data == NULL; an empty value is another one.
  */
 #ifndef IDEM_ASKED_H
 #define IDEM_ASKED_H
@@ -10,9 +10,9 @@
 #include "parts.h"
 
 /*
- * The request as the client sent it: r is the request a decision is made for, first the head of its chain of internal
- * redirects (r->prev), whose method, path and query are the client's. Take header fields from sent: modules may have
- * changed r->headers_in.
+ * The request as the client sent it. The decision is about r. first is the head of its chain of internal redirects
+ * (r->prev); its method, path and query are the client's. Take header fields from sent: modules may have changed
+ * r->headers_in.
  */
 typedef struct idem_asked {
     request_rec *r;

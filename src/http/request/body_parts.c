@@ -2,10 +2,10 @@
 /*
  * body_parts.c - evaluates the parts that stand in a request's body.
  *
- * Called by keysource.c for keys, by values.c for scope and fingerprint. What always holds: a part of scope or
- * fingerprint is never left out because a body could not be read; the value then is the whole body's digest, with
- * another mark before it than a value that was read. Memory is constant but for JSON, whose tree is bounded
- * (canonical.h) and given back before the handler runs.
+ * Called by keysource.c for keys, by values.c for scope and fingerprint. What always holds: no part of scope or
+ * fingerprint is left out because a body could not be read. Its value is then the whole body's digest, behind another
+ * mark than that of a value that was read. Memory is constant but for JSON, whose tree is bounded (canonical.h) and
+ * given back before the handler runs.
  */
 #include "body_parts.h"
 

@@ -16,8 +16,8 @@ typedef struct idem_cookie {
 idem_blob idem_cookie_value(const idem_asked *asked, const char *name);
 
 /*
- * The cookies that say who the client is: those that asked->session_cookies names; where none of those was sent, all
- * cookies. Ordered by name, those of one name as they were sent. An array of idem_cookie in the request's pool. *named
+ * The cookies that tell the client from others: those in asked->session_cookies, or all cookies where none of those was
+ * sent. Ordered by name, those of one name as they were sent. An array of idem_cookie in the request's pool. *named
  * says which of the two it is.
  */
 apr_array_header_t *idem_cookies_of_client(const idem_asked *asked, int *named);

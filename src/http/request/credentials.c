@@ -3,9 +3,9 @@
  * credentials.c - the part "credentials": by what a client is known, to httpd or to the application.
  *
  * Called for guarded requests by values.c, by the recorder through idem_is_identified(), and by volatile_auth.c. What
- * always holds: values are taken as sent; each piece goes into the part with its kind and its length, so no two sets of
- * credentials give the same octets. httpd's user is a piece like the others: a user that the scope leaves out still
- * counts here. Limits: a header field counts as present when it is not empty.
+ * always holds: values are taken as sent. Each piece goes into the part with its kind and its length, so two different
+ * sets of credentials give different octets. httpd's user is a piece like the others: a user that the scope leaves out
+ * still counts here. Limits: a header field counts as present when it is not empty.
  */
 #include "cookies.h"
 #include "parts_private.h"

@@ -3,10 +3,10 @@
  * handlers.c - tells what the server's configuration says from what an .htaccess file says.
  *
  * Called by the handlers that show what belongs to the whole server. A merged configuration does not say where a value
- * came from. But httpd keeps the .htaccess files that were read for a request (r->htaccess), and merging copies
- * pointers: a handler that an .htaccess file has named is the very string that stands in that file's configuration, or
- * in one of its sections. Limits: where such a file was read, a handler that something else than SetHandler has named
- * (AddHandler, RewriteRule, a type) counts as the file's.
+ * came from. But httpd keeps the .htaccess files that it read for a request (r->htaccess), and merging copies pointers.
+ * So a handler from an .htaccess file is the very string in that file's configuration, or in one of its sections.
+ * Limits: where such a file was read, a handler that something else than SetHandler has named (AddHandler, RewriteRule,
+ * a type) counts as the file's.
  */
 #include "handlers.h"
 

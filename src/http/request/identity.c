@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * identity.c - what a client is known by, as a note in its record; and which of that is another one's.
+ * identity.c - the marks of a client, as a note in its record; and which of them differ from another client's.
  *
  * Called by the recorder, and by compare.c for a request that is refused for its credentials. What always holds: no
- * value gets into the note or the log, and a cookie's name only if it is a token of reasonable length; equality is
- * never decided here. The note is a list of " NAME=DIGEST" in the order of the part "credentials"; a name that is no
+ * value gets into the note or the log. A cookie's name does only if it is a token of reasonable length. Equality is
+ * decided elsewhere. The note is a list of " NAME=DIGEST" in the order of the part "credentials". A name that is no
  * cookie's begins with '@', which no token has. Limits: the first MOST things that a client is known by.
  */
 #include "identity.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * identity.h - what a request's client is known by, in a line that can be kept: so that an administrator can be told
- * what differed.
+ * identity.h - the marks of a request's client, in a line for its record. They tell an administrator what differed.
  */
 #ifndef IDEM_IDENTITY_H
 #define IDEM_IDENTITY_H
@@ -10,9 +9,9 @@
 #include "record.h"
 
 /*
- * Notes in response, which is to be recorded, what the client of asked is known by: names, and a digest of each value
- * that is too short to be anything but told from another. secret: the ring's, or NULL. Where there are no credentials,
- * or no memory for digests, it notes nothing.
+ * Notes the marks of asked's client in response, which is to be recorded: names, and a digest of each value. A digest
+ * is too short for any use but to tell values apart. secret: the ring's, or NULL. Where there are no credentials, or no
+ * memory for digests, it notes nothing.
  */
 void idem_identity_note(const idem_asked *asked, const idem_blob *secret, idem_response *response);
 

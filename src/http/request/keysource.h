@@ -20,8 +20,8 @@ typedef struct idem_finding {
 } idem_finding;
 
 /*
- * Tries the configured sources in order. The body is asked for only where no source before gave a key, and where the
- * request's type allows one in it: then asked->body has to be filled and everything is tried again.
+ * Tries the configured sources in order. The body is asked for only if no source before it gave a key, and if the
+ * request's type allows one in it. The caller then fills asked->body, and everything is tried again.
  */
 void idem_find_key(const idem_asked *asked, const idem_settings *settings, idem_finding *found);
 

@@ -3,9 +3,9 @@
  * operation.c - the part "operation": the fields by which a client says what is to be done, beside method and path.
  *
  * Called for guarded requests by values.c. What always holds: each field goes into the part with its name, and both
- * with their lengths, so no two sets of fields give the same octets; a field that is absent is not in it, an empty one
- * is. Limits: lines of one field that the client repeated are one value, since httpd joins them before any module sees
- * them.
+ * with their lengths. So two different sets of fields give different octets. An absent field is not in the part, an
+ * empty one is. Limits: lines of one field that the client repeated are one value, since httpd joins them before any
+ * module sees them.
  */
 #include "parts_private.h"
 #include "wiped.h"

@@ -4,7 +4,7 @@
  *
  * Called for each request as soon as its head is read, and by whoever needs a field for key, scope, credentials or
  * fingerprint. What always holds: the copy stands with the first request of a chain, which lives as long as the chain
- * does; it shares its strings with httpd's own table, in which modules replace strings and never write into them.
+ * does. The copy shares its strings with httpd's own table: modules replace strings there, and never write into them.
  * Limits: httpd has joined repeated lines of one name before, with ", " (a cookie's with "; " on HTTP/2).
  */
 #include "sent.h"

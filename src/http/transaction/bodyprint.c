@@ -30,10 +30,10 @@ apr_status_t idem_intake_print(idem_txn *txn, idem_print *print)
 }
 
 /*
- * How many bytes may be fed before the next look at the digest; 0: no need to go on. While a delimiter of a multipart
- * body is half seen its boundary counts, so that the count passes kept's more than once: there every byte is looked at.
- * Further away the marks count: of a multipart body less than two bytes are counted for each that is fed, and what was
- * held back, which margin allows for.
+ * How many bytes may be fed before the next look at the digest; 0: no need to go on. The boundary counts while a
+ * delimiter of a multipart body is half seen. So the count passes kept's more than once, and every byte is looked at
+ * there. Further away the marks count, too: a byte of a multipart body that is fed counts for less than two. The bytes
+ * held back come on top, and margin allows for them.
  */
 static apr_size_t next_piece(const idem_txn *txn, const idem_print *kept, const idem_print *print)
 {

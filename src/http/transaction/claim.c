@@ -2,8 +2,8 @@
 /*
  * claim.c - how a lease begins: claimed, taken over, and still ours when the handler is entered.
  *
- * Called by the gate. What always holds: where it is not known whether the store did what it was asked, the keeper
- * takes it back once the store answers again.
+ * Called by the gate. What always holds: where nobody knows whether the store did its call, the keeper withdraws it
+ * once the store answers again.
  */
 #include "claim.h"
 

@@ -12,8 +12,8 @@ idem_event idem_txn_claim(idem_txn *txn);
 idem_event idem_txn_take_over(idem_txn *txn);
 
 /*
- * The handler is about to be entered: STARTED, or on a shared store, where half a lease has passed since the claim was
- * sent, whatever a renewal says first (LOST, STORE_DOWN).
+ * The handler is about to be entered: STARTED. On a shared store, if half a lease has passed since the claim was sent,
+ * a renewal comes first: LOST or STORE_DOWN may come of it.
  */
 idem_event idem_txn_start(idem_txn *txn);
 

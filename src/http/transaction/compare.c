@@ -2,9 +2,9 @@
 /*
  * compare.c - verdicts on two fingerprints.
  *
- * Called by the gate, and by conclude.c for an owner that lost its slot. What differs is named to the client by the
- * parts' configured names, never by their values; where credentials differ nothing else is named, so that a stranger
- * learns nothing about the request that used the key.
+ * Called by the gate, and by conclude.c for an owner that lost its slot. The client is told the configured names of the
+ * parts that differ, never their values. Where credentials differ, nothing else is named: a stranger learns nothing
+ * about the request that used the key.
  */
 #include "compare.h"
 

@@ -18,8 +18,8 @@ idem_event idem_compare_settled(idem_txn *txn);
 
 /*
  * The owner's handler has run, and the slot is another's. Looks what stands there now; problem is NONE where txn->seen
- * is a record that may answer this request. Whoever else would be told that the key is another's, or to come back when
- * the store is there, is told that its outcome is unknown: it has acted, and nobody keeps what came of it.
+ * is a record that may answer this request. After its execution a client is not told that the key is another's, nor to
+ * come back when the store is there. It is told that the outcome is unknown: it has acted, and nobody keeps the result.
  */
 void idem_compare_lost(idem_txn *txn);
 

@@ -2,8 +2,8 @@
 /*
  * execution.c - the field by which one guard knows another one's execution.
  *
- * Called by the gate. A request that passes has no transaction: what it is shown hangs on its pool, which the requests
- * of a chain of internal redirects share. Nothing here runs for a request without the field, unless a proxy handles it.
+ * Called by the gate. A request that passes has no transaction. Its field hangs on its pool, which the requests of a
+ * chain of internal redirects share. Nothing here runs for a request without the field, unless a proxy handles it.
  */
 #include "execution.h"
 

@@ -2,14 +2,14 @@
 /*
  * execution.h - a guarded request that reaches a guard of the same store again on its way is still the one decision.
  *
- * The guard that executes adds a field to what a proxy sends on. A second guard finds in it which lease that is, looks
- * it up, and lets the request pass where its owner lives and its key is that owner's.
+ * The guard that executes adds a field to what a proxy sends on. A second guard reads from it which lease that is, and
+ * looks it up. The request passes if the lease's owner lives and the key is that owner's.
  *
  *   Idempotency-Execution: SLOT.PROOF.KEY, …
  *
- * SLOT names the lease, PROOF is made of it and of its token, which only its owner and the store know, KEY of that
- * token and the key; all of it in hex. So nobody can make one who has not been given one, and it is worth nothing with
- * another key. What proves nothing goes no further than the guard that looks at it.
+ * All three are in hex. SLOT names the lease. PROOF is made of it and of its token, which only the lease's owner and
+ * the store know. KEY is made of that token and the key. So nobody can make one who has not been given one, and it is
+ * worth nothing with another key. What proves nothing goes no further than the guard that looks at it.
  */
 #ifndef IDEM_EXECUTION_H
 #define IDEM_EXECUTION_H

@@ -3,13 +3,13 @@
  * formstrip.c - the input filter IDEMPOTENCY_FORM: takes the hidden field with the key out of what the application
  * reads.
  *
- * Called by httpd where the filter is named. A handler must be told the body's length before it reads, so the beginning
- * of the body is read in a hook before it: behind the gate, which calls its handlers itself, and has its key and its
- * fingerprint by then. So a guard compares what the client sent, and the application sees what is left.
+ * Called by httpd where the filter is named. A handler must know the body's length before it reads. So a hook before it
+ * reads the beginning of the body. That hook runs behind the gate, which calls the handlers itself, and has its key and
+ * its fingerprint by then. So a guard compares what the client sent, and the application sees what is left.
  *
- * What always holds: the filter stands above all others, whoever kept or decoded the body; and a chain of internal
- * redirects has one state, so that the next handler goes on where the last one stopped. Limits: the field is looked for
- * in the first WINDOW bytes. The output filter puts it first.
+ * What always holds: the filter stands above all others, also above those that kept or decoded the body. A chain of
+ * internal redirects has one state: the next handler goes on where the last one stopped. Limits: the field is looked
+ * for in the first WINDOW bytes. The output filter puts it first.
  */
 #include "formstrip.h"
 

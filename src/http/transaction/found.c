@@ -2,9 +2,9 @@
 /*
  * found.c - what a request found in its slot, in words for the log.
  *
- * Called for the one line that a replay or a refusal writes with LogLevel info, and not without it. An operator who
- * reads it wants to know what stands in the way, since when, and which process to look at: on a store of one host an
- * owner's number stands in the line that its process wrote at its start (IDEM220).
+ * Called for the one line that a replay or a refusal writes with LogLevel info, and not without it. Its readers want to
+ * know what stands in the way, since when, and which process to look at. On a store of one host, each process writes
+ * its owner's number to the log at its start (IDEM220).
  */
 #include "found.h"
 

@@ -29,7 +29,7 @@ static int handler_reads(const idem_intake *intake)
     return intake->txn->phase == IDEM_PHASE_RUNNING || intake->txn->detecting;
 }
 
-/* As fields say it: those that the client sent, or those that a handler will see. */
+/* As header fields say it: the client's, or those that a handler will see. */
 apr_uint64_t idem_intake_declared(const request_rec *r, const apr_table_t *fields)
 {
     const char *field = apr_table_get(fields, "Content-Length");
@@ -46,8 +46,8 @@ apr_uint64_t idem_intake_declared(const request_rec *r, const apr_table_t *field
 
 /*
  * mod_http2 ends the body of a stream that its client reset like one that is complete, before it marks the connection
- * (h2_stream.c closes the input beam first). The declared length tells them apart; on HTTP/1 httpd looks at it itself,
- * so what is missing there was read by somebody, who did not keep it.
+ * (h2_stream.c closes the input beam first). The declared length tells them apart. On HTTP/1 httpd itself looks at it:
+ * if bytes are missing there, another module read them and did not keep them.
  */
 static apr_status_t take_end(idem_intake *intake)
 {

@@ -4,8 +4,8 @@
  *
  * The bytes that are read ahead lie in memory up to IdempotencyPrefetch, then in an unlinked temporary file up to
  * IdempotencySpool. A body known to be longer is not read ahead at all: it is hashed while the handler reads it. The
- * input filter stands at AP_FTYPE_CONTENT_SET + 1, so that it sees the body as sent, after transfer decoding and before
- * content decoders; above whoever kept it where another module has read it before (taken.h).
+ * input filter stands at AP_FTYPE_CONTENT_SET + 1: it sees the body as sent, after transfer decoding and before content
+ * decoders. If another module has read and kept the body, the filter stands above that module's (taken.h).
  */
 #ifndef IDEM_INTAKE_H
 #define IDEM_INTAKE_H
@@ -23,8 +23,8 @@ void idem_intake_join(idem_txn *txn, request_rec *r);
 
 /*
  * Reads ahead; where txn->needs_body, also for who only watches, and txn->asked.body is filled. DECLINED where that
- * cannot go on watching. OK, or the HTTP status of a body that could not be read (nothing is claimed then);
- * txn->problem says so where it is not the client's fault but a problem to be answered.
+ * cannot go on watching. OK, or the HTTP status of a body that could not be read. Nothing is claimed then. txn->problem
+ * is set where the fault is not the client's, and a problem is the answer.
  */
 int idem_intake_prefetch(idem_txn *txn);
 

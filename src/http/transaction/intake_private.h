@@ -31,7 +31,7 @@ struct idem_intake {
     int comparing;         /* read on for a comparison: no handler will see it, or needs it */
 };
 
-/* The length that fields say: those that the client sent, or those that a handler will see. */
+/* The length that header fields declare: the client's, or those that a handler will see. */
 apr_uint64_t idem_intake_declared(const request_rec *r, const apr_table_t *fields);
 
 /* Reads one piece of at most most bytes, counts it, and keeps it unless it is only compared. */

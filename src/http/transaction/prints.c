@@ -3,7 +3,7 @@
  * prints.c - makes of a fingerprint what is asked for, once.
  *
  * Called by naming.c, which evaluates the parts, before a claim, and by compare.c. What always holds: the values are
- * those of the first evaluation, whatever a handler has changed since. A replay that is equal to its record asks for no
+ * those of the first evaluation. Changes by a handler do not count. A replay that is equal to its record asks for no
  * digest of a part; a record of an earlier version asks for another form. What was found in a body is forgotten soon,
  * so there all is made at once.
  */

@@ -2,8 +2,8 @@
 /*
  * quota.c - the bound on new keys, around claim and release.
  *
- * Called by the gate and, where a slot is given back, by the transaction. A counter belongs to a scope under one rule
- * (how many, for how long) and is named by a digest with a salt of this start: no client can aim at another's counter.
+ * Called by the gate and, where a slot is given back, by the transaction. A counter belongs to a scope under one rule:
+ * how many, for how long. Its name is a digest with a salt of this start, so no client can aim at another's counter.
  */
 #include "quota.h"
 

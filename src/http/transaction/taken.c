@@ -6,15 +6,15 @@
  * filter into the chain that gives it once more. Where the intake stands otherwise, close to the protocol, there is
  * nothing left of it then.
  *
- * What always holds: a body nobody has asked for is read where it always was, whatever filters there are. Whether it
- * was asked for is seen in HTTP_IN, httpd's filter that frames bodies, which makes its context when it is read the
- * first time; mod_ssl, which reads the body before it renegotiates, takes that filter out of the chain.
+ * What always holds: a body nobody has asked for is read where it always was, whatever filters there are. HTTP_IN tells
+ * whether it was asked for: httpd's filter that frames bodies makes its context when it is read the first time. mod_ssl
+ * reads the body before it renegotiates, and takes that filter out of the chain.
  *
  * The first reader gets raw bytes, since the filters that decode are inserted later. So the filter that kept them gives
  * raw bytes, too. All filters that may have kept bytes stand in one chain, and each asks the next for the rest. So the
- * topmost gives the whole body, also if two have read, or one has read a part. Filters at the top that are known to
- * decode or to look on are passed over: they keep nothing, and the digest is of the body as it was sent. A filter that
- * is not known is taken for a keeper.
+ * topmost gives the whole body, also if two have read, or one has read a part. Some filters at the top are known to
+ * decode or to look on. They are passed over: they keep nothing, and the digest is of the body as it was sent. A filter
+ * that is not known is taken for a keeper.
  */
 #include "taken.h"
 

@@ -2,8 +2,8 @@
 /*
  * txn.c - the transaction: found by pool, moved by the table, told to the log and to the environment.
  *
- * Called by whoever has to do with a guarded request. A failure of the store is logged by idem_txn_log_store() and
- * nowhere else, by who knows what it means for the request (claim.c, settle.c).
+ * Called by whoever has to do with a guarded request. Only idem_txn_log_store() logs a failure of the store. Its
+ * callers know what the failure means for the request (claim.c, settle.c).
  */
 #include "txn.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * txn.h - one guarded client request: its lease, what was read of it, what was written to it, and its end.
+ * txn.h - one guarded client request: its lease, its body, its response and its end.
  *
  * A transaction lives in the pool of the request it was made for. Every request_rec of a chain of internal redirects
  * shares that pool, so each of them leads to the transaction. It belongs to the thread that serves the request. Its

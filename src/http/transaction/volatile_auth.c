@@ -3,8 +3,8 @@
  * volatile_auth.c - warns where what may be a signature is taken for an identity.
  *
  * Called by the gate for each guarded request; it is about those with an Authorization field that httpd itself did not
- * check. Locations are told apart by a digest of their server and fingerprint list, since the list itself may be merged
- * anew for each request; a full table only stops further warnings.
+ * check. A digest of its server and fingerprint list tells a location from others: the list itself may be merged anew
+ * for each request. A full table only stops further warnings.
  */
 #include "volatile_auth.h"
 

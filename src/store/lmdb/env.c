@@ -6,8 +6,8 @@
  * LMDB declares broken (a failed write of its meta page) is closed and opened again under env_lock, at most once a
  * second.
  *
- * Always: a thread that calls LMDB holds env_lock. If the call makes LMDB take one of its own locks (opening, a new
- * place in the table of readers, a write), the thread also holds turn, for which it waits with a deadline.
+ * Always: a thread that calls LMDB holds env_lock. LMDB takes locks of its own for opening, for a new place in the
+ * table of readers, and for a write. For such a call the thread also holds turn, and waits for it with a deadline.
  */
 #include "lmdb_private.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * errors.c - what is said of a store's directory: what went wrong there with its cure, and what a person must know of
+ * errors.c - sentences about a store's directory: what went wrong there with its cure, and what a person must know of
  * it.
  *
  * Called at the start, and where a process attaches. What always holds: a sentence names the directory. Limits: what

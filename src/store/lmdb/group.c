@@ -7,9 +7,9 @@
  * and wakes everyone. Then the next one in the queue leads.
  *
  * Always: values belong to their callers, who therefore do not leave while the leader may read them (APPLYING). Before
- * that a caller whose deadline passes takes its operation back, and it is certain that nothing was done; after that it
- * leaves its operation to the leader, and the outcome is unknown. A leader cannot leave its own commit: a disk that
- * hangs holds one thread of a process.
+ * that, a caller whose deadline passes takes its operation back: certainly nothing was done. After that, it leaves its
+ * operation to the leader, and the outcome is unknown. A leader cannot leave its own commit: a disk that hangs holds
+ * one thread of a process.
  */
 #include "lmdb_private.h"
 

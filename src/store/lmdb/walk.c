@@ -2,10 +2,10 @@
 /*
  * walk.c - reads a store's file from end to end, for the probe of open.c.
  *
- * LMDB trusts its file: a damaged page makes it read wild pointers. So this runs only in a process that may die of it,
- * and touches what a server would touch: every entry's key, the first and last byte of its value, every row of the
- * time index, and the list of free pages, whose damage would overwrite live ones. What it says itself is the gentle
- * half of the verdict.
+ * LMDB trusts its file: a damaged page makes it read wild pointers. So this runs only in a process that may die of it.
+ * It touches what a server would touch: every entry's key, the first and last byte of its value, and every row of the
+ * time index. It also reads the list of free pages, since damage there would overwrite live pages. What it says itself
+ * is the gentle half of the verdict.
  */
 #include "lmdb_private.h"
 
@@ -41,9 +41,9 @@ static void touch(const MDB_val *v)
 }
 
 /*
- * A long value begins right behind the header of a page of its own, in the file format that LMDB 0.9 has kept since
- * its first release: page number (8), unused (2), flags (2), number of pages (4). Reading does not look at it, but
- * freeing believes it.
+ * A long value begins right behind the header of a page of its own. LMDB 0.9 has kept that header since its first
+ * release: page number (8), unused (2), flags (2), number of pages (4). Reading does not look at it, but freeing
+ * believes it.
  */
 static int long_value_fault(const walk *w, const MDB_val *data)
 {
