@@ -2,8 +2,8 @@
 /*
  * bytes.h - big-endian numbers in and out of memory, with bounds.
  *
- * Writers are given room that the caller has measured; readers carry a cursor that turns bad instead of reading past
- * its end, so that a decoder may read a whole group of fields and look once.
+ * Writers are given room that the caller has measured. Readers carry a cursor, which turns bad instead of reading past
+ * its end. So a decoder may read a whole group of fields and look once.
  */
 #ifndef IDEM_BYTES_H
 #define IDEM_BYTES_H

@@ -2,9 +2,9 @@
 /*
  * clock.h - the time a local store goes by: it never jumps and never runs backwards.
  *
- * An entry's expiry is an instant of this clock, kept on disk. The wall clock alone will not do: set forwards by a day
- * it would expire every record at once, and an operation would run a second time; set backwards, nothing would ever
- * expire. So the store's clock advances with the machine's uptime and only leans towards the wall clock, see
+ * An entry's expiry is an instant of this clock, kept on disk. The wall clock alone will not do. Set forwards by a day,
+ * it would expire every record at once, and an operation would run a second time. Set backwards, it would let nothing
+ * ever expire. So the store's clock advances with the machine's uptime and only leans towards the wall clock, see
  * IDEM_CLOCK_LEAN.
  *
  * One clock per process and store, used by any thread. Instants and intervals are microseconds.
@@ -18,9 +18,9 @@
 #include <time.h>
 
 /*
- * While the wall clock is ahead, the store's clock gains one part in so many on real time. Eight: a time to live
- * measured while catching up is never shorter than 8/9 of what was promised, and an hour's jump is absorbed within a
- * working day.
+ * While the wall clock is ahead, the store's clock gains one part in so many on real time. With eight, a time to live
+ * that is measured while catching up lasts at least 8/9 of its promise. An hour's jump is absorbed within a working
+ * day.
  */
 #define IDEM_CLOCK_LEAN 8
 

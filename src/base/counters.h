@@ -4,8 +4,8 @@
  *
  * A table of fixed size: COUNTERS_BUCKETS times COUNTERS_WAYS things. Where there is no room the period that ends first
  * is forgotten, and its thing begins a new one. Each bucket has a lock that is held for some memory accesses and never
- * over a call. A process that dies holding one is found out; for one that is stopped there nobody waits: its bucket
- * does not count meanwhile.
+ * over a call. A process that dies holding one is found out. Nobody waits for a process that is stopped there: its
+ * bucket does not count meanwhile.
  *
  * Times are microseconds of one clock that all callers share and that never runs backwards.
  */

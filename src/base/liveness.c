@@ -3,8 +3,8 @@
  * liveness.c - owner numbers as byte locks, see liveness.h. Called by the drivers of stores that live on one host.
  *
  * Open file description locks where there are any: unlike the older POSIX locks they survive that someone else in the
- * process opens and closes the same file. They are shared by a forked child, though, and a child that never execs (an
- * interpreter's fork()) would keep a dead parent alive: a fork handler closes our descriptors there.
+ * process opens and closes the same file. A forked child shares them, though. A child that never execs (an
+ * interpreter's fork()) would keep a dead parent alive, so a fork handler closes our descriptors there.
  */
 #include "liveness.h"
 

@@ -2,7 +2,7 @@
 /*
  * liveness.h - who is alive, by the operating system's word.
  *
- * Each process that attaches to a local store draws an owner number, random but for its own process number, and locks
+ * Each process that attaches to a local store draws an owner number: its own process number and random bits. It locks
  * the byte at that offset of a lock file. The kernel drops the lock when the process ends, however it ends, and not
  * before. So a stopped process (SIGSTOP, a debugger, a swap storm) still counts as alive, and a killed one is dead at
  * once. No process ids, which are used again; no clocks; after a reboot everyone is dead. The number goes into the head

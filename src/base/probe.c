@@ -3,8 +3,8 @@
  * probe.c - what a process does that is forked to look at something as the server's user.
  *
  * Called in the child of a fork, by whoever needs to know what the server's children will be able to do. What always
- * holds: the process has exactly the rights that they will have, supplementary groups included, or none of root's are
- * given up and an error is told.
+ * holds: the process has exactly the rights that the children will have, supplementary groups included. If it cannot,
+ * it keeps all of root's and tells the error.
  */
 #include "probe.h"
 

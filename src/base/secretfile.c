@@ -3,8 +3,8 @@
  * secretfile.c - reads a file that holds a secret, and refuses one that others can read.
  *
  * Called for IdempotencySecret and for a store's password= while a configuration is read, as root where the server is
- * started as root. A symbolic link is followed: what counts is the file that was opened, so nothing can be put in its
- * place between look and read.
+ * started as root. A symbolic link is followed. The checks look at the opened file, so nobody can put another one in
+ * its place between look and read.
  */
 #include "secretfile.h"
 

@@ -4,9 +4,9 @@
  * one before.
  *
  * Called by keeper, renewer, waiters, outages, and by the drivers whose client libraries need threads. A process with
- * several threads forks with malloc() locked. Prefork's handlers that end a child, which free, must not run on either
- * side of such a fork before it is unlocked again: glibc calls these around its own locks. Under an MPM with threads
- * those signals are handled elsewhere, and it makes no difference.
+ * several threads forks with malloc() locked. Prefork ends a child in signal handlers, which call free(). They must not
+ * run on either side of such a fork before malloc() is unlocked again: glibc calls these functions around its own
+ * locks. Under an MPM with threads those signals are handled elsewhere, and it makes no difference.
  */
 #include "threads.h"
 

@@ -2,9 +2,9 @@
 /*
  * place.c - opens the store that a command works on.
  *
- * Called before each command. What always holds: a store is taken as it was made, and none is made by looking; root
- * becomes the owner of a local store, so that no file there ever belongs to root; secrets are read before that. A local
- * store is not checked from end to end unless that is asked for, since that takes its time.
+ * Called before each command. What always holds: a store is taken as it was made, and a look makes none. Root becomes
+ * the owner of a local store, so no file there ever belongs to root. Secrets are read before that. A local store is not
+ * checked from end to end unless that is asked for, since that takes its time.
  */
 #include "cli.h"
 

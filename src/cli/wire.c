@@ -2,8 +2,8 @@
 /*
  * wire.c - one request to a server's admin API and its JSON answer, by libcurl.
  *
- * Called by remote.c. What always holds: a password comes from a file or a prompt, and goes to the one URL that was
- * given, since no redirection is followed; an answer is bounded in time and size.
+ * Called by remote.c. What always holds: a password comes from a file or a prompt. It goes to the one URL that was
+ * given, since no redirection is followed. An answer is bounded in time and size.
  */
 #include "cli.h"
 

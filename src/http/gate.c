@@ -2,8 +2,8 @@
 /*
  * gate.c - the one decision about a client request, and its execution.
  *
- * Runs as a handler, behind every access check, with the filter chain standing. A guarded request is decided here once;
- * the hook then calls the other handlers itself, so that it sees what they return. Internal redirects come by again
+ * Runs as a handler, behind every access check, with the filter chain standing. A guarded request is decided here,
+ * once. The hook then calls the other handlers itself, so it sees their return codes. Internal redirects come by again
  * with a new request_rec on the same pool: they join the transaction that they find there.
  *
  * The loop in decide() carries out what the lease's table says and feeds back what came out. It chooses nothing.

@@ -2,10 +2,10 @@
 /*
  * logline.c - a line of the access log as one JSON object.
  *
- * Called by mod_log_config for each %^IJ of a format, when a request has ended. What a client sent would not be safe in
- * JSON that an administrator writes into a LogFormat: httpd's own escapes there (\xhh) are none of JSON's. So the whole
- * object is made here, and each text in it goes through idem_json_escaped(). The key is in no field, nor is the query,
- * where a key may be. Requests that are not guarded have the same fields, with null in those of the module.
+ * Called by mod_log_config for each %^IJ of a format, when a request has ended. A client's words would not be safe in
+ * JSON that an administrator writes into a LogFormat: httpd escapes them by \xhh, which JSON does not know. So the
+ * whole object is made here, and each text in it goes through idem_json_escaped(). The key is in no field, nor is the
+ * query, where a key may be. Requests that are not guarded have the same fields, with null in those of the module.
  */
 #include "logline.h"
 

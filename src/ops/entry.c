@@ -2,10 +2,9 @@
 /*
  * entry.c - one entry: shown, resolved, forgotten.
  *
- * Called for an administrator. What always holds: an unknown outcome is decided by who takes the entry with the token
- * that it had, in one step of the store; a request that takes over does the same, so one of the two loses. What was
- * taken is a lease of this process: if it ends before it has decided, its owner is dead, and the entry is unknown as
- * before.
+ * Called for an administrator. What always holds: to decide an unknown outcome, a process takes the entry by its token,
+ * in one step of the store. A request that takes over does the same, so one of the two loses. The entry is then a lease
+ * of this process. If the process ends before it has decided, the owner is dead, and the entry is unknown as before.
  */
 #include "ops.h"
 

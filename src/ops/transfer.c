@@ -2,9 +2,9 @@
 /*
  * transfer.c - exports and imports single entries.
  *
- * Called by idemctl for each line. What always holds: a value travels byte for byte, and is checked before it is put;
- * only its time to live is made shorter, by what has passed, where it can be written anew; an entry never replaces
- * another one. Limits: a sealed record is written anew only with the secret.
+ * Called by idemctl for each line. What always holds: a value travels byte for byte, and is checked before it is put.
+ * Where it can be written anew, only its time to live changes: it is shorter by the time that has passed. An entry
+ * never replaces another one. Limits: a sealed record is written anew only with the secret.
  */
 #include "transfer.h"
 

@@ -19,7 +19,7 @@ const char *idem_import_head(const json_t *line, unsigned char *mark);
 
 /*
  * The line of an entry: a record or tombstone as it is; an unknown outcome as one that its owner has reported. NULL for
- * what stays behind: what runs, and what is damaged.
+ * entries that stay behind: leases, and damaged ones.
  */
 json_t *idem_export_entry(const idem_view *view, apr_pool_t *pool);
 

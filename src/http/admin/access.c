@@ -2,8 +2,8 @@
 /*
  * access.c - who may use the admin API.
  *
- * Called before each verb. What always holds: who changes something has been authenticated by httpd, as the server's
- * configuration says; who reads has been, too, or stands behind an access control that would not let a stranger in. An
+ * Called before each verb. What always holds: httpd has authenticated a user who changes something, as the server's
+ * configuration says. A reader is authenticated, too, or came through an access control that keeps strangers out. An
  * .htaccess file can neither be the one that has named the handler, nor have a say in who the user is.
  */
 #include "admin_private.h"

@@ -3,8 +3,8 @@
  * admin.c - the handler idempotency-admin: which path and method is which verb, and who may.
  *
  * Called by httpd where the server's configuration has set it. Paths are read behind the last "/v1/" of the URI,
- * wherever the handler is. What always holds: a verb that changes something is reached by an authenticated user only,
- * from a page of our own or from no page, and by POST or DELETE; reading never changes anything.
+ * wherever the handler is. What always holds: only an authenticated user reaches a verb that changes something, only
+ * from a page of our own or from no page, and only by POST or DELETE. Reading never changes anything.
  */
 #include "admin_private.h"
 

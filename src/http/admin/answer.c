@@ -2,8 +2,8 @@
 /*
  * answer.c - the admin API's way in and out: query, JSON body, JSON answers, problems (RFC 9457).
  *
- * Called by the handler and the verbs. What always holds: no answer is kept by a cache or taken for a page by a
- * browser; what a client has sent comes back as a JSON string, if at all.
+ * Called by the handler and the verbs. What always holds: no cache keeps an answer, and no browser takes one for a
+ * page. A client's own words come back as JSON strings, if at all.
  */
 #include "admin_private.h"
 

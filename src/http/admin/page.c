@@ -2,8 +2,8 @@
 /*
  * page.c - the page for browsers, at the place of the admin API: which view a request wants.
  *
- * Called by the handler for whatever is not below v1/. What always holds: the page is read by whoever may read the API,
- * and changes nothing itself; its script calls the API as any other client.
+ * Called by the handler for whatever is not below v1/. What always holds: users of the API may read the page, and
+ * nobody else. The page changes nothing itself: its script calls the API as any other client.
  */
 #include "page.h"
 

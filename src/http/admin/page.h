@@ -11,7 +11,7 @@
  *   page_entry.c     one entry
  *   page_search.c    by key
  *
- * What is shown is what the API's verbs would have answered: a view asks them, and makes HTML of their JSON.
+ * A view asks the API's verbs, and makes HTML of the JSON that they answer.
  */
 #ifndef IDEM_PAGE_H
 #define IDEM_PAGE_H

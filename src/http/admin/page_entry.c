@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * page_entry.c - one entry: all that is known of it, and what can be done, with what will happen.
+ * page_entry.c - one entry: everything that is known of it, the actions on it, and their results.
  *
  * Called by the page. The buttons do something where the page's script runs; without it the commands of idemctl stand
  * there. The version of the entry that is shown goes along with what is asked.

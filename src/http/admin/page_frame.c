@@ -2,8 +2,8 @@
 /*
  * page_frame.c - what is the same in all views: where their facts come from, header fields, top and foot.
  *
- * Called by the page and its views. What always holds: no script and no style acts in the page but its own files, so
- * what a store holds could not act even if it came through as markup.
+ * Called by the page and its views. What always holds: only the page's own files act in it as scripts and styles. So
+ * bytes from a store could not act even if they came through as markup.
  */
 #include "page.h"
 

@@ -2,8 +2,8 @@
 /*
  * page_html.c - HTML with texts in it.
  *
- * Called by the parts of the page. What always holds: whatever is no literal of these files is escaped, for text and
- * for attributes in double quotes alike.
+ * Called by the parts of the page. What always holds: every text is escaped but the literals of these files, for text
+ * and for attributes in double quotes alike.
  */
 #include "page.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * page_overview.c - the page's first view: what needs a decision, what runs, what has been counted, how the store is.
+ * page_overview.c - the page's first view: outcomes that need a decision, running requests, counts, and the store's
+ * health.
  *
  * Called by the page. Limits: it looks at a store for as long as one part of a list takes, and says so where that was
  * not all.

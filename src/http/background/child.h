@@ -21,9 +21,9 @@ void idem_child_stopping(apr_pool_t *pchild, int graceful);
 int idem_child_is_stopping(void);
 
 /*
- * This process was forked from a child that httpd started, and runs httpd's code: another module's way to serve a
- * connection, or a handler's fork() that came back. It has the child's memory and none of its threads, locks and
- * leases: it touches nothing of the store's.
+ * This process was forked from one of httpd's children, and runs httpd's code. Another module serves a connection in
+ * it, or a handler's fork() came back. It has the child's memory and none of its threads, locks and leases: it touches
+ * nothing of the store's.
  */
 int idem_child_is_copy(void);
 

@@ -6,9 +6,10 @@
  * each with growing pauses until the store acknowledges or refuses it, and sweeps every store in small steps. Its
  * request renews a lease no more: the keeper does, on stores where a clock ends it.
  *
- * Under an MPM without threads it is started by the first job only, and until then requests sweep at their end: prefork
- * frees its child's memory inside a signal handler, which hangs if the signal came inside malloc() of a process with
- * several threads, and whatever an interpreter forks at that moment hangs with it, holding the listening sockets.
+ * Under an MPM without threads only the first job starts it, and until then requests sweep at their end. The reason:
+ * prefork frees its child's memory inside a signal handler. In a process with several threads this hangs if the signal
+ * came inside malloc(). A process that an interpreter forks at that moment hangs with it, and holds the listening
+ * sockets.
  *
  * Its memory is its own: each job is a pool under the keeper's root, which nobody destroys. A dying child sets `stop`
  * (child.c): from then on the thread touches nothing more once it has left the store.

@@ -14,8 +14,8 @@
 
 /*
  * It forks each child once more for each connection, serves that in the fork, and lets every site's user be the fork's.
- * A key would belong to the child, which lives on when its fork is killed; a settlement that fails would end with the
- * connection; and what the child has open for the store would lie in every site's process.
+ * A key would belong to the child, which lives on when its fork is killed. A settlement that fails would end with the
+ * connection. And the child's open files of the store would lie in every site's process.
  */
 const char *idem_mpm_unfit(void)
 {

@@ -3,10 +3,10 @@
  * notifier.c - the process that runs IdempotencyNotify's program.
  *
  * Forked by the parent (notify.c), as the server's user, with one thread, no listening socket and no store. It reads
- * posts, puts those together that are of one kind and store, and runs the program: one at a time, each kind and store
- * once in IdempotencyNotifyEvery at most, and ends it after that time, or after LONGEST. A store counts as back when no
- * process of the server leaves it out any more. Told to end, it runs the program for what is left, waits for nothing,
- * and ends.
+ * posts, puts posts of one kind and store together, and runs the program. One program runs at a time, for each kind and
+ * store at most once in IdempotencyNotifyEvery. The notifier ends a program after that time, or after LONGEST. A store
+ * counts as back when no process of the server leaves it out any more. Told to end, it runs the program for what is
+ * left, waits for nothing, and ends.
  */
 #include "notify_private.h"
 

@@ -3,8 +3,7 @@
  * renewer.h - leases on stores that several hosts share: renewed while their owner lives.
  *
  * On such a store an owner that is not heard of for IdempotencyLease counts as dead. One thread per child and shared
- * store renews every lease that is held at a third of that time, so that a store that hangs delays the leases of no
- * other.
+ * store renews every held lease at a third of that time. So a store that hangs delays no other store's leases.
  */
 #ifndef IDEM_RENEWER_H
 #define IDEM_RENEWER_H

@@ -2,9 +2,9 @@
 /*
  * wakeup.h - places of requests that wait for another one, and the bells that wake them.
  *
- * A waiter holds a worker, so the number of places is bounded twice: over the whole server, and per child in proportion
- * to its threads, so that a child always has threads for other requests. All functions but the first two may be called
- * by any thread.
+ * A waiter holds a worker. So places have two bounds: one over the whole server, and one per child in proportion to its
+ * threads. A child thus always has threads for other requests. All functions but the first two may be called by any
+ * thread.
  */
 #ifndef IDEM_WAKEUP_H
 #define IDEM_WAKEUP_H

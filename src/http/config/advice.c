@@ -2,8 +2,8 @@
 /*
  * advice.c - warnings at start about lists of parts that do not see what they are meant to.
  *
- * Called once by post_config. What is looked at: what holds in each server, and in each <Directory> and <Location> of
- * it that says something itself. Sections in sections, and .htaccess files, are not seen beforehand.
+ * Called once by post_config. It looks at the settings of each server, and of each <Directory> and <Location> in it
+ * that has settings of its own. Sections in sections, and .htaccess files, are not seen beforehand.
  */
 #include "advice.h"
 

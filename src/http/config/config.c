@@ -2,12 +2,12 @@
 /*
  * config.c - the option table at work: its commands, its layers, their merging.
  *
- * Called by httpd while it reads the configuration, and per request where sections or .htaccess files are merged, which
- * is why merging copies one struct and touches only what is given. What always holds: a directive is read into an empty
- * layer of its own and then taken over exactly as an inner section is, so merging cannot differ from setting; whether
- * an option is given is a bit, never a value. httpd starts every request from a server's layer (path NULL below), which
- * holds the presets. So a request always sees complete settings, with nothing left to resolve. Limits: 64 options,
- * fewer than WORDS_MAX words to a directive.
+ * Called by httpd while it reads the configuration, and per request where sections or .htaccess files are merged. For
+ * the requests' sake, merging copies one struct and touches only the given options. What always holds: a directive is
+ * read into an empty layer of its own, which is then merged as an inner section is. So merging cannot differ from
+ * setting. A bit says whether an option is given, never a value. httpd starts every request from a server's layer (path
+ * NULL below), which holds the presets. So a request always sees complete settings, with nothing left to resolve.
+ * Limits: 64 options, fewer than WORDS_MAX words to a directive.
  */
 #include "config_options.h"
 

@@ -3,8 +3,8 @@
  * config_list.c - lists: read whole or as changes, checked word by word, changed when layers are merged.
  *
  * Called by config.c as config_set.c is, and for each merge of a layer that changes a list, which may be per request.
- * What always holds: a list that was handed out is never altered, a changed one is a new one; no element stands in a
- * list twice. Limits: IDEM_PARTS_MAX parts to a list; names are compared as they are kept, so each checker keeps one
+ * What always holds: a list that was handed out never changes, a changed one is a new list. No element stands in a list
+ * twice. Limits: IDEM_PARTS_MAX parts to a list; names are compared as they are kept, so each checker keeps one
  * spelling of a name.
  */
 #include "config_options.h"
@@ -55,8 +55,8 @@ static void list_drop(const idem_option *option, apr_array_header_t *list, const
 }
 
 /*
- * A merge of sections cannot report an error, and must not leave a part out in silence. So a list that has become too
- * long is replaced by one part that cannot be evaluated: its requests fail with a line in the log.
+ * A merge of sections cannot report an error, and must not leave a part out in silence. So one part that cannot be
+ * evaluated replaces a list that has become too long. Its requests fail with a line in the log.
  */
 static void limit_parts(apr_array_header_t *parts)
 {

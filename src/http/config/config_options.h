@@ -62,8 +62,8 @@ typedef struct idem_change {
 } idem_change;
 
 /*
- * What one section of the configuration says, or several merged. A layer made for a whole server holds the presets
- * where nothing is given, and so does every layer merged on top of it; in the others what is not given is zero.
+ * What one section of the configuration says, or several merged. In the layer of a whole server, and in every layer
+ * merged on top of it, an option that is not given has its preset. In the others it is zero.
  */
 struct idem_layer {
     apr_uint64_t given; /* bit i: option i was given here */

@@ -2,9 +2,9 @@
 /*
  * config_set.c - one setter per type of value: choice, number, size, duration, range, text, key format, store.
  *
- * Called by config.c for each directive that was written, in the single-threaded parent or by a request's thread that
- * reads an .htaccess file; also for each preset. Words that are wrong become a sentence that says what would be right.
- * Lists are in config_list.c.
+ * Called by config.c for each written directive, in the single-threaded parent or by a request's thread that reads an
+ * .htaccess file; also for each preset. Words that are wrong become a sentence that says what would be right. Lists are
+ * in config_list.c.
  */
 #include "config_options.h"
 

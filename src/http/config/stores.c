@@ -2,9 +2,9 @@
 /*
  * stores.c - from IdempotencyStore to open fronts.
  *
- * Called by the module's hooks. One front per URL and configuration: virtual hosts that name the same store share it. A
- * local store that an administrator named and that cannot be opened stops the start; the default one warns, and guarded
- * requests get 503 until it is there.
+ * Called by the module's hooks. One front per URL and configuration: virtual hosts that name the same store share it.
+ * If a local store that an administrator named cannot be opened, the server does not start. For the default one it
+ * warns, and guarded requests get 503 until the store is there.
  */
 #include "stores.h"
 

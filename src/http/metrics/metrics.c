@@ -7,8 +7,8 @@
  *
  * The memory is made once in the parent's life and found again after each restart, so counters only ever grow; children
  * of two generations share it. Its layout is part of the name under which it is found: a module of another layout
- * begins with memory of its own. Limits: IDEM_METRICS_STORES stores; a child that finds no entry for its gauges
- * (several old generations, each at the limit of its processes) counts and has no gauges.
+ * begins with memory of its own. Limits: IDEM_METRICS_STORES stores. A child may find no entry for its gauges, beside
+ * several old generations that are each at the limit of their processes. It counts then, and has no gauges.
  */
 #include "metrics_private.h"
 

@@ -3,9 +3,8 @@
  * recent.c - a ring of the last events, and counters for each of the last minutes.
  *
  * Written by each child when a guarded request has ended; read by the admin API in any child. What always holds: an
- * event that is being written while somebody reads it is seen to be none. Limits: a minute's counters are cleared by
- * the first event of the minute that takes their place, and an event of that moment in another process can be lost from
- * them.
+ * event that is being written while somebody reads it is seen to be none. Limits: the first event of a minute clears
+ * the counters of the minute that stood there before. An event in another process at that moment can be lost from them.
  */
 #include "recent.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * capture.c - what is taken of a response before its first byte leaves: its head, and what the application said of it.
+ * capture.c - takes a response's head before its first byte leaves, and the application's word on the response.
  *
  * Called by the recorder while a response comes, and by conclude.c at its end. What always holds: head and control are
  * taken once, as the handler made them.

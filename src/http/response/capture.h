@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * capture.h - what recorder.c (collecting) and conclude.c (the verdict) share: the response so far, and what is taken
- * of it first.
+ * capture.h - the response so far, and its head. Shared by recorder.c, which collects, and conclude.c, which has the
+ * verdict.
  */
 #ifndef IDEM_RECORDER_PRIVATE_H
 #define IDEM_RECORDER_PRIVATE_H

@@ -2,8 +2,8 @@
 /*
  * chain.h - where a response is recorded in a request's chain of output filters, and where a replay of it enters.
  *
- * The rule of both: what made the recorded bytes never sees them again, what codes them for a client acts for the
- * client that asks now.
+ * Both follow one rule. A filter that made the recorded bytes never sees them again. A filter that codes them for a
+ * client does so for the client that asks now.
  */
 #ifndef IDEM_CHAIN_H
 #define IDEM_CHAIN_H

@@ -191,8 +191,8 @@ static int short_of_declared(const idem_txn *txn, request_rec *r)
 
 /*
  * A handler that sent an interim response to a client that had left finds an HTTP/1 connection marked as aborted,
- * before any of its writes comes by here. Only those that are known not to look at the mark, or not to call that a
- * success, have run to their end.
+ * before any of its writes comes by here. Some handlers are known not to look at the mark, or not to call a set mark a
+ * success. Only those have run to their end.
  */
 static int may_have_stopped(const request_rec *r)
 {

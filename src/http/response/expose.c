@@ -3,8 +3,8 @@
  * expose.c - the last look at the headers, behind mod_headers' filters (AP_FTYPE_CONTENT_SET) and before the
  * protocol's.
  *
- * One pass at the first brigade of a response, then it removes itself: also at an empty one, behind which httpd sends
- * the head (a response that flows begins so).
+ * It acts at the first brigade of a response, then it removes itself. An empty brigade counts, too: a response that
+ * flows begins with one, and httpd sends the head behind it.
  */
 #include "expose.h"
 

@@ -3,15 +3,15 @@
  * formkey.c - the output filter IDEMPOTENCY_FORM: a hidden field with a fresh key in each form of a page.
  *
  * Called by httpd where an administrator, or a tenant, has named the filter. It needs no guard where it runs: it makes
- * pages, whose forms lead to guards. It stands behind generators and rewriters and before the recorder, so that a
- * recorded page holds its keys: whoever gets that page again gets the same form, and submits the same operation.
+ * pages, whose forms lead to guards. It stands behind generators and rewriters and before the recorder, so a recorded
+ * page holds its keys. A client that gets that page again gets the same form, and submits the same operation.
  *
- * What always holds: a page that is not understood leaves as it came, head and all; of one that is, no byte is changed
- * or moved, only fields stand between them. A page that holds a key of its own says that no cache may keep it.
+ * What always holds: a page that is not understood leaves as it came, head and all. In one that is, no byte changes or
+ * moves: fields are put between them, nothing else. A page that holds a key of its own says that no cache may keep it.
  *
- * The head leaves before the page has been seen to its end. So up to LOOK_MOST bytes wait until there is a form, or the
- * end, or somebody flushes; a page that goes on without one is headed as if it had one. Memory is bounded by LOOK_MOST
- * and the bucket under hand.
+ * The head leaves before the page has been seen to its end. So up to LOOK_MOST bytes wait for a form, for the end, or
+ * for a flush. A page that goes on without a form gets the head of a page with one. Memory is bounded by LOOK_MOST and
+ * the bucket under hand.
  */
 #include "formkey.h"
 
@@ -95,8 +95,8 @@ static int page_is_coded(request_rec *r)
     return coding && ap_cstr_casecmp(coding, "identity") != 0;
 }
 
-/* A part of a page cannot be read, a file that is saved is no page, and who says no-transform means it (RFC
- * 9111 5.2.2.6). */
+/* A part of a page cannot be read, and a file to be saved is no page. An application that says no-transform means it
+ * (RFC 9111 5.2.2.6). */
 static int is_whole_page(request_rec *r)
 {
     const char *disposition = out_field(r, "Content-Disposition"), *caching = out_field(r, "Cache-Control");
@@ -304,7 +304,7 @@ static apr_status_t flush_page(ap_filter_t *f, form_page *page)
     return page_pass(f, page);
 }
 
-/* Who writes slowly is seen slowly: what there is goes on before more is waited for. */
+/* A page that is written slowly is shown slowly: the bytes so far go on before the filter waits for more. */
 static apr_status_t read_page(ap_filter_t *f, form_page *page, apr_bucket *b, const char **data, apr_size_t *len)
 {
     apr_status_t rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);

@@ -2,11 +2,11 @@
 /*
  * places.c - the places of an execution: noted as its handlers are entered, asked again for each replay.
  *
- * Called by the gate and by conclude.c. A place is asked by a sub-request look-up, which ends when httpd has run
- * access, authentication and authorization: nothing is rewritten or negotiated, no handler runs. These checks see a
- * look-up as they saw the place at first: a request that httpd redirected internally. It has a predecessor, whose
- * variables are named REDIRECT_…, and the status and method of then. A place that was taken in place (DirectoryIndex)
- * was a look-up at first, too.
+ * Called by the gate and by conclude.c. A sub-request look-up asks a place. It ends when httpd has run access,
+ * authentication and authorization: nothing is rewritten or negotiated, no handler runs. These checks see a look-up as
+ * they saw the place at first: a request that httpd redirected internally. It has a predecessor, whose variables are
+ * named REDIRECT_…, and the status and method of then. A place that was taken in place (DirectoryIndex) was a look-up
+ * at first, too.
  *
  * Limits: IDEM_PLACES_MAX places; an execution that went further leaves a tombstone. Variables that a place's own
  * configuration sets behind the checks (SetEnv) are not there for the next place's.

@@ -6,8 +6,8 @@
  * HTTP/2 stream was reset. Only the handler's return code tells. Error pages come after the handler's return: their end
  * is the end, and is settled inside the filter (conclude.c).
  *
- * Up to IdempotencyMaxResponse bytes are held in memory. Beyond that the response cannot be kept: it flows to the
- * client bucket by bucket and only its end is held back until the tombstone is acknowledged. With IdempotencyResponse
+ * Up to IdempotencyMaxResponse bytes are held in memory. A longer response cannot be kept. It flows to the client
+ * bucket by bucket, and only its end is held back until the store acknowledges the tombstone. With IdempotencyResponse
  * stream it flows from its first byte, while a copy is made.
  */
 #include "chain.h"

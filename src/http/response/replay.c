@@ -94,7 +94,7 @@ static int is_kept(const idem_txn *txn, request_rec *r, const char *name, int co
     return apr_cstr_casecmp(name, "ETag") || !apr_table_get(r->notes, "no-etag"); /* mod_include's, obeyed by httpd */
 }
 
-/* A response that httpd refuses must be refused as a replay, too, also if it is for a field that is not to be kept. */
+/* If httpd refuses a response, it must refuse the replay, too, even if it does so for a field that is not kept. */
 static void keep_fields(const idem_txn *txn, request_rec *r, const apr_table_t *table, unsigned flags,
                         apr_array_header_t *fields)
 {
@@ -143,8 +143,8 @@ void idem_response_strip(const idem_txn *txn, request_rec *r)
     }
 }
 
-/* What is there already (an <If> that looks at a field leaves Vary) was there the first time: the record has what
- * became of it. */
+/* Fields that are there already were there the first time, such as Vary from an <If> that looks at a field. The record
+ * has what became of them. */
 static void clear_fields(const idem_txn *txn, request_rec *r, apr_table_t *table)
 {
     const apr_array_header_t *elts = apr_table_elts(apr_table_copy(r->pool, table));

@@ -10,8 +10,8 @@
 #include <util_filter.h>
 
 /*
- * What r answers, as it is to be kept: status, reason, type, fields of both tables in order, without what is never kept
- * (docs/manual.md). The body is the caller's. Lives in r->pool.
+ * The answer of r, as the record keeps it: status, reason, type, and the fields of both tables in order. Fields that
+ * are never kept (docs/manual.md) are left out. The body is the caller's. Lives in r->pool.
  */
 void idem_response_of(const idem_txn *txn, request_rec *r, idem_response *response);
 

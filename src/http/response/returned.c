@@ -8,10 +8,10 @@
  * The application itself wrote it: behind ProxyErrorOverride mod_proxy leaves the note proxy-error-override. (Its other
  * note, proxy-status, is there for each status line that was read, also where httpd then failed.)
  *
- * Nothing was sent: mod_proxy_http returns 503 only when it could not connect; for a ping that was not answered it does
- * so too, and leaves error-notes (ap_proxyerror). Others return it also when the backend had read the request: there it
- * takes the line that they log (witness.c). A balancer hands on to the next member what one could not take. So all its
- * members must be of these kinds, or none was usable at all. And nobody may have acted before: only mod_rewrite
+ * Nothing was sent: mod_proxy_http returns 503 only when it could not connect. It also does so for a ping without an
+ * answer, and then leaves error-notes (ap_proxyerror). Others return it also when the backend had read the request:
+ * there it takes the line that they log (witness.c). A balancer hands on to the next member what one could not take. So
+ * all its members must be of these kinds, or none was usable at all. And nobody may have acted before: only mod_rewrite
  * redirects without doing anything.
  */
 #include "returned.h"

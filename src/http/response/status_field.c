@@ -3,7 +3,7 @@
  * status_field.c - the field of IdempotencyStatusHeader.
  *
  * Called by the gate, by the recorder, and by the last filter of ours (expose.c), behind the settlement. What always
- * holds: of an entry's life nothing is told but to the request that the entry is for; a request that is only watched is
+ * holds: only the request that an entry is for learns anything of the entry's life. A request that is only watched is
  * told nothing.
  */
 #include "status_field.h"
