@@ -22,22 +22,6 @@ ask('first').then(() => ask('second'));
 """
 
 
-def chromium():
-    """A generator: the body of a fixture."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = env.program("chromium")
-    options.page_load_strategy = "none"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                     "--window-size=1280,2000"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.chrome.service.Service(env.program("chromedriver")))
-    driver.set_script_timeout(env.CLIENT_TIMEOUT)
-    yield driver
-    driver.quit()
-
-
 class Clicks:
     """guarded: the module is on. What was posted before this began does not count."""
 
@@ -175,3 +159,40 @@ class Clicks:
             env.until(form.seen, "the page that the form leads to", env.CLIENT_TIMEOUT)
         else:
             self.wait_for_script("document.readyState === 'complete'")
+
+    # ---- a form, submitted twice -----------------------------------------------------------------------------------
+
+    def submit_twice(self, form, folder):
+        """The second click comes while the application works for the first one. Files of the folder are served at /."""
+        form.open()
+        self.prepare(form.button, folder)
+        with self.slow(form.path) as held:
+            self.go("first")
+            held.wait_until_entered()
+            self.go("second")
+            self.wait_for_the_second(held)
+        self.wait_for_answer(form)
+
+    def submit_by_a_double_click(self, form):
+        """As fast as a mouse."""
+        form.open()
+        self.double_click(form.button)
+        self.wait_for_answer(form)
+
+    def submit_in_two_tabs(self, form):
+        """Each tab opens the form by itself. Behind the guard, both see the same page in the end."""
+        form.open()
+        with self.second_tab():
+            form.open()
+        with self.slow(form.path) as held:
+            self.press(form.button)
+            held.wait_until_entered()
+            with self.second_tab():
+                self.press(form.button)
+                self.wait_for_the_second(held)
+        self.wait_for_answer(form)
+        first = self.url()
+        with self.second_tab():
+            self.wait_for_answer(form)
+            if self.guarded:
+                assert self.url() == first

@@ -41,6 +41,12 @@ def package_of(name):
     return max(CACHE.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
 
 
+def have(*names):
+    """Skips where one of these packages cannot be had."""
+    for name in names:
+        package_of(name)
+
+
 def unpack(folder, *names):
     """All of these packages, in one tree of folders; what they link to by absolute paths is not there."""
     for name in names:
@@ -54,6 +60,22 @@ def give(*folders):
         for folder in folders:
             for path in [folder, *folder.rglob("*")]:
                 shutil.chown(path, env.USER)
+
+
+class Application:
+    """One of them, in a folder of its own, with an FPM that runs it."""
+
+    def __init__(self, stage, name, packages):
+        self.stage, self.name, self.folder = stage, name, stage.root / name
+        unpack(self.folder, *packages)
+
+    def start(self):
+        self.fpm = start_fpm(self.stage, self.name)
+
+    def close(self):
+        self.fpm.terminate()
+        self.fpm.wait(env.CLIENT_TIMEOUT)
+        shutil.rmtree(self.folder)
 
 
 def start_fpm(stage, name):

@@ -4,17 +4,13 @@ The double click on MediaWiki, in Chromium: a new page, and a new section of a t
 second one for an edit conflict, or saves it again. With the module there is one execution, and each click and tab sees
 the page that was saved.
 """
-import shutil
-
 import pytest
 
-import env
 import shipped
-from clicks import Clicks, chromium
-from httpd import Httpd
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 STORES = ["lmdb"]
+NAME = "mediawiki"
 PACKAGES = ["mediawiki-classes", "mediawiki"]
 SITE = """
 Alias /mediawiki "{stage}/mediawiki/usr/share/mediawiki"
@@ -29,15 +25,6 @@ Alias /mediawiki "{stage}/mediawiki/usr/share/mediawiki"
 LogLevel idempotency:trace1
 IdempotencyEngine Off
 """
-# The policy's ten seconds are for people; a busy machine may need longer between two steps of a test.
-GUARD = """
-<Location /mediawiki>
-    Include {repo}/conf/policies/mediawiki.conf
-    <If "true">
-        IdempotencyTTL 5min
-    </If>
-</Location>
-"""
 SETTINGS = """
 $wgServer = 'http://' . ($_SERVER['HTTP_HOST'] ?? '127.0.0.1');
 $wgJobRunRate = 0;
@@ -47,10 +34,9 @@ $wgMainCacheType = CACHE_NONE;
 INDEX = "/mediawiki/index.php"
 
 
-class MediaWiki:
+class MediaWiki(shipped.Application):
     def __init__(self, stage):
-        self.folder = stage.root / "mediawiki"
-        shipped.unpack(self.folder, *PACKAGES)
+        super().__init__(stage, NAME, PACKAGES)
         self.root, self.data = self.folder / "usr/share/mediawiki", self.folder / "data"
         self.data.mkdir()
         for name in ("LocalSettings.php", "config", "extensions", "images"):
@@ -64,7 +50,7 @@ class MediaWiki:
         settings = (self.data / "LocalSettings.php").read_text() + SETTINGS
         settings += f"$wgCacheDirectory = '{self.data}';\n"
         (self.root / "LocalSettings.php").write_text(settings)
-        self.fpm = shipped.start_fpm(stage, "mediawiki")
+        self.start()
 
     def revisions(self, title):
         import sqlite3
@@ -72,43 +58,13 @@ class MediaWiki:
             return database.execute("SELECT count(*) FROM revision JOIN page ON rev_page = page_id"
                                     " WHERE page_title = ?", [title]).fetchone()[0]
 
-    def close(self):
-        self.fpm.terminate()
-        self.fpm.wait(env.CLIENT_TIMEOUT)
-        shutil.rmtree(self.folder)
-
 
 @pytest.fixture(scope="module")
 def mediawiki(stage):
-    for name in PACKAGES:
-        shipped.package_of(name)  # or skip
+    shipped.have(*PACKAGES)
     mediawiki = MediaWiki(stage)
     yield mediawiki
     mediawiki.close()
-
-
-@pytest.fixture(scope="module", params=["on", "off"])
-def guard(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, mediawiki, guard):
-    server = Httpd(stage, SITE + (GUARD.replace("{repo}", str(env.REPO)) if guard == "on" else ""), store)
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def driver():
-    yield from chromium()
-
-
-@pytest.fixture
-def clicks(driver, httpd, stage, origin, guard):
-    clicks = Clicks(driver, "http://{}:{}/mediawiki".format(*httpd.address), origin, httpd, guard == "on")
-    yield clicks
-    clicks.close()
 
 
 class Edit:
@@ -142,30 +98,21 @@ def form(request, clicks, mediawiki, host, guard):
     return Edit(clicks, mediawiki, f"{host.replace('.', '')}{guard}", request.param)
 
 
-def assert_executions(form, clicks):
+def assert_times(form, clicks):
     assert clicks.runs(form.path) == (1 if clicks.guarded else 2)
     if clicks.guarded:
         assert form.made() == 1
 
 
 def test_double_click(form, clicks, stage):
-    form.open()
-    clicks.prepare(form.button, stage.root / "docs")
-    with clicks.slow(form.path) as held:
-        clicks.go("first")
-        held.wait_until_entered()
-        clicks.go("second")
-        clicks.wait_for_the_second(held)
-    clicks.wait_for_answer(form)
-    assert_executions(form, clicks)
+    clicks.submit_twice(form, stage.root / "docs")
+    assert_times(form, clicks)
 
 
 def test_double_click_as_fast_as_a_mouse(form, clicks):
-    form.open()
-    clicks.double_click(form.button)
-    clicks.wait_for_answer(form)
+    clicks.submit_by_a_double_click(form)
     if clicks.guarded:
-        assert_executions(form, clicks)
+        assert_times(form, clicks)
 
 
 def test_enter_twice(form, clicks):
@@ -173,24 +120,10 @@ def test_enter_twice(form, clicks):
     clicks.enter_twice("wpSummary")
     clicks.wait_for_answer(form)
     if clicks.guarded:
-        assert_executions(form, clicks)
+        assert_times(form, clicks)
 
 
 def test_two_tabs(form, clicks):
     """Each tab has its own token and its own time of start."""
-    form.open()
-    with clicks.second_tab():
-        form.open()
-    with clicks.slow(form.path) as held:
-        clicks.press(form.button)
-        held.wait_until_entered()
-        with clicks.second_tab():
-            clicks.press(form.button)
-            clicks.wait_for_the_second(held)
-    clicks.wait_for_answer(form)
-    first = clicks.url()
-    with clicks.second_tab():
-        clicks.wait_for_answer(form)
-        if clicks.guarded:
-            assert clicks.url() == first
-    assert_executions(form, clicks)
+    clicks.submit_in_two_tabs(form)
+    assert_times(form, clicks)

@@ -4,15 +4,12 @@ The double click on WordPress, in Chromium: a comment, a file sent to the media 
 made, and each click and tab sees the same page. With the module off the same clicks are two executions.
 """
 import base64
-import shutil
 import sys
 
 import pytest
 
 import env
 import shipped
-from clicks import Clicks, chromium
-from httpd import Httpd
 from lossy import Lossy
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
@@ -20,6 +17,7 @@ from mariadb_server import MariaDB  # noqa: E402 (found by the line above)
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 STORES = ["lmdb"]
+NAME = "wordpress"
 PACKAGES = ["wordpress", "wordpress-theme-twentytwentythree", "php-getid3", "libjs-cropper", "libjs-underscore"]
 SITE = """
 Alias /wordpress "{stage}/wordpress/usr/share/wordpress"
@@ -39,15 +37,6 @@ Alias /wordpress "{stage}/wordpress/usr/share/wordpress"
 </Directory>
 LogLevel idempotency:trace1
 IdempotencyEngine Off
-"""
-# The policy's ten seconds are for people; a busy machine may need longer between two steps of a test.
-GUARD = """
-<Location /wordpress>
-    Include {repo}/conf/policies/wordpress.conf
-    <If "true">
-        IdempotencyTTL 5min
-    </If>
-</Location>
 """
 CONFIG_PHP = """<?php
 define('DB_NAME', 'wordpress'); define('DB_USER', 'root'); define('DB_PASSWORD', '');
@@ -75,10 +64,10 @@ update_option('stylesheet', 'twentytwentythree'); update_option('template', 'twe
 """
 
 
-class WordPress:
+class WordPress(shipped.Application):
     def __init__(self, stage, database):
-        self.database, self.folder = database, stage.root / "wordpress"
-        shipped.unpack(self.folder, *PACKAGES)
+        super().__init__(stage, NAME, PACKAGES)
+        self.database = database
         self.root = self.folder / "usr/share/wordpress"
         (self.root / "wp-content/uploads").mkdir()
         (self.root / "wp-config.php").write_text(CONFIG_PHP % (database.folder / "socket"))
@@ -86,7 +75,7 @@ class WordPress:
         shipped.give(self.root / "wp-content")
         database.sql("CREATE DATABASE wordpress")
         shipped.php(self.folder / "install.php")
-        self.fpm = shipped.start_fpm(stage, "wordpress")
+        self.start()
 
     def count(self, table, condition="1=1"):
         return int(self.database.sql(f"SELECT count(*) FROM wp_{table} WHERE {condition}", database="wordpress"))
@@ -94,44 +83,14 @@ class WordPress:
     def forget_comments(self):
         self.database.sql("DELETE FROM wp_comments", database="wordpress")
 
-    def close(self):
-        self.fpm.terminate()
-        self.fpm.wait(env.CLIENT_TIMEOUT)
-        shutil.rmtree(self.folder)
-
 
 @pytest.fixture(scope="module")
 def wordpress(stage):
-    for name in PACKAGES:
-        shipped.package_of(name)  # or skip
+    shipped.have(*PACKAGES)
     with MariaDB() as database:
         wordpress = WordPress(stage, database)
         yield wordpress
         wordpress.close()
-
-
-@pytest.fixture(scope="module", params=["on", "off"])
-def guard(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def httpd(stage, store, wordpress, guard):
-    server = Httpd(stage, SITE + (GUARD.replace("{repo}", str(env.REPO)) if guard == "on" else ""), store)
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def driver():
-    yield from chromium()
-
-
-@pytest.fixture
-def clicks(driver, httpd, stage, origin, guard):
-    clicks = Clicks(driver, "http://{}:{}/wordpress".format(*httpd.address), origin, httpd, guard == "on")
-    yield clicks
-    clicks.close()
 
 
 def log_in(clicks):
@@ -200,8 +159,8 @@ def form(request, clicks, wordpress, tmp_path):
     return Comment(clicks, wordpress) if request.param == "comment" else Upload(clicks, wordpress, tmp_path)
 
 
-def times(form, clicks):
-    """How many are made of two executions."""
+def assert_times(form, clicks):
+    """How many are made of two clicks."""
     assert clicks.runs(form.path) == (1 if clicks.guarded else 2)
     if clicks.guarded:
         assert form.made() == 1
@@ -211,42 +170,19 @@ def times(form, clicks):
 
 def test_double_click(form, clicks, stage):
     """The second click comes while WordPress works for the first one."""
-    form.open()
-    clicks.prepare(form.button, stage.root / "docs")
-    with clicks.slow(form.path) as held:
-        clicks.go("first")
-        held.wait_until_entered()
-        clicks.go("second")
-        clicks.wait_for_the_second(held)
-    clicks.wait_for_answer(form)
-    times(form, clicks)
+    clicks.submit_twice(form, stage.root / "docs")
+    assert_times(form, clicks)
 
 
 def test_double_click_as_fast_as_a_mouse(form, clicks):
-    form.open()
-    clicks.double_click(form.button)
-    clicks.wait_for_answer(form)
+    clicks.submit_by_a_double_click(form)
     if clicks.guarded:
-        times(form, clicks)
+        assert_times(form, clicks)
 
 
 def test_two_tabs(form, clicks):
-    form.open()
-    with clicks.second_tab():
-        form.open()
-    with clicks.slow(form.path) as held:
-        clicks.press(form.button)
-        held.wait_until_entered()
-        with clicks.second_tab():
-            clicks.press(form.button)
-            clicks.wait_for_the_second(held)
-    clicks.wait_for_answer(form)
-    first = clicks.url()
-    with clicks.second_tab():
-        clicks.wait_for_answer(form)
-        if clicks.guarded:
-            assert clicks.url() == first
-    times(form, clicks)
+    clicks.submit_in_two_tabs(form)
+    assert_times(form, clicks)
 
 
 def test_back_and_submit(form, clicks):
@@ -264,7 +200,7 @@ def test_back_and_submit(form, clicks):
     clicks.wait_for_answer(form)
     if clicks.guarded:
         assert clicks.url() == first
-    times(form, clicks)
+    assert_times(form, clicks)
 
 
 def comment_through(lossy, clicks, wordpress):
@@ -282,7 +218,7 @@ def test_answer_that_was_lost(clicks, httpd, wordpress):
         form = comment_through(lossy, clicks, wordpress)
         env.until(lambda: len(lossy.attempts) == 2, "Chromium sends it again")
         clicks.wait_for_answer(form)
-        times(form, clicks)
+        assert_times(form, clicks)
         clicks.leave()
 
 
@@ -310,7 +246,7 @@ def test_enter_twice(clicks, wordpress):
     clicks.enter_twice("author")
     clicks.wait_for_answer(form)
     if clicks.guarded:
-        times(form, clicks)
+        assert_times(form, clicks)
 
 
 REST = """

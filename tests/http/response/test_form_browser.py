@@ -13,6 +13,7 @@ import pytest
 
 import env
 import form_pages
+from browser import chromium
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.browser]
 STORES = ["lmdb"]
@@ -121,17 +122,8 @@ done([found, n.fields]);
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = env.program("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.chrome.service.Service(env.program("chromedriver")))
-    driver.set_script_timeout(25)
-    driver.set_page_load_timeout(env.CLIENT_TIMEOUT)
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture

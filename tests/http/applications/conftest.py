@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fixtures of the applications: each test runs behind the application's policy, and again with the module off.
+
+A module of tests says NAME and SITE. NAME is the application's policy, its path, and the fixture that runs it; SITE
+configures its folder.
+"""
+import pytest
+
+import env
+from browser import chromium
+from clicks import Clicks
+from httpd import Httpd
+
+# The policy's ten seconds are for people; a busy machine may need longer between two steps of a test.
+GUARD = """
+<Location /{name}>
+    Include {repo}/conf/policies/{name}.conf
+    <If "true">
+        IdempotencyTTL 5min
+    </If>
+</Location>
+"""
+
+
+@pytest.fixture(scope="module", params=["on", "off"])
+def guard(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def httpd(request, stage, store, guard):
+    module = request.module
+    request.getfixturevalue(module.NAME)
+    policy = GUARD.replace("{name}", module.NAME).replace("{repo}", str(env.REPO)) if guard == "on" else ""
+    server = Httpd(stage, module.SITE + policy, store)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with chromium("none") as driver:
+        yield driver
+
+
+@pytest.fixture
+def clicks(request, driver, httpd, stage, origin, guard):
+    clicks = Clicks(driver, "http://{}:{}/{}".format(*httpd.address, request.module.NAME), origin, httpd, guard == "on")
+    yield clicks
+    clicks.close()
