@@ -5,6 +5,7 @@ Chromium as tests of pages use it: light and dark, at a width, with scripts and 
 IDEM_SHOTS=FOLDER writes a picture of each view there.
 """
 import base64
+import contextlib
 import os
 import pathlib
 
@@ -88,17 +89,22 @@ class Browser:
             (pathlib.Path(folder) / f"{name}.png").write_bytes(base64.b64decode(data["data"]))
 
 
-def chromium():
-    """A generator: the body of a fixture."""
+@contextlib.contextmanager
+def chromium(page_load_strategy="normal"):
+    """A driver of Chromium without a window. With the strategy "none" its commands wait for no page."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = env.program("chromium")
+    options.page_load_strategy = page_load_strategy
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
+                     "--window-size=1280,2000"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.chrome.service.Service(env.program("chromedriver")))
-    driver.set_script_timeout(25)
+    driver.set_script_timeout(env.CLIENT_TIMEOUT)
     driver.set_page_load_timeout(env.CLIENT_TIMEOUT)
-    yield driver
-    driver.quit()
+    try:
+        yield driver
+    finally:
+        driver.quit()

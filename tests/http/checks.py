@@ -32,12 +32,31 @@ def basic(user):
     return ("Authorization", "Basic " + base64.b64encode(f"{user}:secret".encode()).decode())
 
 
+# The configuration of a place where these users may come in.
+SIGN_IN = """
+    AuthType Basic
+    AuthName staff
+    AuthUserFile "{stage}/passwords"
+    Require valid-user
+"""
+
+
 def passwords(folder, *users):
     """Writes a password file for mod_authn_file and returns its path."""
     secret = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
     (folder / "passwords").write_text("".join(f"{user}:{{SHA}}{secret}\n" for user in users))
     (folder / "passwords").chmod(0o644)
     return folder / "passwords"
+
+
+def kill_while_it_runs(server, api, origin, path="/pay", **request):
+    """Sends a request, and kills the child that runs its handler. Its outcome is unknown then, or may be retried."""
+    with origin.hold(path) as held:
+        conn = api.post_async(path, **{"key": "k1", "body": b"1", **request})
+        held.wait_until_entered()
+        child = server.child_of(conn)
+        server.kill_child(child)
+        env.until(lambda: child not in server.children(), "the parent buries its child")
 
 
 def settled(api, path, key="k1", body=b"1"):

@@ -54,3 +54,12 @@ class Ctl:
 def of_server(server, *more):
     """The embedded store of a server that runs."""
     return Ctl(f"lmdb:{server.root}/store", *more)
+
+
+def remote(server, folder, user="alice"):
+    """Commands to the admin API of a server; its configuration is admins.ADMIN."""
+    (folder / "password").write_text("secret\n")
+    over_http = Ctl("")
+    over_http.place = ["--url", f"http://127.0.0.1:{server.address[1]}/admin", "--user", user,
+                       "--password-file", str(folder / "password")]
+    return over_http

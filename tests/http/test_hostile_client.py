@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 import env
-from checks import basic, parts_named
+from checks import SIGN_IN, basic, parts_named
 from client import Api
 
 pytestmark = pytest.mark.mpm_independent
@@ -24,11 +24,7 @@ Alias /static "{stage}/origins"
 IdempotencyPrefetch 4K
 IdempotencySpool 64K
 <Location /cgi/members>
-    AuthType Basic
-    AuthName members
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-</Location>
+""" + SIGN_IN + """</Location>
 <Location /cgi/helped>
     IdempotencyHelp https://docs.test/retries
     IdempotencyKeyFormat uuid

@@ -15,7 +15,7 @@ import pytest
 
 import env
 import metrics
-from checks import basic
+from checks import SIGN_IN, basic
 from client import Api
 from raw_store import RawStore
 from secrets_of_tests import SEALS, SLOT, write_secret
@@ -42,11 +42,7 @@ IdempotencyKeyLength 1 64
     SetEnvIf X-Key "(.*)" ONCE=$1
 </Location>
 <Location /cgi/members>
-    AuthType Basic
-    AuthName members
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-</Location>
+""" + SIGN_IN + """</Location>
 """
 
 

@@ -306,7 +306,8 @@ def test_word_is_found(tree, text):
     expect(tree, "words", "one.txt:1:")
 
 
-@pytest.mark.parametrize("path, text", [("one.py", "def one(:\n"), ("one", "#!/bin/sh\nif true; then\n")])
+@pytest.mark.parametrize("path, text", [("one.py", "def one(:\n"), ("one", "#!/bin/sh\nif true; then\n"),
+                                        ("one.sh", "if true; then\n")])
 def test_script_that_does_not_parse_is_found(tree, path, text):
     assert tree.lint("scripts")[0]
     tree.write(path, text)

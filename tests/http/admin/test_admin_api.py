@@ -1,38 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """SetHandler idempotency-admin: its answers are as it describes them; who may not is told what to configure."""
 import json
-import os
 import re
-import signal
 
 import jsonschema
 import pytest
 
+import admins
 import env
-from checks import basic
+from checks import basic, kill_while_it_runs
 from client import Api
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
-BASIC = """
-    AuthType Basic
-    AuthName staff
-    AuthUserFile {stage}/passwords
-    Require valid-user
-"""
-CONFIG = """
-IdempotencyAdminResponses On
-<Location "/admin">
-    SetHandler idempotency-admin
-    Require all denied
-</Location>
-<Location "/admin/staff">""" + BASIC + """</Location>
-<Location "/admin/open">
-    Require all granted
-</Location>
-<Location "/admin/local">
-    Require ip 127.0.0.1
-</Location>
+CONFIG = admins.BODIES + admins.DOORS + """
 <Location "/admin/strange">
     Require ip 10.0.0.1
     Require method GET
@@ -111,12 +92,7 @@ def record(api):
 @pytest.fixture
 def unknown(httpd, api, admin, origin):
     """The slot of a key whose child was killed."""
-    with origin.hold("/pay") as held:
-        conn = api.post_async("/pay", key="k1", body=b"1")
-        held.wait_until_entered()
-        child = httpd.child_of(conn)
-        os.kill(child, signal.SIGKILL)
-        env.until(lambda: child not in httpd.children(), "the parent buries its child")
+    kill_while_it_runs(httpd, api, origin)
     return admin.find("k1", api.host).json["slot"]
 
 
@@ -371,7 +347,7 @@ Alias "/tenant" "{root}/tenant"
 # ---- bodies ---------------------------------------------------------------------------------------------------------
 
 def test_bodies_are_shown_where_that_is_said_only(new_httpd, host, stage):
-    server = new_httpd(f'<Location "/admin/staff">\nSetHandler idempotency-admin\n{BASIC}</Location>').start()
+    server = new_httpd(admins.DOORS).start()
     api, admin = Api(server.address, host), Admin(server.address, host)
     api.post("/pay", key="k1", body=b"1")
     slot = admin.find("k1", host).json["slot"]

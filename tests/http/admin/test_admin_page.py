@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+import admins
 import env
 from checks import basic
 from client import Api
@@ -16,25 +17,7 @@ from memcached_server import Memcached, url  # noqa: E402 (found by the line abo
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
-CONFIG = """
-IdempotencyAdminResponses On
-<Location "/admin">
-    SetHandler idempotency-admin
-    Require all denied
-</Location>
-<Location "/admin/staff">
-    AuthType Basic
-    AuthName staff
-    AuthUserFile {stage}/passwords
-    Require valid-user
-</Location>
-<Location "/admin/open">
-    Require all granted
-</Location>
-<Location "/admin/local">
-    Require ip 127.0.0.1
-</Location>
-"""
+CONFIG = admins.BODIES + admins.DOORS
 HTML = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 

@@ -3,27 +3,19 @@
 The page in Chromium: found, resolved and forgotten with a question before; pages of other sites refused; readable in
 light, in dark, on a phone, and without scripts.
 """
-import os
-import signal
 from urllib.parse import urlencode
 
 import pytest
 
+import admins
 import browsing
 import env
+from checks import kill_while_it_runs
 from client import Api
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.browser]
 STORES = ["lmdb"]
-CONFIG = """
-IdempotencyAdminResponses On
-<Location "/admin">
-    SetHandler idempotency-admin
-    AuthType Basic
-    AuthName staff
-    AuthUserFile {stage}/passwords
-    Require valid-user
-</Location>
+CONFIG = admins.BODIES + admins.ADMIN + """
 <Location "/reader">
     SetHandler idempotency-admin
     Require ip 127.0.0.1
@@ -52,8 +44,9 @@ class Browser(browsing.Browser):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    yield from browsing.chromium()
+def driver():
+    with browsing.chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -63,19 +56,19 @@ def host(httpd):
 
 
 @pytest.fixture
-def browser(chromium, httpd, host):
+def browser(driver, httpd, host):
     """Signed in as alice; whatever the page does against its own policy fails the test."""
-    browser = Browser(chromium)
+    browser = Browser(driver)
     browser.size(1100)
     browser.scheme("light")
     browser.scripts(True)
     browser.origin = f"http://alice:secret@{host}"
     browser.get()
     browser.origin = f"http://{host}"
-    chromium.get_log("browser")
+    driver.get_log("browser")
     yield browser
     browser.scripts(True)
-    messages = [line["message"] for line in chromium.get_log("browser")]
+    messages = [line["message"] for line in driver.get_log("browser")]
     assert [message for message in messages if "Content Security Policy" in message] == []
 
 
@@ -96,12 +89,7 @@ def key():
 def unknown(httpd, api, origin, key):
     """A key whose process was killed while it was executed."""
     origin.clear()
-    with origin.hold("/pay") as held:
-        conn = api.post_async("/pay", key=key, body=b"1")
-        held.wait_until_entered()
-        child = httpd.child_of(conn)
-        os.kill(child, signal.SIGKILL)
-        env.until(lambda: child not in httpd.children(), "the parent buries its child")
+    kill_while_it_runs(httpd, api, origin, key=key)
     return key
 
 

@@ -1,46 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """idemctl against a server's admin API: the same commands, and what is done as it happens."""
 import json
-import os
-import signal
 import subprocess
 
 import pytest
 
+import admins
 import ctl
-import env
+from checks import kill_while_it_runs
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
-CONFIG = """
-IdempotencyAdminResponses On
-<Location "/admin">
-    SetHandler idempotency-admin
-    AuthType Basic
-    AuthName staff
-    AuthUserFile {stage}/passwords
-    Require valid-user
-</Location>
-"""
+CONFIG = admins.BODIES + admins.ADMIN
 
 
 @pytest.fixture
 def idemctl(httpd, tmp_path):
-    (tmp_path / "password").write_text("secret\n")
-    remote = ctl.Ctl("")
-    remote.place = ["--url", f"http://127.0.0.1:{httpd.address[1]}/admin", "--user", "alice", "--password-file",
-                    str(tmp_path / "password")]
-    return remote
+    return ctl.remote(httpd, tmp_path)
 
 
 @pytest.fixture
 def unknown(httpd, api, origin):
-    with origin.hold("/pay") as held:
-        conn = api.post_async("/pay", key="k1", body=b"1")
-        held.wait_until_entered()
-        child = httpd.child_of(conn)
-        os.kill(child, signal.SIGKILL)
-        env.until(lambda: child not in httpd.children(), "the parent buries its child")
+    kill_while_it_runs(httpd, api, origin)
     return ctl.of_server(httpd).json("find", "--key", "k1", "--scope", f"host={api.host}")[0]["slot"]
 
 

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An administrator resolves an unknown outcome while a request takes it over: the token decides, for one of them."""
-import os
-import signal
 import subprocess
 
 import pytest
 
 import ctl
-import env
+from checks import kill_while_it_runs
 
 pytestmark = pytest.mark.mpm_independent
 STORES = ["lmdb"]
@@ -23,12 +21,7 @@ CONFIG = """
 def unknown(httpd, api, origin, host):
     """The lines of an export of an unknown outcome, and its slot."""
     idemctl = ctl.of_server(httpd)
-    with origin.hold("/again") as held:
-        conn = api.post_async("/again", key="k1", body=b"1")
-        held.wait_until_entered()
-        child = httpd.child_of(conn)
-        os.kill(child, signal.SIGKILL)
-        env.until(lambda: child not in httpd.children(), "the parent buries its child")
+    kill_while_it_runs(httpd, api, origin, "/again")
     slot = idemctl.json("find", "--key", "k1", "--scope", f"host={host}")[0]["slot"]
     return idemctl("export", "--prefix", slot).out, slot
 

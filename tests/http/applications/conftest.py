@@ -7,8 +7,8 @@ configures its folder.
 """
 import pytest
 
+import browsing
 import env
-from browser import chromium
 from clicks import Clicks
 from httpd import Httpd
 
@@ -40,7 +40,7 @@ def httpd(request, stage, store, guard):
 
 @pytest.fixture(scope="module")
 def driver():
-    with chromium("none") as driver:
+    with browsing.chromium("none") as driver:
         yield driver
 
 

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import admins
 import ctl
 import env
 import metrics
@@ -23,7 +24,7 @@ STORES = ["wrap:{root}/control,lmdb:{root}/store"]
 MODULES = server_status.MODULES
 CYCLES = 20
 REQUESTS = int(os.environ.get("IDEM_MIX", "300"))
-CONFIG = metrics.CONFIG + server_status.CONFIG + """
+CONFIG = metrics.CONFIG + server_status.CONFIG + admins.ADMIN + """
 SetEnvIf Request_URI trusted ap_trust_cgilike_cl
 <Location /proxy/required>
     IdempotencyRequireKey On
@@ -47,13 +48,6 @@ SetEnvIf Request_URI trusted ap_trust_cgilike_cl
 </Location>
 <Location /proxy/aged>
     IdempotencyKeyAge 1h uuidv7
-</Location>
-<Location /admin>
-    SetHandler idempotency-admin
-    AuthType Basic
-    AuthName staff
-    AuthUserFile {stage}/passwords
-    Require valid-user
 </Location>
 """
 FORM = [("Content-Type", "application/x-www-form-urlencoded")]
@@ -146,10 +140,7 @@ class Operator:
 
     def __init__(self, server, folder):
         self.api = Api(server.address, "admin.test", "/admin", [basic("alice")])
-        self.here, self.remote = ctl.of_server(server), ctl.Ctl("")
-        (folder / "password").write_text("secret\n")
-        self.remote.place = ["--url", f"http://127.0.0.1:{server.address[1]}/admin", "--user", "alice",
-                             "--password-file", str(folder / "password")]
+        self.here, self.remote = ctl.of_server(server), ctl.remote(server, folder)
 
     def stats(self):
         """What each that knows all of it says."""

@@ -29,7 +29,7 @@ return [document.documentElement.scrollWidth, inner, [...document.querySelectorA
 
 @pytest.fixture(scope="module")
 def browser():
-    for driver in browsing.chromium():
+    with browsing.chromium() as driver:
         yield browsing.Browser(driver)
 
 

@@ -7,7 +7,7 @@ is the same.
 """
 import pytest
 
-from checks import basic, parts_named
+from checks import SIGN_IN, basic, parts_named
 from client import Api
 from client_http2 import Http2
 
@@ -61,11 +61,7 @@ SetEnvIf Authorization "(.+)" TOKEN=$1
     SetEnvIf X-Sent (.+) SEEN=$1
 </Location>
 <Location /cgi/staff>
-    AuthType Basic
-    AuthName staff
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-    RequestHeader unset Authorization
+""" + SIGN_IN + """    RequestHeader unset Authorization
 </Location>
 <Directory "{stage}/docs/sent">
     AllowOverride FileInfo

@@ -2,17 +2,13 @@
 """Whether two equal keys are the same key: by default host and authenticated user decide."""
 import pytest
 
-from checks import basic
+from checks import SIGN_IN, basic
 from client import Api
 
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
 <Location /cgi/members>
-    AuthType Basic
-    AuthName members
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-</Location>
+""" + SIGN_IN + """</Location>
 <Location /cgi/global>
     IdempotencyScope none
 </Location>

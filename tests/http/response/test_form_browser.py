@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+import browsing
 import env
 import form_pages
-from browser import chromium
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.browser]
 STORES = ["lmdb"]
@@ -122,7 +122,7 @@ done([found, n.fields]);
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as driver:
+    with browsing.chromium() as driver:
         yield driver
 
 

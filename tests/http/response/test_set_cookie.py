@@ -2,7 +2,7 @@
 """Set-Cookie: replayed to those who proved to be the same client, not to anybody else."""
 import pytest
 
-from checks import basic
+from checks import SIGN_IN, basic
 
 pytestmark = pytest.mark.mpm_independent
 CONFIG = """
@@ -13,11 +13,7 @@ CONFIG = """
     IdempotencySetCookie omit
 </Location>
 <Location /cgi/members>
-    AuthType Basic
-    AuthName members
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-</Location>
+""" + SIGN_IN + """</Location>
 <LocationMatch "untied$">
     IdempotencyScope host
     IdempotencyFingerprint method path

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rare cells of the lease's table, each reached on purpose: the log at trace1 names phase and event."""
-import os
-import signal
-
 import pytest
 
 import env
+from checks import kill_while_it_runs
 from client import Api
 
 STORES = ["wrap:{root}/control,lmdb:{root}/store"]
@@ -50,12 +48,7 @@ def reached(httpd):
 def interrupted(httpd, api, origin):
     """Leaves a key whose owner died while its handler ran."""
     def interrupt(path):
-        with origin.hold(path) as held:
-            conn = api.post_async(path, key="k1")
-            held.wait_until_entered()
-            child = httpd.child_of(conn)
-            os.kill(child, signal.SIGKILL)
-            env.until(lambda: child not in httpd.children(), "the parent buries its child")
+        kill_while_it_runs(httpd, api, origin, path, body=b"")
     return interrupt
 
 

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """IdempotencyMaxKeys: a scope that brings too many new keys is refused, what is known never is."""
-import os
-import signal
-
-import pytest
-
 import env
-from checks import basic
+from checks import SIGN_IN, basic, kill_while_it_runs
 
 STORES = ["wrap:{root}/control,lmdb:{root}/store"]
 CONFIG = """
@@ -33,11 +28,7 @@ IdempotencyStoreTimeout 9s
     IdempotencyMaxKeys 2 per 3h
 </Location>
 <Location /cgi/members>
-    AuthType Basic
-    AuthName members
-    AuthUserFile "{stage}/passwords"
-    Require valid-user
-    IdempotencyMaxKeys 1 per 4h
+""" + SIGN_IN + """    IdempotencyMaxKeys 1 per 4h
 </Location>
 """
 REFUSED = (429, "too-many-keys")
@@ -77,12 +68,7 @@ def test_key_that_is_being_executed_is_known(api, origin):
 
 
 def test_takeover_is_no_new_key(httpd, api, origin):
-    with origin.hold("/retried") as held:
-        conn = api.post_async("/retried", key="k1")
-        held.wait_until_entered()
-        child = httpd.child_of(conn)
-        os.kill(child, signal.SIGKILL)
-        env.until(lambda: child not in httpd.children(), "the parent buries its child")
+    kill_while_it_runs(httpd, api, origin, "/retried", body=b"")
     assert api.post("/retried", key="k2").problem == REFUSED
     assert api.post("/retried", key="k1").problem == (201, None)
     assert origin.executions("/retried") == 2
