@@ -15,8 +15,8 @@
 #include "htmlvalue.h"
 
 static idem_html_raw_state in_comment_start_dash, in_comment, in_comment_dash, in_comment_end, in_comment_bang,
-    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_end_open, in_end_name, in_script_open, in_script_bang,
-    in_script_dash, in_escaped, in_escaped_dash, in_escaped_dashes, in_escaped_open, in_inner_name;
+    in_cdata, in_cdata_bracket, in_cdata_end, in_element_open, in_raw_end_open, in_raw_end_name, in_script_open,
+    in_script_bang, in_script_dash, in_escaped, in_escaped_dash, in_escaped_dashes, in_escaped_open, in_inner_name;
 
 static void raw_go(idem_html_raw *raw, idem_html_raw_state *state)
 {
@@ -111,12 +111,12 @@ static void in_cdata_end(idem_html_raw *raw, unsigned char c)
 /* ---- elements whose content is raw ------------------------------------------------------------------------------- */
 
 /* Behind "</": is this the element's end? */
-static void in_end_open(idem_html_raw *raw, unsigned char c)
+static void in_raw_end_open(idem_html_raw *raw, unsigned char c)
 {
-    raw_again(raw, idem_html_is_letter(c) ? in_end_name : raw->text, c);
+    raw_again(raw, idem_html_is_letter(c) ? in_raw_end_name : raw->text, c);
 }
 
-static void in_end_name(idem_html_raw *raw, unsigned char c)
+static void in_raw_end_name(idem_html_raw *raw, unsigned char c)
 {
     if (idem_html_is_letter(c)) {
         raw_word_add(raw, c);
@@ -139,7 +139,7 @@ static void in_element_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, in_end_open);
+        raw_go(raw, in_raw_end_open);
     else
         raw_again(raw, in_element, c);
 }
@@ -155,7 +155,7 @@ static void in_script_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, in_end_open);
+        raw_go(raw, in_raw_end_open);
     else if (c == '!')
         raw_go(raw, in_script_bang);
     else
@@ -211,7 +211,7 @@ static void in_escaped_open(idem_html_raw *raw, unsigned char c)
 {
     raw_word_begin(raw);
     if (c == '/')
-        raw_go(raw, raw->is_doubled ? in_inner_name : in_end_open);
+        raw_go(raw, raw->is_doubled ? in_inner_name : in_raw_end_open);
     else
         raw_again(raw, idem_html_is_letter(c) && !raw->is_doubled ? in_inner_name : in_escaped, c);
 }
