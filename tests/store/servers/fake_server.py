@@ -23,8 +23,7 @@ def trickle(connection):
 
 @contextlib.contextmanager
 def deaf_host():
-    """The port of a host that does not even refuse: the kernel drops what comes, since the queue of connections is full.
-    """
+    """The port of a host that does not even refuse: its queue of connections is full, so the kernel drops what comes."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as waiting:
         for _ in range(3):
             one = waiting.enter_context(socket.socket())
