@@ -23,7 +23,7 @@ def trickle(connection):
 
 @contextlib.contextmanager
 def deaf_host():
-    """The port of a host that does not even refuse: its queue of connections is full, so the kernel drops what comes."""
+    """The port of a host that does not even refuse: its queue is full, and the kernel drops connections."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as waiting:
         for _ in range(3):
             one = waiting.enter_context(socket.socket())
