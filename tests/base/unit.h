@@ -2,8 +2,8 @@
 /*
  * unit.h - what the unit tests share: a pool per test, and inputs that end where memory cannot be read.
  *
- * Every input of a parser or decoder is placed right before a PROT_NONE page, so that reading one byte too many crashes
- * the test instead of passing by luck. Random data comes from a seed written in the test: each run is the same run.
+ * Every input of a parser or decoder is placed right before a PROT_NONE page. Reading one byte too many crashes the
+ * test instead of passing by luck. Random data comes from a seed written in the test: each run is the same run.
  */
 #ifndef IDEM_UNIT_H
 #define IDEM_UNIT_H

@@ -3,10 +3,10 @@
 """
 make bench, make bench-quick: what httpd serves with the module, as a ratio to what it serves without.
 
-Two servers, one without the module, are on one core, wrk on another one. A round asks for each kind of request in turn,
-and each figure is a ratio to the bare handler of its own round: what else the machine does meanwhile hits both alike.
-Reported are medians of the rounds, and nothing at all where the bare handler was not steady: then the machine was not
-quiet, and the exit code is 1. With --write the tables go into docs/performance.md.
+Two servers, one without the module, are on one core, wrk on another one. A round asks for each kind of request in turn.
+Each figure is a ratio to the bare handler of its own round, so other work of the machine hits both alike. Reported are
+medians of the rounds, and nothing at all where the bare handler was not steady: then the machine was not quiet, and the
+exit code is 1. With --write the tables go into docs/performance.md.
 """
 import argparse
 import json

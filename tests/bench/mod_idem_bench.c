@@ -2,10 +2,10 @@
 /*
  * mod_idem_bench.c - httpd module for measurements: a handler that costs as little as one can, and marks.
  *
- * Loaded by the private servers of tests/bench, never by anybody else. SetHandler idem-bench reads its request's body
- * and answers 201 with a little JSON and the header fields that such an answer has; "size=N" in the query asks for N
- * bytes of it, "cut" for an answer that ends before its declared length. SetHandler idem-bench-mark, under valgrind,
- * ends a section of the profile and of the log, and names it by its query.
+ * Loaded by the private servers of tests/bench, never by anybody else. SetHandler idem-bench reads its request's body.
+ * It answers 201 with a little JSON and the header fields of such an answer. "size=N" in the query asks for N bytes,
+ * "cut" for an answer that ends before its declared length. SetHandler idem-bench-mark, under valgrind, ends a section
+ * of the profile and of the log, and names it by its query.
  */
 #include <httpd.h>
 #include <http_config.h>

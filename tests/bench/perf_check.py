@@ -8,9 +8,9 @@ make perf-check: instructions, allocations and system calls of a request of each
 
 httpd runs under callgrind, one process and one worker. Sections of few and of many requests are counted in it, and
 their difference is taken: what starts and ends is in neither. Beside it runs an httpd without the module. The clock
-plays no part, so a busy machine counts like a quiet one. The CPU plays none, either: OpenSSL and the C library are told
-to use what each x86-64 has, so SHA-256 is computed in software. What makes counts differ is the build: the compiler,
-and the versions of httpd, APR, OpenSSL, LMDB and the C library. budgets.json has those that it was made with.
+plays no part, so a busy machine counts like a quiet one. The CPU plays none, either: OpenSSL and the C library may use
+only instructions of every x86-64, so they compute SHA-256 in software. What makes counts differ is the build: the
+compiler, and the versions of httpd, APR, OpenSSL, LMDB and the C library. budgets.json has those that it was made with.
 """
 import argparse
 import concurrent.futures

@@ -4,9 +4,9 @@
     sizing.py BUILD [RECORDS]
 
 Each store is given RECORDS (10,000) keys, claimed and settled one after another as a server does it, with a response of
-1 KiB, and then of 4 KiB. What the module adds to a body (its own head, the response's headers) is taken as AROUND; it
-is less for an application that sets few headers. Then the engine is asked what it has become: the file, the table, the
-memory, less what it was when it was empty.
+1 KiB, and then of 4 KiB. The module adds its own head and the response's headers to a body. AROUND is the measure for
+them; an application that sets few headers needs less. Then the engine tells its size: of the file, the table or the
+memory, less its size when it was empty.
 """
 import contextlib
 import os

@@ -23,7 +23,7 @@ def ask(questions):
 
 
 def fields_of(answer):
-    """What was told of a form: (name, filename, type, data); None for what a field does not have."""
+    """The fields of a form: (name, filename, type, data); None where a field lacks one."""
     blobs, at = [], 0
     while at < len(answer):
         size = struct.unpack(">I", answer[at:at + 4])[0]

@@ -26,8 +26,8 @@ DISK = 64 << 20  # bytes
 MOST_KEPT = 16384  # bytes of a response; a longer one leaves a tombstone
 BRIEF = 3  # seconds that keys of .../brief live
 
-# The forensic log names each request before anything else happens to it, and its name begins with the number of the
-# process: so an origin knows who executes it, also if that process never lives to write its access log.
+# The forensic log names each request before anything else happens to it, and the name begins with the process's number.
+# So an origin knows who executes it, even if that process dies before it writes its access log.
 CONFIG = """
 LoadModule log_forensic_module {modules}/mod_log_forensic.so
 ForensicLog {{root}}/forensic.log

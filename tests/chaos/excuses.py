@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the world did to a key: whether its owner was out of reach for so long that its lease lapsed, and whether its
-server lost what it had acknowledged. The judge asks for one key and one stretch of its life; nothing here excuses more
-than that.
+"""What the world did to a key. Was its owner out of reach for so long that its lease lapsed? Did its server lose what
+it had acknowledged? The judge asks for one key and one stretch of its life; nothing here excuses more than that.
 """
 from promises import OUTLIVES, RECOVERY
 
@@ -90,8 +89,8 @@ def outages(case, host, process, server):
 
 
 def stuck(case, host, process, at):
-    """May a call of this process have been inside a server that hung, or that it was cut off from, when the process was
-    told to stop?"""
+    """Some server hung, or was cut off. May a call of this process have been inside it when the process was told to
+    stop?"""
     stop = max((deed.at for deed in case.deeds if (deed.what, deed.host) == ("stop", host) and deed.at <= at),
                default=at)
     return case.promise.hangs and any(begin <= stop <= end + RECOVERY

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything known about one key, in the order in which it happened: ledger, clients, what the monkey did to its
-owners, the log's lines.
+"""Everything known about one key, in the order of events: the ledger, the clients, the monkey's actions on its owners,
+the log's lines.
 """
 import re
 
@@ -22,8 +22,8 @@ def of_clients(case, key):
 
 
 def of_monkey(case, key, times):
-    """What was done to the processes that had a request with it; and to a host, or the store, at most six seconds
-    before something happened with the key.
+    """Actions on the processes that had a request with it. And actions on a host or the store, at most six seconds
+    before an event of the key.
     """
     owners = {run.owner for run in case.executions.get(key, ())}
     owners |= {case.served.get(answer.request) for answer in case.answers.get(key, ())}

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Histories for the tests of the judge: one in which all went well, and one whose owner was killed; each test adds to
-them.
+"""Histories for the tests of the judge. In one all goes well, in the other the owner is killed. Each test adds to them.
 """
 from arena import MOST_KEPT
 from clients import Answer, Operation

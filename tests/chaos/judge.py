@@ -2,8 +2,8 @@
 """The judge: rules over a round's evidence. A rule yields what breaks it, each as (key, sentence); the key is None
 where no key is to blame.
 
-Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. Answers
-that the module gives itself are no responses; what they may follow, and what may follow them, has rules of its own.
+Each exception that a fault makes legitimate stands at the rule that it is an exception of, with its reason. The
+module's own answers are no responses: other rules say when one may come, and what may follow it.
 """
 import collections
 import itertools
@@ -39,9 +39,8 @@ def settle_failed(case, key):
 
 
 def recorded(case, run, by):
-    """Had the store acknowledged the record of this execution by then? A response is given without that when a
-    settlement fails; it is recorded later, or never, and the entry has until then the life that its last renewal gave
-    it.
+    """Had the store acknowledged the record of this execution by then? When a settlement fails, a response is given
+    without that. It is recorded later, or never. Until then the entry has the life that its last renewal gave it.
     """
     late = any("settle failed" in line.text and run.end <= line.at <= by and process_of(line) == run.owner
                for line in case.lines_of(run.key))
@@ -82,9 +81,9 @@ def differing(case, key, answers):
 
 
 def executed_once(case):
-    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: TTL after it
-    was written at the earliest, which was not before the request that wrote it was sent, nor, where the store had
-    acknowledged its record by then, before it had run. Any key may when the store has lost its entry in between.
+    """refuse: one execution for each key. A key of brief life may run again when its entry has expired: at the
+    earliest, TTL after it was written. It was not written before its request was sent; nor before the request had run,
+    where the store had acknowledged its record by then. Any key may when the store has lost its entry in between.
     """
     for key, runs in case.executions.items():
         for run, again in zip(runs, runs[1:]):
@@ -128,9 +127,9 @@ def lost_since(case, told, until):
 
 
 def unknown_is_final(case):
-    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one execution
-    that is unknown may begin after that, where its child was killed before: the request was with mod_cgid's daemon or
-    with the backend already. A lease that lapsed is told so too, and its owner, who was out of reach, goes on.
+    """refuse: told outcome-unknown, a key never runs any more, and nothing else is told any more. The one unknown
+    execution may begin after its child was killed: the request was already with mod_cgid's daemon or with the backend.
+    A lease that lapsed is told so too, and its owner, who was out of reach, goes on.
     """
     for operation in lasting(case):
         told = next((answer for answer in case.answers[operation.key] if answer.kind == "outcome-unknown"), None)
@@ -147,9 +146,9 @@ def unknown_is_final(case):
 
 
 def unknown_has_a_reason(case):
-    """refuse: outcome-unknown is told only if the store was in trouble with this key, an execution was cut, or a child
-    was killed while it had a request with this key, or its lease lapsed, or the store lost it. A client that left or
-    grew impatient is no reason.
+    """refuse: outcome-unknown needs a cause. The store was in trouble with this key, an execution was cut, a child with
+    a request of this key was killed, its lease lapsed, or the store lost it. A client that left or grew impatient is no
+    reason.
     """
     kills = list(case.kills())
     for operation in lasting(case):
@@ -223,11 +222,11 @@ def response_is_an_execution(case):
 
 
 def acknowledged_is_kept(case):
-    """Once the store has acknowledged a record (its response was given and no failure logged, or it was replayed once),
-    each later request is answered from it; the same for tombstones, with response-not-kept. Where a failure was logged,
-    the record came later, or never if its child was killed before the store took it; if the store's list of calls has
-    it, it is the last word; until then a lease that lapsed is told as unknown. Nothing is the last word, once the store
-    has lost it.
+    """Once the store has acknowledged a record, it answers each later request. It has if the response was given and no
+    failure logged, or if it was replayed once. The same holds for tombstones, with response-not-kept. Where a failure
+    was logged, the record came later, or never if its child was killed before the store took it. The store's list of
+    calls, if it has the record, is the last word. Until then a lapsed lease is told as unknown. Nothing is the last
+    word, once the store has lost it.
     """
     for operation in lasting(case):
         key, answers = operation.key, case.answers[operation.key]
@@ -283,8 +282,8 @@ def everybody_knows(case):
 
 
 def only_killed_by_the_monkey(case):
-    """Excused is one crash of httpd's own: told to stop at once, the event MPM closes its workers' sockets while they
-    do (close_worker_sockets in event.c reads a socket that its worker has freed).
+    """One crash of httpd's own is excused. Told to stop at once, the event MPM closes its workers' sockets while they
+    do so, too: close_worker_sockets in event.c reads a socket that its worker has freed.
     """
     killed = {(deed.pid, deed.what) for deed in case.deeds}
     for line in case.log:
@@ -310,11 +309,11 @@ def gave_up(case, line):
 
 
 def stops_in_time(case):
-    """Children end when they are told to, not by force; and none that ends loses a settlement. Excused are children
-    with a script under way by mod_cgid, whose daemon is stopped before them: it tries to reach it, to run the script or
-    to end it, for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end
-    that. And a child that ends gracefully and waits for the store to take a settlement: it may be told to die
-    meanwhile, and does not wait for more than half a minute, if the store could not be reached in all that time.
+    """Children end when they are told to, not by force; and none that ends loses a settlement. Children with a script
+    under way by mod_cgid are excused. Its daemon is stopped before them; a child tries to reach it, to run the script
+    or to end it, for longer than httpd waits. Those with a call inside a server that hangs, where the store cannot end
+    that. So is a child that ends gracefully and waits for the store to take a settlement. It may be told to die
+    meanwhile. If the store could not be reached in all that time, it waits for half a minute at most.
     """
     for line in case.log:
         forced = re.search(r"AH00046: child process (\d+) ", line.text)
@@ -325,8 +324,8 @@ def stops_in_time(case):
 
 
 def late_settlements_are_due(case):
-    """A late settlement is refused only where a takeover may or may not have been carried out: what is given back then
-    was perhaps never had. Or where the slot is rightly another's.
+    """A late settlement is refused only where a takeover may or may not have been carried out. The lease that is given
+    back was then perhaps never held. Or where the slot is rightly another's.
     """
     doubtful = collections.Counter()
     for line in case.log:
@@ -340,7 +339,7 @@ def late_settlements_are_due(case):
 
 
 def something_happened(case):
-    """A round in which nothing ran, was replayed or was killed proves nothing."""
+    """A round without executions, replays and kills proves nothing."""
     kinds = collections.Counter(answer.kind for answers in case.answers.values() for answer in answers)
     replayed = sum(answer.replayed for answers in case.answers.values() for answer in answers)
     killed = sum(deed.what in ("SIGKILL", "SIGSEGV") for deed in case.deeds)

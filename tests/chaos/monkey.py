@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries a schedule out. Actions that last are undone by the monkey itself, at the end at the latest; what it did to
-which process, and when, is what the judge goes by. Times are taken before damage is done and after it is mended: nobody
+"""Carries a schedule out. The monkey itself undoes actions that last, at the end at the latest. The judge goes by its
+notes: which action, on which process, and when. Times are taken before damage is done and after it is mended: nobody
 was dead earlier, or is out of reach later.
 """
 import collections
@@ -58,7 +58,7 @@ class Monkey(threading.Thread):
         self.deeds.append(Deed(time.time(), what, pid, host, server))
 
     def host(self, choice):
-        """A third of the choice's digits: not those that pick, nor those that say how long."""
+        """A third group of the choice's digits, beside those that pick and those for the duration."""
         return int(choice * 1000) % len(self.arena.httpds)
 
     # ---- processes

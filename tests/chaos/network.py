@@ -27,7 +27,7 @@ def enter():
 
 
 class Loopback:
-    """A host that cannot be cut off; what Httpd wants to know of a place, and what the backend's address is there."""
+    """A host that cannot be cut off: what Httpd needs of a place, and the backend's address there."""
 
     address, backend, prefix, environment = LOOPBACK, LOOPBACK, Here.prefix, Here.environment
     network, main_process = contextlib.nullcontext(), staticmethod(Here.main_process)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What each store promises, and what it says that it may lose: the table of guarantees, as the judge reads it.
+What each store promises, and what it may lose: the table of guarantees, for the judge.
 
-loses: what is done to a server of the store -> how long ago, in seconds that the server itself has run since, something
-that it has acknowledged may have been written, and still be lost by that. What is not listed loses nothing.
+loses: an action on a server of the store -> seconds. An acknowledged entry that was written so long before may still be
+lost by the action; the seconds are those that the server itself has run since. What is not listed loses nothing.
 """
 import collections
 

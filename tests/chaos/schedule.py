@@ -34,8 +34,8 @@ LONGEST = {"pause": 5.0, "fill": 2.5, "store": 2.0, "fell": 4.0, "hang": 5.0, "c
 
 
 def make(seed, seconds, served=False, without=()):
-    """Every action comes once at first, in an order of the seed's, so that few are missing in a short run; what a round
-    is nothing without, first of all.
+    """Every action comes once at first, in an order of the seed's, so a short run lacks few of them. The actions that
+    each round needs come first of all.
     """
     rng = random.Random(f"monkey {seed}")
     weights = {

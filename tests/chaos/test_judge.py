@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge itself: a history in which all went well breaks no rule, and each thing that must not be breaks its own."""
+"""The judge itself: a history in which all went well breaks no rule, and each fault breaks its own rule."""
 import pathlib
 import sys
 

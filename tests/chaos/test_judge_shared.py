@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge over a store that hosts share: what a server may lose by what is done to it, and no more; an owner that was
-out of reach, and none that was not.
+"""The judge over a store that hosts share. A server may lose what the action on it explains, and no more. An owner may
+lose its lease while it is out of reach, and at no other time.
 """
 import pathlib
 import sys

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_bodyhash.c - the streaming hash against a whole-buffer one that is too simple to be wrong, for every way to cut
- * a body into pieces; and the boundary of all manner of Content-Types.
+ * test_bodyhash.c - the streaming hash against a simple one over the whole buffer, for every way to cut a body into
+ * pieces; and the boundary of all manner of Content-Types.
  */
 #include "unit.h"
 

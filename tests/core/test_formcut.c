@@ -92,7 +92,7 @@ static void multipart(void **state)
     }
 }
 
-/* Whatever stands there, and wherever it ends: nothing is read behind it, and what is left is a part of it. */
+/* Any bytes, with any end: nothing is read behind them, and the result is a part of them. */
 static void cut_anywhere(void **state)
 {
     static const char whole[] = "preamble\r\n" PART("a", "1") PART("key", "1") FILE_PART("key") PART("b", "2") END;

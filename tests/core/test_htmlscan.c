@@ -12,7 +12,7 @@
 
 static const char *const own[] = {"a.test", "a.test:8080", NULL};
 
-/* What came out of text in pieces of this size, with ^ where a field is due and "~" at the end of a page that was given
+/* The output for text in pieces of this size, with ^ where a field is due and "~" at the end of a page that was given
  * up. */
 static const char *scanned(apr_pool_t *pool, idem_blob text, apr_size_t piece, int is_xml)
 {

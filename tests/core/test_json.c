@@ -126,7 +126,7 @@ static void values_are_found(void **state)
     idem_json_free(NULL);
 }
 
-/* A double of a text in which a number is not exact is none that can be told. */
+/* Where a text's number is not exact, its double is not told. */
 static void doubles_beside_an_inexact_number_are_no_values(void **state)
 {
     idem_json *exact = json_of(*state, "[1.50,-1e2]"), *not = json_of(*state, "[1.50,0.1000000000000000055,7]"),

@@ -3,8 +3,8 @@
  * test_no_memory.c - what records, digests and pools do when libcrypto, or a pool, gets no memory.
  *
  * libcrypto asks the functions below, which refuse its n-th request; each case is repeated for n = 1, 2, 3… until it
- * ends without a refusal. What must hold: an answer about the value is the right one, and where nobody could look no
- * answer is given.
+ * ends without a refusal. What must hold: an answer about the value is right, and without memory to look there is no
+ * answer.
  */
 #include "records.h"
 #include "rings.h"

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_record_damage.c - whatever else stands in a slot than what was encoded for it is refused, with a sentence.
+ * test_record_damage.c - bytes in a slot that were not encoded for it are refused, with a sentence.
  *
- * Damage is tried in two ways: as it happens (the checksum tells), and with the checksum made right again, so that
- * every check behind it is reached too. For those the rule is: refused, or exactly what the encoder makes of the
- * decoded record.
+ * Damage is tried in two ways: as it happens, when the checksum tells; and with the checksum made right again, to reach
+ * every check behind it. For those the rule is: refused, or exactly what the encoder makes of the decoded record.
  */
 #include "records.h"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold after one injected failure, when the fault is gone: the ledger, the client's answers, the child that
-served, what it has open.
+"""What must hold after one injected failure, when the fault is gone: of the ledger, the client's answers, the child
+that served, and its open files.
 
 Each rule is a function of a Case and returns a sentence if it is broken. Answers are tests/http's Response, or None for
 a connection that ended without one.

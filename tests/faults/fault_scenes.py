@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is going on when a call fails: for each scene a request that fails, the same request again, and what leads up to
-it.
+"""The scenes in which calls fail. Each has a request that fails, the same request again, and the steps before it.
 
 A scene is a class; one object of it is one injection, with a path and a key of its own. prepare() is undisturbed,
 armed() is the request with the fault, retry() the client's next try. `most` is how often the key may be executed by all

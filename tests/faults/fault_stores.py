@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stores of the sweep: how each is started, and how its idle connections are ended, so that the next call has to
+"""The stores of the sweep: how to start each, and how to end its idle connections, so that the next call has to
 connect.
 
 A store whose server is not installed, or whose driver is not built, is left out, and said.

@@ -3,11 +3,11 @@
  * interposer.c - a preloaded library that makes the n-th call of a class fail, within one request.
  *
  * Called by everything in httpd's process that calls the C library through its own symbol: httpd, APR, the module,
- * LMDB, hiredis, libcrypto. Calls count from the moment at which mod_idem_faults.c arms it until it is disarmed, in the
- * thread that serves the request or, if the order says so, in every thread of that process. The origin's calls never
- * count: its ledger is the judge's. Calls that the C library makes to itself cannot be seen here, except for memory.
- * tests/store/lmdb/durability_interposer.c is another thing: it follows one file for the life of one process, to know
- * what of it would survive.
+ * LMDB, hiredis, libcrypto. Calls count from the moment at which mod_idem_faults.c arms it until it is disarmed. They
+ * count in the thread that serves the request or, if the order says so, in every thread of that process. The origin's
+ * calls never count: its ledger is the judge's. Calls that the C library makes to itself cannot be seen here, except
+ * for memory. tests/store/lmdb/durability_interposer.c is another thing: it follows one file for the life of one
+ * process, to know what of it would survive.
  */
 #include "interposer.h"
 

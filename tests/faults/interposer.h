@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * interposer.h - what interposer.c says to the calls that stand in for the C library's (interposer_calls.c), and what
- * mod_idem_faults.c finds by name.
+ * interposer.h - what interposer.c tells the stand-ins for the C library's calls (interposer_calls.c), and the
+ * functions that mod_idem_faults.c finds by name.
  */
 #ifndef IDEM_FAULTS_INTERPOSER_H
 #define IDEM_FAULTS_INTERPOSER_H

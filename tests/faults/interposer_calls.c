@@ -2,9 +2,9 @@
 /*
  * interposer_calls.c - the calls that stand in for the C library's: each asks interposer.c, then fails or goes on.
  *
- * Called by whoever calls the C library by name. What always holds: a call that is not to fail is the C library's own,
- * with what the caller gave; one that fails has done nothing, as the system would have it. 64-bit names are the same
- * functions on this system and stand beside them. Limits: Linux and glibc, whose own names for memory are used.
+ * Called by whoever calls the C library by name. What always holds: a call that is not to fail goes to the C library,
+ * with the caller's arguments. One that fails has done nothing, as in the system. 64-bit names are the same functions
+ * on this system and stand beside them. Limits: Linux and glibc, whose own names for memory are used.
  */
 #include "interposer.h"
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One client, a million keys: what the children, the store and its file grow to, and that they stop growing.
 
-Two parts. First every key is executed, with a life of --life seconds: entries come and are swept, so the store has as
-many as come in that time, and its file as many pages. Then the client has a bound (IdempotencyMaxKeys): beyond it each
-new key is refused, and costs nothing. The client pipelines on a few connections; the handler is httpd's own for files.
-The exit code is the verdict.
+Two parts. First every key is executed, with a life of --life seconds. Entries come and are swept, so the store has as
+many as come in that time, and its file has pages for them. Then the client has a bound (IdempotencyMaxKeys): beyond it
+each new key is refused, and costs nothing. The client pipelines on a few connections; the handler is httpd's own for
+files. The exit code is the verdict.
 """
 import argparse
 import collections
@@ -127,7 +127,8 @@ def bring(server, path, keys, connections, gauge):
 
 
 def faults_of_growth(rows, what):
-    """Beyond the first fifth memory does not grow; the file has room for what lives at once, not for what has come."""
+    """Beyond the first fifth memory does not grow. The file has room for the entries that live at once, not for all
+    that have come."""
     fifth, most_memory = rows[len(rows) // 5], max(row[1] for row in rows[len(rows) // 5:])
     most_file, most_alive, each = max(row[2] for row in rows), max(row[3] for row in rows), rows[0][2] / rows[0][3]
     if most_memory > fifth[1] + GROWTH_KIB:

@@ -2,9 +2,9 @@
 """The n-th call of a class fails, for n = 1, 2, 3… until a request ends without having made so many: in each scene, on
 each store.
 
-Beside the single failures each scene is run with failures that go on to the request's end, and with some that outlast
-it, so that the keeper meets them. The exit code is the verdict; a failing injection is repeated alone by the arguments
-it is reported with.
+Beside the single failures, each scene runs with failures that go on to the request's end. Some outlast it, so that the
+keeper meets them. The exit code is the verdict; a failing injection is repeated alone by the arguments it is reported
+with.
 """
 import argparse
 import collections
@@ -152,8 +152,8 @@ class Field:
         """The answer is there before the request's last cleanup has run; a process that died runs none.
 
         False: httpd keeps the connection. Seen now and then where a worker gets no memory any more: all workers are
-        idle, the event MPM's listener waits without an end, and the request's pool stays. What the module did is judged
-        all the same, by what the slot holds; only its memory is not, which nobody gives back.
+        idle, the event MPM's listener waits without an end, and the request's pool stays. The module's work is judged
+        all the same, by the entry in the slot. Only its memory is not: nobody gives it back.
         """
         def over():
             return not self.page["armed"] or self.page["crashed"]

@@ -2,8 +2,8 @@
 /*
  * fuzz_body.c - any Content-Type (the first line of an input) with any body (what is behind it).
  *
- * What must hold: the digest of a body does not depend on the pieces it comes in; the digest of a multipart body is
- * that of what an encoder says that sees the whole body at once, and from what that says the body can be read back.
+ * What must hold: the digest of a body does not depend on its pieces. Beside it, a simple encoder sees a whole
+ * multipart body at once. Both give the same digest, and the body can be read back from the encoder's words.
  */
 #include "bodyhash.h"
 #include "fuzz.h"

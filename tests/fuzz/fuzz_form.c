@@ -2,9 +2,8 @@
 /*
  * fuzz_form.c - a form: its boundary (the first line of an input; empty for a urlencoded one), and its body.
  *
- * What must hold: what is told does not depend on the pieces that a body comes in; fields begin and end in turn, and
- * data stands between; what can be read tells no more than the body has; a form that is written anew from what was
- * told, in the plainest way, tells the same.
+ * What must hold: the fields that are told do not depend on the body's pieces. They begin and end in turn, and data
+ * stands between. They hold no more than the body has. Written anew in the plainest way, they are told again.
  */
 #include "form.h"
 #include "fuzz.h"

@@ -2,13 +2,13 @@
 /*
  * fuzz_formcut.c - any bytes as the body of a form.
  *
- * What must hold: what is left is no longer than what was there; nothing is left to take out of it; and without the
- * name in it no byte changes.
+ * What must hold: the result is not longer than the input, and has no field to take out of it. Without the name in the
+ * input no byte changes.
  */
 #include "formcut.h"
 #include "fuzz.h"
 
-/* A second time takes nothing: only where both ends were seen is a field taken, so that none comes about by it. */
+/* A second run takes nothing. A field is taken only where both ends were seen, so the first run makes no new field. */
 static void cut(const uint8_t *data, size_t size, const char *boundary)
 {
     char *body = fuzz_string(data, size), *again;

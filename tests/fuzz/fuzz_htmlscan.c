@@ -2,8 +2,8 @@
 /*
  * fuzz_htmlscan.c - any bytes as a page.
  *
- * What must hold: what is found does not depend on where the pieces end, each place is behind a ">", and a page that
- * was given up stays so.
+ * What must hold: the places found do not depend on the pieces' ends. Each place is behind a ">", and a page that was
+ * given up stays so.
  */
 #include "fuzz.h"
 #include "htmlscan.h"

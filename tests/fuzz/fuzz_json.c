@@ -2,9 +2,9 @@
 /*
  * fuzz_json.c - a JSON pointer (the first line of an input, perhaps none), and a text.
  *
- * What must hold: a text that cannot be read has its reason; a canonical form can be read, is its own canonical form,
- * is bounded by the text; a value at a pointer is in it; what is left out makes it
- * shorter; a pointer is read, or refused with a sentence.
+ * What must hold: a text that cannot be read has its reason. A canonical form can be read, is its own canonical form,
+ * and is bounded by the text. A value at a pointer stands in it, and a value that is left out makes it shorter. A
+ * pointer is read, or refused with a sentence.
  */
 #include "canonical.h"
 #include "fuzz.h"

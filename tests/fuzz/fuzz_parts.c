@@ -3,9 +3,9 @@
  * fuzz_parts.c - a word of IdempotencyKey, -Scope or -Fingerprint, and a request in which it is evaluated.
  *
  * The first line of an input is the word, the second the request's target, each further one a header field. What must
- * hold: a refused word has its sentence; what a part is spelled as, is read as the same part again; a query's normal
- * form is as long as the query, its own normal form, and the same for fields in another order; there are credentials
- * exactly where they are said to be; a quality of Accept is one.
+ * hold: a refused word has its sentence. A part's spelling is read as the same part again. A query's normal form is as
+ * long as the query, is its own normal form, and is that of the fields in another order. Credentials are found exactly
+ * where they are said to be. A quality of Accept is one.
  */
 #include "accept.h"
 #include "fuzz.h"

@@ -2,9 +2,9 @@
 /*
  * fuzz_record.c - any bytes as what stands in a slot, plain and under a key ring.
  *
- * The first byte of an input says what is made right before decoding, as whoever can write to the store could: bit 0
- * magic, version and slot, bit 1 the checksum; bit 2 takes what follows for the plain text of a record and seals it, so
- * that the decoder is reached behind the seal. What must hold: what the decoder takes, the encoder gives back.
+ * The first byte of an input says what is made right before decoding; an attacker who can write to the store could do
+ * the same. Bit 0: magic, version and slot. Bit 1: the checksum. Bit 2: the rest is the plain text of a record, and is
+ * sealed, to reach the decoder behind the seal. What must hold: what the decoder takes, the encoder gives back.
  */
 #include "fuzz.h"
 #include "record.h"

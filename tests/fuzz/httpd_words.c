@@ -3,8 +3,8 @@
  * httpd_words.c - the few functions of httpd that the parts of a request call, for programs that have no httpd around
  * them.
  *
- * What they do is what httpd's do for the inputs that get there; expressions are httpd's own language and not tried
- * here.
+ * They do what httpd's functions do, for the inputs that get there. Expressions are httpd's own language and are not
+ * tried here.
  */
 #include <ap_expr.h>
 #include <apr_cstr.h>

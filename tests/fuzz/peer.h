@@ -26,7 +26,7 @@ typedef size_t peer_usual(const char *command, size_t len, char *answer, size_t 
 void peer_begin(peer_command *command, peer_usual *usual, const uint8_t *data, size_t size);
 
 /* Opens the store, attaches it, and calls three of its first so many operations, beginning with one of them. What must
- * hold: each call returns, in time; what is shown can be looked at to its last byte; a failure has its sentence. */
+ * hold: each call returns in time, a value can be read to its last byte, and a failure has its sentence. */
 void peer_use(idem_store *store, int first, int operations, apr_pool_t *pool);
 
 void peer_end(void);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a document of docs/ shows is what is run: the code blocks of a page, by the name that stands behind their language.
+The documents of docs/ are run: the code blocks of a page, each by the name behind its language.
 
 ```sh pay.sh begins the block "pay.sh". A block without a name is not for running.
 """

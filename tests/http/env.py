@@ -4,7 +4,7 @@ Where things are and how they are waited for: the only file that knows the machi
 
 IDEM_MPM chooses event (default), worker or prefork; IDEM_MODULE another build of the module; IDEM_TEST_HTTPD=host:port
 aims the tests at a server that somebody else starts (README.md). IDEM_PRELOAD names libraries that httpd is started
-with: the run-time libraries of sanitizers, which a program that was built without them must have first.
+with: the run-time libraries of sanitizers. A program that was built without them must load them first.
 """
 import ctypes
 import os

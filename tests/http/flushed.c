@@ -3,8 +3,8 @@
  * flushed.c - notes how much of its files a program has flushed: a library to preload.
  *
  * FLUSHED_LOG names a file that gets a line "INODE SIZE" for each fsync() and fdatasync() that succeeds, SIZE being the
- * file's when it began. Used by tests/http/power.py: what a file that only grows has beyond its last line is what a
- * loss of power may take. Limits: files that are written in place are not described by their size.
+ * file's when it began. Used by tests/http/power.py: a loss of power may take the bytes behind the last line, in a file
+ * that only grows. Limits: files that are written in place are not described by their size.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Pages with forms: in the manner of known applications, hostile ones, and ones put together by chance. What each is
-served as, and whether every form in it that posts to its own server gets a field ("exact"), or the filter may stop
-before its end.
+Pages with forms: in the manner of known applications, hostile ones, and ones put together by chance. Each page has its
+media type. If it is "exact", every form in it that posts to its own server gets a field; otherwise the filter may stop
+before the page's end.
 """
 import random
 

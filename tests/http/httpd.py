@@ -220,8 +220,7 @@ class Httpd:
         return self.answers() and any("resuming normal operations" in line for line in self.log.lines(self.begin))
 
     def wait_until_attached(self):
-        """With a store that fails on command: what it is told from now on fails requests, and no child that is about to
-        attach.
+        """With a store that fails on command: commands from now on fail requests, and no child that is about to attach.
         """
         env.until(lambda: len(self.control.attached()) >= CHILDREN, "each child has attached")
 

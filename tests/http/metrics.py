@@ -79,8 +79,8 @@ class Metrics:
                 if name.startswith(families) and value != since[name]}
 
     def expect(self, since, families, expected):
-        """A request is counted at its very end, when its client may have its answer: until as much was counted as is
-        expected, then all of it.
+        """A request is counted at its very end, when its client may already have the answer. So this waits until the
+        expected number is counted, and returns everything.
         """
         env.until(lambda: sum(self.moved(since, *families).values()) >= sum(expected.values()),
                   f"{expected} is counted")

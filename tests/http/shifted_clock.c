@@ -3,8 +3,8 @@
  * shifted_clock.c - a wall clock that is wrong, and can be set while programs run: a library to preload.
  *
  * SHIFTED_CLOCK names a file of eight bytes, the number of nanoseconds (of this machine's byte order) by which the
- * clock is ahead. The file is mapped: what a test writes there is seen by the next look at the clock, and by those who
- * wait for an instant of it, as when an administrator sets a real clock. CLOCK_MONOTONIC goes on as it does then.
+ * clock is ahead. The file is mapped. The next look at the clock sees what a test wrote there, and so do threads that
+ * wait for an instant of it: as when an administrator sets a real clock. CLOCK_MONOTONIC goes on as it does then.
  *
  * Used by tests/http/clocks.py, for httpd and for store servers; all that these call for the time of day is here.
  * Children that change their user keep the mapping. Without the variable nothing is changed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What httpd refuses today is refused, record or not; what it refused is never recorded."""
+"""A request that httpd refuses today is refused, record or not. A refusal of httpd's is never recorded."""
 from checks import basic
 
 CONFIG = """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not guarded costs nothing: the store hears nothing of it, and of a guarded request only what must be said."""
+"""A request that is not guarded costs nothing: the store hears nothing of it. Of a guarded request the store hears only
+the necessary calls."""
 import socket
 
 import pytest

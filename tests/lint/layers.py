@@ -3,9 +3,9 @@
 list.
 
 A driver's room knows include, src/base, src/core and src/store/common, and its headers are for its own files. httpd's
-headers are for the rooms that the list marks so, and for the example of a store that is a module of its own, which
-includes nothing of ours but the public header. APR and the C library are everybody's; LMDB and hiredis belong to their
-drivers.
+headers are for the rooms that the list marks so. They are also for the example of a store that is a module of its own,
+which includes nothing of ours but the public header. APR and the C library are everybody's; LMDB and hiredis belong to
+their drivers.
 """
 import os
 import re

@@ -4,7 +4,7 @@
  * every pair.
  *
  * Run by tests/lint/diagram.py. With arguments (files with lines "PHASE EVENT test-name") a column says which test
- * reaches a pair; a pair without a test, or a line about a pair that is not in the table, makes it fail.
+ * reaches a pair. It fails for a pair without a test, and for a line about a pair that is not in the table.
  */
 #include <stdio.h>
 #include <string.h>

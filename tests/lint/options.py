@@ -2,9 +2,8 @@
 """A directive is a row of the option table, a member of the settings, a paragraph in conf/ and one in the manual: no
 more, no less.
 
-The table is src/http/config/config_options.def; httpd's command table is made of the same rows. Name, default, bounds
-and the places where a directive may stand have to be the same everywhere, and no page may speak of a directive that
-does not exist.
+The table is src/http/config/config_options.def; httpd's command table is made of the same rows. A directive has the
+same name, default, bounds and places everywhere, and no page speaks of a directive that does not exist.
 """
 import re
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A static function's name says what it is about, and stands in one file only: whoever searches for it finds the one
-that is meant.
+"""A static function's name says what it is about, and stands in one file only. A search for it finds the right one.
 
 A name that two files have is a finding. CEILING is how many there may be; it only falls.
 """

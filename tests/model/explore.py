@@ -2,8 +2,8 @@
 """Breadth-first exploration of a state space, to the last state.
 
 Used by every variant (check.py). A model gives its initial state and, for a state, the list of its moves; a move is
-(label, kind, next state). Kind STEP is what happens when nothing fails; FAULT is a failure, or the end of a time that
-nobody may count on. Breadth first, so the trace to a broken promise is a shortest one.
+(label, kind, next state). Kind STEP happens when nothing fails. FAULT is a failure, or the end of a time that nobody
+may count on. Breadth first, so the trace to a broken promise is a shortest one.
 
 The space must be exhausted: more states than the bound is an error, never a pass. Memory is the limit: 1 KB a state.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keeper actor: renews leases on shared stores, repeats settlements, withdraws ambiguous claims.
 
-Part of Protocol (protocol.py). One keeper a process, one process a racer; it lives, stops and dies with its racer. A
-renewal in time changes nothing that can be seen here (leases of tended owners do not lapse), so only those that matter
-are moves: after a pause, after a loss, and those that arrive late.
+Part of Protocol (protocol.py). One keeper a process, one process a racer; it lives, stops and dies with its racer.
+Leases of tended owners do not lapse, so a renewal in time changes nothing that can be seen here. Only renewals after a
+pause, after a loss, and late ones are moves.
 """
 from contract import DOWN, NOTFOUND, OK, RECORD, Call
 from explore import FAULT

@@ -7,8 +7,8 @@ For attempt n = 0, 1, 2… of a slot:
   H:slot:n:token  its heartbeat, with its own short expiry; made before the claim, afterwards only prolonged by
                   `replace`, which fails once it has expired. So a heart that has stopped stays stopped, and "dead"
                   cannot become untrue between seeing it and acting on it.
-  R:slot:n:token  its result: record, unknown, released, or closed. Closed is made by a takeover, in the dead owner's
-                  name, so that settlement and takeover compete for one key; only then is attempt n + 1 claimed.
+  R:slot:n:token its result: record, unknown, released, or closed. A takeover makes "closed", in the dead owner's name:
+  settlement and takeover compete for one key. Only then is attempt n + 1 claimed.
                   Named by the claim's token, or what was made before the store lost all would count after it.
 Attempt n + 1 counts once attempt n's result says released, unknown or closed. Only the administrator changes a key that
 decided something: a result into "released".

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of variants: what is explored, which promises it must keep, or which one it must be seen to break.
+"""The list of variants: each is explored. It must keep its promises, or it must be seen to break one.
 
 A variant with `breaks` leaves out one rule, or uses a store that cannot do what is asked. Its counterexample is known,
-and the run fails if it is no longer found: then either the model has become blind or the rule is no longer needed.
+and the run fails if it is no longer found. Either the model has become blind then, or the rule is no longer needed.
 """
 from typing import NamedTuple, Optional
 

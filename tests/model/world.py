@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One state of the whole: the store, the racers (a request, its process, that process's keeper), and what went before.
 
-All values are immutable, so that a state can be compared, kept and branched from. Fields that take part in no decision
-of the protocol (ran, period, answer, acked, alarm) are what the promises at the end of this file look at.
+All values are immutable, so that a state can be compared, kept and branched from. Some fields take part in no decision
+of the protocol: ran, period, answer, acked, alarm. The promises at the end of this file look at them.
 """
 from typing import NamedTuple, Optional
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the failures of each store that is a server of its own have in common: scenes, and what they look at."""
+"""The failures that all stores with a server of their own share: scenes, and checks."""
 import contextlib
 import os
 import pathlib

@@ -75,7 +75,8 @@ def test_mariadb(drive):
 
 
 def test_mariadb_waits_for_its_replica(drive):
-    """What the replica has not heard of is not acknowledged; what is acknowledged is there when the replica takes over.
+    """A write that the replica has not heard of is not acknowledged. An acknowledged write is there when the replica
+    takes over.
     """
     primary, replica = start_mariadb_pair(*[f"--{line}" for line in settings("mariadb semi-synchronous")])
     with primary, replica:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store's server that answers with what was not asked for: a failure with a sentence, at once, and never a verdict.
+"""A store's server sends answers that nobody asked for. Each is a failure with a sentence, at once, and never a
+verdict.
 """
 import pytest
 

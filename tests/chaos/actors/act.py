@@ -8,8 +8,8 @@ execution it comes from. A line is one write to a file opened for appending, so 
     begin TIME NONCE KEY REQUEST OWNER TOKEN ATTEMPT SLOT PLACE     before acting; TIME in seconds
     end TIME NONCE                                                  after it
 
-REQUEST is the client's name of the very request that is executed, OWNER the process of httpd that executes it; a word
-that is not known is "-".
+REQUEST is the client's name of the request that is executed, OWNER the process of httpd that executes it. An unknown
+word is "-".
 """
 import os
 import time

@@ -4,9 +4,9 @@ answers are, too.
 
     whole_requests.py [--seconds 60] [--seed N] [--case N]
 
-What must hold, whatever is sent: no process of the server dies and no sanitizer says anything; for one slot, one
-handler at most whose outcome was not given back; a slot that was recorded is never executed again; what is replayed is
-what the first one's client was told, to the byte. A failure names its case; --seed and --case repeat it alone.
+What must hold for any input: no process of the server dies, and no sanitizer speaks. At most one handler of a slot runs
+whose outcome was not given back. A recorded slot is never executed again. A replay is the first client's answer, to the
+byte. A failure names its case; --seed and --case repeat it alone.
 """
 import argparse
 import collections
@@ -199,8 +199,8 @@ class Run:
         return len(kept), replays
 
     def compare(self):
-        """A replay repeats what the client of an execution before it was told, where all of them are known and the key
-        is the case's own.
+        """A replay repeats the answer to the client of an execution before it. This is judged where all of these are
+        known, and the key is the case's own.
         """
         compared = 0
         for number, answers in self.answers.items():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page over the admin API, as a client without scripts reads it: what stands where, who may, that it is inert."""
+"""The page over the admin API, as a client without scripts reads it: its content, its users, and that nothing in it
+acts."""
 import html
 import re
 import sys

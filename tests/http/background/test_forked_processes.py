@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests in processes that httpd did not start: a key would be held for the child, which lives on when its fork is
-killed. mpm_itk is refused at start; what forks otherwise gets an answer that says so, keeps no key, and touches nothing
+"""Requests in processes that httpd did not start. The child would hold their keys, and it lives on when its fork is
+killed. mpm_itk is refused at start. Any other forked process answers that it cannot, keeps no key, and touches nothing
 of the child's.
 """
 import pytest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A settlement that a shared store does not take, while the store answers otherwise: its owner lives and reaches the
-store, so nobody is told that the outcome is unknown.
+"""A shared store does not take a settlement, but answers other calls. The owner lives and reaches the store, so nobody
+is told that the outcome is unknown.
 """
 import os
 import signal

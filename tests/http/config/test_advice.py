@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an administrator is told at start about lists of parts that do not see what they are meant to."""
+"""Advice to administrators at start, about lists of parts that do not see what they are meant to."""
 import pytest
 
 pytestmark = pytest.mark.mpm_independent

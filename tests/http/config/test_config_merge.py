@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inner sections win over outer ones, value by value; lists replace or change the outer list.
 
-What holds at a place is read from the module's own refusals: which methods want a key there, and what else the answer
-says. Nothing is executed for that.
+The module's own refusals show the settings of a place: which methods want a key there, and the other words of the
+answer. Nothing is executed for that.
 """
 import pytest
 

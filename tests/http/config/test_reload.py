@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What would stop a start is said by configtest, which makes nothing; a reload that meets it goes on and answers 503
-until it is mended.
+"""configtest tells the faults that would stop a start, and makes nothing. A reload that meets such a fault goes on, and
+answers 503 until the fault is mended.
 """
 import os
 import shutil

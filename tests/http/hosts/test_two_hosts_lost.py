@@ -24,7 +24,8 @@ IdempotencyStoreTimeout 400ms
 LogLevel idempotency:trace1
 """
 CROWD, WAITERS = 8, 4
-# What a host that is cut off may say: calls failed, the store is not called, leases were not renewed, and one was lost.
+# The lines that a host may log while it is cut off: calls failed, the store is not called, leases were not renewed, and
+# one was lost.
 CUT_OFF = (10, 22, 90, 91)
 FENCED, REFUSED_LATE, FORGETFUL = 14, 71, 62
 

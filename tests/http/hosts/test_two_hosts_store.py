@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that two hosts share dies, stops, or is cut off: what requests get and how soon, and how soon it is used
-again.
+"""A store that two hosts share dies, stops, or is cut off. Which answers do requests get, how soon, and how soon is the
+store used again?
 """
 import itertools
 import statistics

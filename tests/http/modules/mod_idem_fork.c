@@ -3,10 +3,10 @@
  * mod_idem_fork.c - httpd module for tests: requests in processes that httpd did not start.
  *
  * Loaded by the private servers of tests/http, never by anybody else. IdemForkConnections On serves each connection in
- * a process that is forked for it, as mpm_itk does; a request with the field X-Fork goes on in one of its own from the
- * moment when its head has been read, as in mod_privileges. SetHandler idem-fork: a handler whose fork() comes back.
- * Its fork ends by exit(), or by returning as the handler does (?copy=return); the handler waits for that end before it
- * answers. Each process says in its body who it is.
+ * a process that is forked for it, as mpm_itk does. A request with the field X-Fork gets a process of its own as soon
+ * as its head has been read, as in mod_privileges. SetHandler idem-fork: a handler whose fork() comes back. Its fork
+ * ends by exit(), or by returning as the handler does (?copy=return); the handler waits for that end before it answers.
+ * Each process says in its body who it is.
  */
 #include <httpd.h>
 #include <http_config.h>

@@ -2,11 +2,11 @@
 /*
  * mod_idem_origin.c - httpd module for tests: the origin that lives inside httpd and writes with ap_rwrite().
  *
- * Loaded by the private servers of tests/http, never by anybody else. SetHandler idem-origin. It is to
- * tests/http/origins what a handler of an httpd module is to a script: the same ledger, the same gates
- * (tests/http/origin.py), the same parts=, size= and body= in the query, and read=, the bytes of its request that it
- * reads, all by default; ORIGIN_STAGE in its environment is the tests' directory. It stops writing as soon as a write
- * fails, as handlers do that look at the connection, and then leaves no PATH.end in the ledger.
+ * Loaded by the private servers of tests/http, never by anybody else. SetHandler idem-origin. It does as a handler of
+ * an httpd module what tests/http/origins does as scripts. It has the same ledger, the same gates
+ * (tests/http/origin.py), and the same parts=, size= and body= in the query. read= is the number of bytes that it reads
+ * of its request, by default all. ORIGIN_STAGE in its environment is the tests' directory. It stops writing as soon as
+ * a write fails, as handlers do that look at the connection, and then leaves no PATH.end in the ledger.
  */
 #include <httpd.h>
 #include <http_config.h>

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an origin does when it is run, for the CGI script and the HTTP backend; origin.php says the same in PHP.
 
-It writes one line to the ledger, reads its request to the end, waits at the gate if a test holds its path, and answers
-as the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size= and
-seed= for bytes that look random, echo=1 for what it was sent. By default each execution answers something no other one
-does.
+It writes one line to the ledger, reads its request to the end, and waits at the gate if a test holds its path. Then it
+answers as the query tells it: status= (0 for none), reason=, header=Name: value (repeatable, in order), body=, or size=
+and seed= for bytes that look random; echo=1 sends the request's body back. By default each execution answers something
+no other one does.
 
-With parts=N the body leaves in N pieces: before piece I the origin waits at the gate PATH.I, behind the last one at
-PATH.N, and enters PATH.end in the ledger when it has run to its end.
+With parts=N the body leaves in N pieces. Before piece I the origin waits at the gate PATH.I, behind the last one at
+PATH.N. When it has run to its end, it enters PATH.end in the ledger.
 """
 import fcntl
 import hashlib

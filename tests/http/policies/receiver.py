@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The application behind a policy: it checks who calls as that service's documentation says, works once for each call that
-reaches it, and fails when a test tells it to. Each answer is one that no other call gets.
+The application behind a policy. It checks its caller as that service's documentation says, works once for each call
+that reaches it, and fails when a test tells it to. Each answer is one that no other call gets.
 
 Paths are /NAME-OF-THE-POLICY. A sender's secret is SECRET everywhere. APIs ask for a bearer token that begins with
 "good".

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The policies of applications with what their real forms send: the fields are those of WordPress 6.1, MediaWiki 1.39,
-phpBB 3.3 and DokuWiki, with what the next rendering of the page changes.
+The policies of applications with their real forms. The fields are those of WordPress 6.1, MediaWiki 1.39, phpBB 3.3 and
+DokuWiki, and they change as the next rendering of the page changes them.
 
 The applications themselves, in a browser, are in tests/http/applications (make applications).
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A form of an application that knows nothing of keys, from the page to the answer: the filter puts a key in, the guard
-takes it out of the body, a second click is the same operation, and the application sees what it would see without any
+A form of an application that knows nothing of keys, from the page to the answer. The filter puts a key in, the guard
+takes it out of the body, and a second click is the same operation. The application sees the same request as without any
 of it.
 """
 import hashlib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The input filter IDEMPOTENCY_FORM takes the hidden field out of what the application reads, with its length; the guard
-compares what the client sent.
+The input filter IDEMPOTENCY_FORM takes the hidden field out of the body that the application reads, and corrects its
+length. The guard compares the body that the client sent.
 """
 import gzip
 import hashlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewriting to a front controller, as applications ship it in their .htaccess: what the client asked for is one
-request, whatever httpd made of it on its way to the script.
+"""Rewriting to a front controller, as applications ship it in their .htaccess. The client's request stays one request,
+however httpd rewrites it on its way to the script.
 """
 import shutil
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Cookies: which of them say who a client is, in the jars of applications as they are, and what becomes of all others.
+Cookies: which of them tell a client from others, in the jars of real applications, and what becomes of all others.
 """
 import re
 
@@ -29,8 +29,7 @@ CONFIG = """
 </Location>
 """
 HASH = "d41d8cd98f00b204e9800998ecf8427e"
-# What a browser sends with a form, what it sends with its retry after any other answer, and the cookie that says who it
-# is.
+# A browser's cookies with a form, its cookies with the retry after any other answer, and the cookie of its session.
 JARS = {
     "wordpress": (
         f"wordpress_logged_in_{HASH}=editor%7C1; wordpress_test_cookie=WP+Cookie+check; wp-settings-1=a; "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which Authorization may be another one in each request: all but those of schemes that are known not to be. Where a
-retry may never match for that, the administrator is told once for each location; what a client is known by stands in no
-log.
+retry may never match for that reason, the administrator is told, once for each location. No log has the client's
+credentials.
 """
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A filter before the recorder gives up in the middle, or a handler keeps its end: what came through is half an answer,
+"""A filter before the recorder gives up in the middle, or a handler keeps its end. Half an answer came through,
 whatever the handler returns. In both ways to answer the client sees that it is none, and the key's outcome is unknown.
 """
 import gzip

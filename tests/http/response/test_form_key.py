@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The filter IDEMPOTENCY_FORM: a hidden field with a fresh key in each form of a page that posts to its own server; no
-other byte changes, and the head says what a page with a key is.
+The filter IDEMPOTENCY_FORM puts a hidden field with a fresh key into each form of a page that posts to its own server.
+No other byte changes, and the head is that of a page with a key.
 """
 import gzip
 import itertools
@@ -343,7 +343,7 @@ def test_ranges_of_what_is_no_page(site, put):
 
 @pytest.mark.parametrize("kind", ["form", "rawform"])
 def test_long_pages(site, put, kind):
-    """Nothing is kept back for long; a page that went on without a form is headed as one that has one."""
+    """Nothing is kept back for long. A page that went on without a form has the head of a page with one."""
     page = b"<p>" + b"x" * 300_000 + FORM + b"y" * 100_000 + FORM
     answer = site[kind].get(
         put(page) if kind == "form" else raw(b"<p>") + "&78*300000&" + FORM.hex() + "&79*100000&" + FORM.hex()

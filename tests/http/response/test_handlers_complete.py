@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each handler that httpd and Debian ship answers in its own way: some return DONE, some leave the end to httpd, some
-push it themselves. Whatever it is, an answer that was not cut is one: the client gets it, and the retry gets it again
-without another run.
+push it themselves. Any answer that was not cut is one. The client gets it, and the retry gets it again without another
+run.
 """
 import http.client
 import pwd

@@ -172,8 +172,8 @@ def test_other_user_where_only_the_later_place_tells_them_apart(new_httpd, stage
     assert origin.executions() == 1
 
 
-# What is true only of a request that httpd redirected, or of the place as it was asked: replays are let in as the first
-# request was.
+# Some access rules hold only for a request that httpd redirected, or only for the place that was asked. Replays are let
+# in as the first request was.
 AS_IT_WAS = {
     "redirected": ("rewrite", "Require env REDIRECT_STATUS"),
     "by its variables": ("rewrite", "Require env REDIRECT_WAS_OPEN"),
@@ -217,7 +217,7 @@ def test_who_knows_the_later_place_is_refused_there(site, door):
 
 
 def test_file_that_is_found_elsewhere_today(site, origin, stage, door):
-    """The retry is led to another file, which is open; the record was made by one that is closed by now."""
+    """The retry is led to another file, which is open. The file that made the record is closed by now."""
     folder = stage.root / "docs/later/index"
     first = site.post(WAYS["index"], key="k1")
     door("DirectoryIndex open.txt\n<Files order.cgi>\nRequire all denied\n</Files>\n", "index")

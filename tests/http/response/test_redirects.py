@@ -141,7 +141,7 @@ def test_ways_to_a_script(httpd, site, origin, path):
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_content_negotiation(httpd, site, origin, language):
-    """What was negotiated for the first request is what a retry is answered with."""
+    """A retry gets the variant that was negotiated for the first request."""
     site = site.with_headers(("Accept-Language", language))
     first = assert_one_of_each(httpd, site, origin, "/found/views/order?status=207")
     assert first["Content-Language"] == language

@@ -82,8 +82,8 @@ def test_killed_after_its_last_byte(api, origin):
 
 
 def test_killed_in_an_answer_of_no_declared_length(api, origin):
-    """The end of its output is the end of a script's answer, whatever ended it. What the client was told is what is
-    recorded.
+    """The end of its output is the end of a script's answer, whatever ended it. The record is the answer that the
+    client got.
     """
     first = kill_at(api, origin, "/pay", ".2", PIECES)
     assert first.problem == (201, None) and first.body == b"0123"

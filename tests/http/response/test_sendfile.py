@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that is sent in the place of a response that names it belongs to the response: it is recorded as it was sent.
+"""A response names a file, and the file is sent in its place. It belongs to the response: it is recorded as it was
+sent.
 """
 import gzip
 import socketserver

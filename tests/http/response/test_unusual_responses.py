@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Responses that are no plain 200 with a length: what can be kept is replayed to the byte, what cannot is never
-executed again, and the first client gets every byte of it either way.
+"""Responses that are no plain 200 with a length. One that can be kept is replayed to the byte; one that cannot is never
+executed again. The first client gets every byte of either.
 """
 import http.client
 import os

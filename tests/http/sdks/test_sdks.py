@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Official SDKs, as their makers ship them, against an API behind the module and a proxy that loses answers: their own
-way of sending again meets the module, and each operation is executed once.
+Official SDKs, as their makers ship them, against an API behind the module and a proxy that loses answers. They send
+again in their own ways, and each operation is executed once.
 
 The SDKs come from npm, into build/sdks, as package-lock.json says. They speak TLS to the hosts that they know;
 redirect.cjs brings them to the proxy, which has a certificate for all of them.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that is not there, goes away and comes back: what guarded requests get, how soon, and what is logged."""
+"""A store that is not there, goes away and comes back: the answers to guarded requests, how soon they come, and the
+log."""
 import env
 from checks import timed, tolerate
 from client import Api

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL with a synchronous standby fails over while two hosts are under load: the primary is killed with its disk,
-the standby is promoted, and nothing that was acknowledged is lost.
+"""PostgreSQL with a synchronous standby fails over while two hosts are under load. The primary is killed with its disk,
+the standby is promoted, and no acknowledged entry is lost.
 """
 import re
 import shutil

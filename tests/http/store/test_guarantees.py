@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/stores.md promises of each store, put to the test: all of it is killed and started again; power fails; its
-node is lost with its disk; it is full.
+"""The promises of docs/stores.md for each store, put to the test: all of the store is killed and started again, power
+fails, a node is lost with its disk, the store is full.
 """
 import os
 import re
@@ -85,8 +85,8 @@ def replayed(api, count=KEYS):
 
 
 def test_everything_is_killed_and_started_again(row, setup, server, api, origin):
-    """What was acknowledged is there, the outcome of what ran is unknown; or, where the table says so, all is
-    forgotten.
+    """Acknowledged entries are there, and the outcomes of running requests are unknown. Or, where the table says so,
+    everything is forgotten.
     """
     record(api)
     with origin.hold("/held") as held:
@@ -306,9 +306,7 @@ def test_lmdb_is_flushed(new_httpd, power, host):
 
 @pytest.mark.parametrize("row", ["dbd:pgsql", "dbd:mysql", "dbd:sqlite3"], indirect=True)
 def test_database_flushes_before_it_acknowledges(row, power, tmp_path, new_httpd, host):
-    """As lmdb does: what a database makes of a loss of power is its own business, as long as it was told to wait for
-    its disk.
-    """
+    """As lmdb does. A database that was told to wait for its disk has its own ways with a loss of power."""
     with Setup(row, tmp_path / "store", power.environment) as setup:
         server = new_httpd(CONFIG, setup.url)
         setup.prepare(server.root, env.USER)

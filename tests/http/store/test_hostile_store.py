@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store's server that answers with garbage: parent and children live, the client gets 503, nothing runs on a claim
+"""A store's server answers with garbage. Parent and children live, the client gets 503, and nothing runs on a claim
 that was not won.
 """
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis that is not there, stops, or comes back: what guarded requests get, how soon, and that nothing else suffers.
+"""A Redis that is not there, stops, or comes back: the answers to guarded requests, how soon they come, and that
+nothing else suffers.
 """
 import sys
 

@@ -2,8 +2,8 @@
 """
 Redis fails over while two hosts are under load: with wait= no key is executed twice, without it some may be.
 
-"killed": the replica is cut off for a moment before the primary dies, as a slow or broken network does it; what the
-primary acknowledges alone in that time is lost with it. "hung": the primary stops, and comes back when it has a
+"killed": the replica is cut off for a moment before the primary dies, as by a slow or broken network. Entries that the
+primary acknowledges alone in that time are lost with it. "hung": the primary stops, and comes back when it has a
 successor, of which it is told some seconds later; until then there are two. There is one failover only, the one that
 the test wants: before and behind it the sentinel takes nobody for dead.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock that a store goes by is set while it is in use: no operation runs twice at that moment, and what it does to
-life spans.
+"""The store's clock is set while the store is in use. No operation runs twice at that moment, and life spans change as
+documented.
 """
 import email.utils
 import re
@@ -62,8 +62,8 @@ def api(server, host):
 
 @pytest.mark.parametrize("shift", [HOUR, -HOUR, -2 * TTL])
 def test_set_while_a_request_runs(clock, api, origin, shift):
-    """A lease may lapse at that moment, and is renewed by whoever holds it; a call that is under way may find that its
-    time is over. Duplicates are refused throughout.
+    """A lease may lapse at that moment, and its holder renews it. A call under way may find that its time is over.
+    Duplicates are refused throughout.
     """
     with origin.hold("/pay") as held:
         first = api.post_async("/pay", key="k1")

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that hangs: it costs the requests that find out, and after that nobody any time; and it is used again by
-itself.
-"""
+"""A store that hangs costs time to the requests that find out, and to nobody after them. It is used again by itself."""
 import os
 import statistics
 import sys

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other modules read the body ahead of the handlers. Whoever kept it, it is compared, and the handler gets each byte
-once; a body that nobody kept is never taken for an empty one.
+"""Other modules read the body ahead of the handlers. A body that any of them kept is compared, and the handler gets
+each byte once. A body that nobody kept is never taken for an empty one.
 """
 import gzip
 import hashlib

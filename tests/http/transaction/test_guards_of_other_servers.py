@@ -125,7 +125,7 @@ def test_two_stores(new_httpd, host, origin):
 
 
 def test_second_guard_is_busy(new_httpd, host, origin):
-    """Its "in-progress" says that nothing was done: that is not kept, and the retry gets what came of it."""
+    """Its "in-progress" says that nothing was done. That answer is not kept, and the retry gets the outcome."""
     front, inner = (Api(one.address, host, "") for one in two(new_httpd, "lmdb", "lmdb"))
     with origin.hold("/pay") as held:
         running = inner.post_async("/pay", key="k1")

@@ -239,7 +239,7 @@ def test_store_that_is_down(httpd, api, origin, expect_log, path):
 
 
 def test_off_unless_it_is_on(api, origin):
-    """RFC 7240: a preference that is not understood is ignored, and the answer does not say that it was applied."""
+    """RFC 7240: a preference that is not understood is ignored, and the answer does not claim to apply it."""
     answer = api.post("/unasked", key="k1", headers=[ASK])
     assert answer.problem == (201, None) and answer["Preference-Applied"] is None
     again = api.post("/unasked", key="k1", headers=[ASK])

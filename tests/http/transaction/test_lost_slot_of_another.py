@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An owner whose slot went to another client while it ran: it is compared like anybody before it is answered with what
-stands there.
+"""An owner's slot went to another client while it ran. Its request is compared like any other before it gets the answer
+that stands there.
 """
 import sys
 

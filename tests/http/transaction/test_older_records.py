@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that an earlier version has written: its records replay, and a request that differs is told in what.
 
-A record is rewritten where it stands to what version 1 of the layout is: the long form of the fingerprint, computed
-here apart, and SHA-256 as its checksum.
+A record is rewritten in place to version 1 of the layout: the long form of the fingerprint, computed here apart, and
+SHA-256 as its checksum.
 """
 import hashlib
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests whose body is long, slow, cut, announced, half read or not wanted: either nothing ran, or it ran once and
+"""Requests whose body is long, slow, cut, announced, half read or not wanted. Either nothing ran, or it ran once, and
 its record says over how much of the body a retry is compared. What lies in the spool leaves nothing behind.
 """
 import hashlib

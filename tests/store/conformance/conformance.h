@@ -3,8 +3,8 @@
  * conformance.h - the specification of a store driver, in executable form.
  *
  * Runs against any driver within its stated limits: what its flags and its largest value say it cannot do is reported
- * as skipped. Called by main() in conformance.c for drivers that work without httpd, and from inside httpd by a module
- * that runs it for the others; a driver of a third party links conformance_*.c the same way.
+ * as skipped. main() in conformance.c calls it for drivers that work without httpd. For the others a module calls it
+ * from inside httpd. A driver of a third party links conformance_*.c the same way.
  */
 #ifndef IDEM_CONFORMANCE_H
 #define IDEM_CONFORMANCE_H

@@ -41,7 +41,7 @@ static apr_status_t settle(worker *w, unsigned long number, idem_state state)
 
 /*
  * Claims and settles until a claim is refused; returns how many records there are. A store may have room for a claim
- * and none for its record: that one is settled by a tombstone, and the rest is filled with claims.
+ * and none for its record. A tombstone settles that one, and claims fill the rest.
  */
 static unsigned long fill(worker *w)
 {
@@ -81,7 +81,7 @@ static void expect_records(worker *w, unsigned long count, unsigned long step)
     }
 }
 
-/* Those who hold a lease can do with it what they want, whatever is full. The first few have been used up. */
+/* An owner can do everything with its lease, whatever is full. The first few have been used up. */
 static void finish_leases(worker *w)
 {
     for (unsigned long i = LEASES / 2; i < LEASES; i++) {
@@ -96,8 +96,8 @@ static void finish_leases(worker *w)
 }
 
 /*
- * Large responses stop before the last page is gone: the one that finds no room is refused, and its lease stands, so
- * that it can be settled by a tombstone.
+ * Large responses stop before the last page is gone. One that finds no room is refused, and its lease stands, so that a
+ * tombstone can settle it.
  */
 static void settle_large(worker *w)
 {

@@ -2,9 +2,9 @@
 /*
  * conformance_owner.c - processes that are killed, stopped and started again.
  *
- * Where the operating system says who lives: a killed owner is dead at once, a stopped one is not. Whatever dies, and
- * when, what the store acknowledged is there afterwards; whoever is stopped, and when, the others have an answer by
- * their deadline.
+ * Where the operating system says who lives: a killed owner is dead at once, a stopped one is not. Whatever dies at any
+ * moment, acknowledged entries are there afterwards. Whatever process is stopped at any moment, the others have an
+ * answer by their deadline.
  */
 #include "conformance_kit.h"
 

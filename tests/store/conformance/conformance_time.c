@@ -2,7 +2,7 @@
 /*
  * conformance_time.c - entries expire when their time is over, not before, and never while a live owner holds them.
  *
- * Short times to live, and no sleeping to be sure: a case waits until it sees what must come, and checks that it did
+ * Times to live are short, and nothing sleeps to be sure. A case waits until it sees the event, and checks that it did
  * not come early.
  */
 #include "conformance_kit.h"

@@ -58,7 +58,7 @@ static void largest_case(kit *k)
     kit_alone(k, largest_job, NULL);
 }
 
-/* "Before anything is touched": what stood there stands as it was, and what was absent is absent. */
+/* "Before anything is touched": an entry stands as it was, and an empty slot is empty. */
 static void too_big_job(worker *w)
 {
     const idem_driver *d = w->k->driver;

@@ -5,10 +5,9 @@
  *
  *   IdemConformance URL [ROUNDS [SELECT]]
  *
- * The suite runs when httpd checks its configuration (-t): all modules are loaded and the configuration is read, as
- * when a server starts, but there are no listeners, so no port has to be found for it. httpd's exit status is 0 if no
- * case failed; it then says that the syntax is OK. Relative paths of a store are under the ServerRoot, as are its lock
- * files.
+ * The suite runs when httpd checks its configuration (-t). All modules are loaded and the configuration is read, as
+ * when a server starts. There are no listeners, so it needs no port. httpd's exit status is 0 if no case failed; it
+ * then says that the syntax is OK. Relative paths of a store are under the ServerRoot, as are its lock files.
  */
 #include <httpd.h>
 #include <http_config.h>

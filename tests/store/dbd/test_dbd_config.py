@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the address and the options of a store in a database may be, and what a wrong one is answered with. No server
-runs here.
-"""
+"""The address and the options of a store in a database, and the answers to wrong ones. No server runs here."""
 import pytest
 
 ADDRESS = "the address of a store in a database is dbd:pgsql:PARAMETERS"

@@ -11,7 +11,7 @@ ROUNDS = ("-n", "1000", "-k", "10")
 
 
 def all_ran(said):
-    """Nothing was skipped but what is for stores of one host, or for stores that can be filled by a test."""
+    """Only cases for stores of one host were skipped, and those for stores that a test can fill."""
     expected = ("its owners live by renewing", "its orphans take their time", "it is too large to be filled")
     lines = [line for line in said.splitlines() if "# skipped" in line]
     assert [line for line in lines if not any(reason in line for reason in expected)] == []

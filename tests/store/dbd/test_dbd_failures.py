@@ -73,7 +73,7 @@ def test_paused_server_is_not_waited_for(server, drive):
 
 
 def test_nothing_is_done_after_its_deadline(server, drive):
-    """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
+    """Calls that were sent to a stopped server are read when it goes on. They must do nothing any more."""
     driven = drive(server.url()).attached()
     prepare_for_late_calls(driven)
     driven.ask("life", 3600000, 60000)
@@ -228,7 +228,7 @@ def test_killed_server_keeps_what_it_acknowledged(server, drive):
 
 
 def test_ended_connections_are_noticed(server, drive):
-    """Nobody is told of them: also what would not be repeated is not lost."""
+    """Nobody is told of them: even a call that would not be repeated is not lost."""
     driven = drive(server.url()).attached()
     assert driven.status("claim", 1, 1) == "SUCCESS"
     for words, status in ((("renew", 1, 1), "SUCCESS"), (("claim", 1, 2), "EEXIST"), (("release", 1, 1), "SUCCESS")):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a database's setup means is said at start; one that cannot be used is refused with a reason and a remedy."""
+"""The start tells what a database's setup means. A setup that cannot be used is refused with a reason and a remedy."""
 import os
 import pathlib
 import shutil
@@ -257,7 +257,7 @@ def fill(driven):
 
 
 def check_full(driven):
-    """What stands, stands; what found no room left no trace; there is room again when something goes."""
+    """Entries stand as they were. A write without room left no trace. Room comes back when an entry goes."""
     assert driven.status("claim", 99, 1) == "SUCCESS"
     failed = fill(driven)
     assert failed > 0 and "length=1000000" in driven.ask("fetch", failed - 1).details

@@ -6,11 +6,11 @@
  *   IdempotencyStore files:/srv/slots [sync=on|off]
  *
  * Includes idem_store.h, APR and httpd and nothing else of mod_idempotency; docs/stores.md walks through it. What
- * always holds: a file is one whole value, since it is replaced by rename() only; whoever replaces it holds the lock on
- * its slot's byte of the file "slots"; its modification time is when it was written or renewed, by this host's clock;
- * an owner lives as long as it holds its number's byte of the file "owners", which the kernel takes from the dead.
- * Limits: one host and a local disk; each() and sweep() go through the whole directory; when the disk is full a lease
- * cannot even be settled by a tombstone; a clock that is set forward ends entries early.
+ * always holds: a file is one whole value, since only rename() replaces it. To replace it, a process holds the lock on
+ * its slot's byte of the file "slots". Its modification time is when it was written or renewed, by this host's clock.
+ * An owner lives as long as it holds its number's byte of the file "owners"; the kernel takes it from the dead. Limits:
+ * one host and a local disk. each() and sweep() go through the whole directory. When the disk is full, not even a
+ * tombstone can settle a lease. A clock that is set forward ends entries early.
  */
 #include <httpd.h>
 #include <http_config.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * durability.c - the embedded store against its disk: what is acknowledged has been flushed, what fails is mended,
- * what is damaged is noticed. Beyond what any driver must do, which is conformance.c's.
+ * durability.c - the embedded store against its disk: acknowledged entries have been flushed, failures are mended,
+ * damage is noticed. Beyond what any driver must do, which is conformance.c's.
  *
  *   durability INTERPOSER.so [PART [SEED]]
  *

@@ -2,9 +2,9 @@
 /*
  * durability.h - what the preloaded interposer tells a test about a store's data file, and lets it break.
  *
- * durability_interposer.c stands between LMDB and the C library and keeps, beside each data.mdb, a shadow file that
- * holds only what has been flushed: what a disk would have after power was lost at that instant, were nothing written
- * early. One process at a time writes to a watched file; its threads may be many.
+ * durability_interposer.c stands between LMDB and the C library. Beside each data.mdb it keeps a shadow file with the
+ * flushed bytes alone: the disk's content if power were lost at that instant, and nothing had been written early. One
+ * process at a time writes to a watched file; its threads may be many.
  */
 #ifndef IDEM_DURABILITY_H
 #define IDEM_DURABILITY_H

@@ -2,10 +2,10 @@
 /*
  * durability_interposer.c - a preloaded library that knows what of a data.mdb would survive a loss of power.
  *
- * Each write to a file of that name is remembered; a flush of the file, or a write through a descriptor opened with
- * O_DSYNC, moves to the shadow file what was written before the flush began. What LMDB never flushes never gets there.
- * It can also make a write or flush fail, or stop the process in front of it. Everything is done under one lock, so
- * that a snapshot is of one instant. Not for children that inherit unflushed writes: they begin with none.
+ * Each write to a file of that name is remembered. A flush of the file, or a write through a descriptor with O_DSYNC,
+ * moves the writes from before its beginning to the shadow file. What LMDB never flushes never gets there. It can also
+ * make a write or flush fail, or stop the process in front of it. Everything is done under one lock, so that a snapshot
+ * is of one instant. Not for children that inherit unflushed writes: they begin with none.
  */
 #include "durability.h"
 

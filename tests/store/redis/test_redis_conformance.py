@@ -10,7 +10,7 @@ ACL = ("~idem:*", "+eval", "+evalsha", "+set", "+get", "+mget", "+del", "+getran
 
 
 def all_ran(said, *skipped):
-    """Nothing was skipped but what is for stores of one host, and what is named."""
+    """Only cases for stores of one host were skipped, and the named ones."""
     expected = ("its owners live by renewing", "its orphans take their time", "it needs no sweep", *skipped)
     lines = [line for line in said.splitlines() if "# skipped" in line]
     assert [line for line in lines if not any(reason in line for reason in expected)] == []

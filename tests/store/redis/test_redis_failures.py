@@ -35,7 +35,7 @@ def test_paused_server_is_not_waited_for(redis, drive, kind):
 
 
 def test_nothing_is_done_after_its_deadline(redis, drive):
-    """What was sent to a server that was stopped is read when it goes on, and must do nothing any more."""
+    """Calls that were sent to a stopped server are read when it goes on. They must do nothing any more."""
     driven = drive(redis.url()).attached()
     prepare_for_late_calls(driven)
     assert driven.status("claim", 5, 1) == "SUCCESS"

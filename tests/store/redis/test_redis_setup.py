@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server's setup means is said at start; one that cannot be used is refused with a reason, and nothing waits for
-it.
+"""The start tells what a server's setup means. A setup that cannot be used is refused with a reason, and nothing waits
+for it.
 """
 import socket
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What private database servers have in common: a data directory that is made once a run and copied, a user without
-rights to run as, and processes that are stopped, continued and killed together.
+"""Private database servers share this: a data directory that is made once a run and copied, a user without rights, and
+processes that are stopped, continued and killed together.
 """
 import atexit
 import functools

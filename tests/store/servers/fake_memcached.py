@@ -10,8 +10,9 @@ def stats(**facts):
 
 
 class FakeMemcached(FakeServer):
-    """answers: the words of a command -> bytes, which is all it does, or a function of the connection, which answers
-    for what has been done; what is not in it is done and answered. kept has what was added.
+    """answers: the words of a command -> bytes, or a function of the connection. For bytes it only sends them; for a
+    function it does the command, and the function answers. Any other command is done and answered. kept has what was
+    added.
     """
     SCHEME = "memcache:"
 

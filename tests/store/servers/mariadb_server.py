@@ -6,8 +6,8 @@ run as an unprivileged user where root starts them. The database has the project
     MariaDB("--innodb-flush-log-at-trx-commit=1", address="10.0.0.2", port=3306, prefix=("ip", "netns", "exec",
     "store"))
 
-A commit is not flushed to disk unless an option says so: a server that is killed keeps what it wrote, as the kernel
-does. Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
+A commit is flushed to disk only if an option says so. A killed server keeps its writes, since the kernel does. Nothing
+of theirs outlives the test: a server gets a signal when the thread that started it ends.
 """
 import os
 import shutil

@@ -6,8 +6,8 @@ password.
     with Postgres() as postgres: postgres.url()
     Postgres("fsync=on", address="10.0.0.2", port=5432, prefix=("ip", "netns", "exec", "store"))
 
-Nothing is flushed to disk unless an option says so: a server that is killed keeps what it wrote, as the kernel does.
-Nothing of theirs outlives the test: a server gets a signal when the thread that started it ends.
+Writes are flushed to disk only if an option says so. A killed server keeps its writes, since the kernel does. Nothing
+of theirs outlives the test: a server gets a signal when the thread that started it ends.
 """
 import os
 import pathlib

@@ -53,8 +53,8 @@ def die_with_parent():
 
 
 def unprivileged():
-    """What servers that refuse to run as root are started with; the wish to die with their starter has to outlive the
-    change of user.
+    """The words before the command of a server that refuses to run as root. Its wish to die with its starter has to
+    outlive the change of user.
     """
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=keep"
             ] if os.geteuid() == 0 else []

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores in each setup that docs/stores.md makes a promise about, a row each: what runs for it, and what it is given as
-its address.
+"""Stores in each setup with a promise in docs/stores.md, a row each: the servers that run for it, and its address.
 
     with Setup("redis, AOF always", folder) as setup: new_httpd(CONFIG, setup.url); setup.kill(); setup.start()
 
@@ -147,7 +146,7 @@ class Setup:
             one.start()
 
     def lose(self, root):
-        """All that it has on disks, wherever that is; what is started next begins empty. root: an httpd's folder."""
+        """Everything that it has on disks, wherever that is. The next server begins empty. root: an httpd's folder."""
         for path in [root / "store", *(root / "run").glob("dbm*")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         if self.name == "dbd:sqlite3":
