@@ -22,12 +22,22 @@ check() { # WHAT COMMAND…
 }
 refuses() { ! "$@"; }
 version() { dpkg-query -W -f '${Version}' $name; }
-is_replayed() { # the order of guarded-order, after whatever happened
+is_replayed() { # COUNT: the order of guarded-order, after whatever happened
     apache2ctl restart
     curl -sS -i --retry 30 --retry-connrefused --retry-delay 1 -H "Idempotency-Key: $(cat /var/lib/orders/key)" \
         -d item=book http://localhost/cgi-bin/orders >/opt/answer
     grep -qi '^Idempotent-Replayed: *true' /opt/answer && grep -qx 'order 1' /opt/answer &&
-        [ "$(cat /var/lib/orders/count)" = 2 ]
+        [ "$(cat /var/lib/orders/count)" = "$1" ]
+}
+
+# An order of the next version, and its retry with this one: nothing runs.
+takes_order() {
+    curl -sS -i -H 'Idempotency-Key: next-order' -d item=book http://localhost/cgi-bin/orders >/opt/answer
+    grep -qx 'order 3' /opt/answer
+}
+is_unknown() {
+    curl -sS -i -H 'Idempotency-Key: next-order' -d item=book http://localhost/cgi-bin/orders >/opt/answer
+    grep -q '^HTTP/1.1 409' /opt/answer && grep -q outcome-unknown /opt/answer && [ "$(cat /var/lib/orders/count)" = 3 ]
 }
 
 check "installed is not enabled" test ! -e /etc/apache2/mods-enabled/idempotency.load
@@ -41,11 +51,13 @@ first=$(version)
 check "an upgrade" dpkg -i /opt/next.deb
 check "to the next version" test "$(version)" = "$first+next"
 check "it stays enabled" test -L /etc/apache2/mods-enabled/idempotency.load
-check "the records live" is_replayed
+check "the records live" is_replayed 2
 check "an edited file stays" cmp $conf /opt/edited
+check "it takes an order" takes_order
 check "a downgrade" dpkg -i /opt/this.deb
 check "to the version before" test "$(version)" = "$first"
-check "the records live then, too" is_replayed
+check "the records live then, too" is_replayed 3
+check "a record in a format that is not known yet is an unknown outcome" is_unknown
 check "an edited file stays then, too" cmp $conf /opt/edited
 
 check "a site that needs the module is disabled" a2disconf orders
@@ -57,7 +69,7 @@ check "the store stays" test -e $store/data.mdb -o -n "$(ls -A $store)"
 check "install it again" dpkg -i /opt/this.deb
 check "enable it again" a2enmod idempotency
 check "guard again" a2enconf orders
-check "the records have lived on" is_replayed
+check "the records have lived on" is_replayed 3
 check "with the edited file" cmp $conf /opt/edited
 check "a site that needs the module is disabled" a2disconf orders
 

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The package in a Debian of its own, with a real apache2: test_package.sh PACKAGE.deb
-# Called by `make deb-test`. Makes a chroot from Debian's archive as apt is set up here, and runs package_life.sh in it
-# with its own processes and network. Without the rights or an archive for that it says so, and skips.
+# The package in a Debian of its own, with a real apache2: test_package.sh PACKAGE.deb NEXT
+# Called by `make deb-test`. NEXT is the folder of another version's module and idemctl. Makes a chroot from Debian's
+# archive as apt is set up here, and runs package_life.sh and package_upgrade.sh in it with its own processes and
+# network. Without the rights or an archive for that it says so, and skips.
 set -euo pipefail
 package=$(realpath "$1")
+next=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 
@@ -23,9 +25,12 @@ apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identif
 [ -s "$scratch/sources.list" ] || skip "apt knows no archive of Debian's"
 grep -q " $suite " "$scratch/sources.list" || skip "apt knows no archive of $suite"
 
-# The next version: the same but for its number, so that an upgrade and a downgrade can be tried.
+# The next version: the same package with the other module, so that an upgrade and a downgrade can be tried.
 dpkg-deb -R "$package" "$scratch/next"
 sed -i 's/^Version: .*/&+next/' "$scratch/next/DEBIAN/control"
+install -m 644 "$next/mod_idempotency.so" "$scratch/next/usr/lib/apache2/modules/mod_idempotency.so"
+install -m 755 "$next/idemctl" "$scratch/next/usr/sbin/idemctl"
+(cd "$scratch/next" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
 dpkg-deb --root-owner-group -b "$scratch/next" "$scratch/next.deb" >/dev/null
 cp "$package" "$scratch/this.deb"
 
@@ -40,10 +45,13 @@ mmdebstrap --quiet --mode=root --variant=apt --aptopt='APT::Install-Recommends "
     echo "deb-test: no chroot with the package could be made" >&2
     exit 1
 }
-install -m 755 "$here/package_life.sh" "$here/../../debian/tests/guarded-order" "$chroot/opt"
+install -m 755 "$here/package_life.sh" "$here/package_upgrade.sh" "$here/package_load.pl" \
+    "$here/../../debian/tests/guarded-order" "$chroot/opt"
+cp "$next/version" "$chroot/opt/next.version"
+cp "$here/../../VERSION" "$chroot/opt/this.version"
 
 # All processes end with this one; nothing but loopback is to be had.
 unshare --mount --net --pid --fork bash -c 'ip link set lo up && mount -t proc proc "$1/proc" &&
-    cd / && exec chroot "$1" /usr/bin/env -i \
-    PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 /opt/package_life.sh' \
+    cd / && exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+        sh -c "/opt/package_life.sh && /opt/package_upgrade.sh"' \
     - "$chroot"
