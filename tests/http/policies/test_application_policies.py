@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The policies of applications with their real forms. The fields are those of WordPress 6.1, MediaWiki 1.39, phpBB 3.3 and
-DokuWiki, and they change as the next rendering of the page changes them.
+The policies of applications with their real forms. The fields are those of WordPress 6.1, MediaWiki 1.39, phpBB 3.3,
+DokuWiki and Roundcube 1.6, and they change as the next rendering of the page changes them.
 
 The applications themselves, in a browser, are in tests/http/applications (make applications).
 """
@@ -18,11 +18,12 @@ STORES = ["lmdb"]
 BASE = "/proxy"
 CONFIG = "".join(f"<LocationMatch \"^/proxy/{name}\">\n    Include {env.REPO}/conf/policies/{name}.conf\n"
                  "    <If \"true\">\n        IdempotencyTTL 5min\n    </If>\n</LocationMatch>\n"
-                 for name in ("wordpress", "mediawiki", "forms"))
+                 for name in ("wordpress", "mediawiki", "roundcube", "dokuwiki", "forms"))
 # cookie: who is known. fields: as the browser sends them. fresh: what another rendering of the same page changes.
 # other: what makes it another operation.
 Form = namedtuple("Form", "path cookie fields fresh other")
 USER = "wordpress_logged_in_5c016e8f0f95f039102cbe8366c5c7f3=admin%7C1|x; wp-settings-time-1="
+MAIL = "roundcube_sessid=k2b9d1; roundcube_sessauth="
 WIKI = "wiki_session=k2mjv0; wikiUserID="
 FORMS = [
     Form("/wordpress/wp-comments-post.php", USER,
@@ -43,6 +44,21 @@ FORMS = [
           "wpEditToken": "1f2e3d+\\", "wpUltimateParam": "1"},
          {"wpStarttime": "20261130180005", "wpEdittime": "20261130180005", "wpEditToken": "9a8b7c+\\"},
          {"editRevId": "4"}),
+    Form("/roundcube/?_task=mail&_framed=1", MAIL,
+         {"_token": "Nb3kq1", "_task": "mail", "_action": "send", "_id": "198632016b0e0", "_attachments": "",
+          "_from": "1", "_to": "bob@site.test", "_subject": "Hello", "_draft_saveid": "", "_draft": "",
+          "_is_html": "0", "_framed": "1", "_message": "All of it", "_store_target": "Sent"},
+         {"_token": "Zq81xW", "_draft_saveid": "7"}, {"_id": "29f1a"}),
+    Form("/roundcube/?_task=addressbook", MAIL,
+         {"_token": "Nb3kq1", "_task": "addressbook", "_action": "save", "_source": "0", "_cid": "",
+          "_firstname": "Bob", "_email_home[]": "bob@site.test"}, {"_token": "Zq81xW"}, {"_cid": "3"}),
+    Form("/roundcube/?_task=mail&_action=bounce", MAIL,
+         {"_to": "carla@site.test", "_uid": "7", "_mbox": "INBOX", "_remote": "1", "_unlock": "loading1"},
+         {"_unlock": "loading2"}, {"_uid": "8"}),
+    Form("/dokuwiki/doku.php?id=start&do=edit", "DokuWiki=8c7b; DW7=x",
+         {"sectok": "3f786850e387550fdab836ed7e6dc881", "id": "start", "rev": "0", "date": "1796061600", "prefix": ".",
+          "suffix": "", "changecheck": "9b1d", "target": "section", "wikitext": "Hello", "do[save]": "Save"},
+         {"sectok": "89e6c98d92887913cadf06b2adb97f26"}, {"date": "1796061605"}),
     Form("/forms/posting.php?mode=reply&t=7", "phpbb3_x1_sid=2b1f; phpbb3_x1_k=; phpbb3_x1_u=",
          {"subject": "Re: Hello", "message": "Welcome", "topic_cur_post_id": "12", "lastclick": "1796061600",
           "post": "Submit", "creation_time": "1796061600", "form_token": "a94a8fe5ccb19ba61c4c0873d391e987982fbbd3"},
@@ -106,11 +122,30 @@ def test_form_that_the_application_refuses_runs_again(one, send, origin):
 
 @pytest.mark.parametrize("path", [
     "/wordpress/wp-admin/admin-ajax.php", "/wordpress/wp-login.php", "/wordpress/xmlrpc.php",
-    "/wordpress/wp-json/wp/v2/posts/7", "/mediawiki/api.php", "/mediawiki/index.php?title=Special:UserLogin"
+    "/wordpress/wp-json/wp/v2/posts/7", "/mediawiki/api.php", "/mediawiki/index.php?title=Special:UserLogin",
+    "/roundcube/?_task=login", "/roundcube/?_task=mail&_action=upload&_id=1", "/roundcube/?_task=mail&_saveonly=1",
+    "/roundcube/?_task=mail&_action=refresh", "/dokuwiki/lib/exe/ajax.php", "/dokuwiki/doku.php?id=start&do=login"
 ])
 def test_what_is_not_guarded(api, origin, path):
-    client = api.with_headers(("Cookie", USER + "1; " + WIKI + "1"))
+    client = api.with_headers(("Cookie", f"{USER}1; {WIKI}1; {MAIL}1; DokuWiki=8c7b"))
     assert [client.post(path, **form("action=heartbeat")).replayed for _ in range(2)] == [False] * 2
+    assert origin.executions() == 2
+
+
+@pytest.mark.parametrize("path, body", [("/roundcube/?_task=mail", "_action=send&_id=1&_draft=1"),
+                                        ("/dokuwiki/doku.php", "id=start&do=login&u=anna&p=secret")])
+def test_what_is_not_guarded_by_its_fields(api, origin, path, body):
+    client = api.with_headers(("Cookie", f"{MAIL}1; DokuWiki=8c7b"))
+    assert [client.post(path, **form(body)).replayed for _ in range(2)] == [False] * 2
+    assert origin.executions() == 2
+
+
+def test_roundcube_counts_its_clicks_in_the_query(api, origin):
+    """And renews roundcube_sessauth meanwhile; another mail of the same words has another _id."""
+    answers = [api.with_headers(("Cookie", f"{MAIL}{click}")).post(
+        f"/roundcube/?_task=mail&_unlock=loading{click}&_framed=1", **form(f"_action=send&_id={mail}&_message=Once"))
+        for click, mail in ((1, 1), (2, 1), (3, 2))]
+    assert [answer.replayed for answer in answers] == [False, True, False]
     assert origin.executions() == 2
 
 
@@ -143,10 +178,11 @@ def test_visitor_whom_wordpress_does_not_know_gets_a_key(api, origin):
     assert answers[0].json["length"] == len(urlencode(fields))
 
 
-@pytest.mark.parametrize("path", ["/wordpress/wp-admin/post.php", "/mediawiki/index.php", "/forms/posting.php"])
+@pytest.mark.parametrize("path", ["/wordpress/wp-admin/post.php", "/mediawiki/index.php", "/forms/posting.php",
+                                  "/roundcube/?_task=mail", "/dokuwiki/doku.php"])
 @pytest.mark.parametrize("body", [b"a=%zz&b=%", b"\x00\xff=1&&&", b""])
 def test_broken_form_is_compared_as_it_is(api, origin, path, body):
-    client = api.with_headers(("Cookie", f"{USER}1; {WIKI}1; phpbb3_x_sid=1"))
+    client = api.with_headers(("Cookie", f"{USER}1; {WIKI}1; phpbb3_x_sid=1; {MAIL}1; DokuWiki=8c7b"))
     assert [client.post(path, **form(body)).replayed for _ in range(2)] == [False, True]
     assert not client.post(path, **form(body + b"1")).replayed
     assert origin.executions() == 2
