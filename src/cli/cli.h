@@ -119,6 +119,10 @@ const char *idem_cli_read_key(idem_cli *cli);
 /* "10min" in microseconds; 0: it is no duration. */
 apr_interval_time_t idem_cli_duration(const char *text);
 
+/* What verify has found; and what an export had to leave behind, on standard error. */
+void idem_cli_say_verdict(idem_cli *cli, const idem_tally *tally, apr_uint64_t removed);
+void idem_cli_say_left_behind(apr_uint64_t running, apr_uint64_t damaged);
+
 /* The filter that the options say. */
 idem_exit idem_cli_filter(idem_cli *cli, idem_filter *filter);
 

@@ -86,9 +86,33 @@ static idem_exit no_store(idem_cli *cli, const char *why)
     return idem_cli_fail(cli, IDEM_EXIT_FAILED, "%s: %s", idem_front_url(cli->front), why ? why : "cannot be used");
 }
 
+#define ASK_SERVER "ask the server instead, by --url where it has SetHandler idempotency-admin"
+
+/* Stores that only httpd can open: where each has its entries, and what to do. NULL for others. */
+static const char *only_in_httpd(const char *store)
+{
+    static const struct {
+        const char *begins, *sentence;
+    } kinds[] = {
+        {"socache:shmcb", "its entries are in the memory of httpd, where no other program can look: " ASK_SERVER},
+        {"socache:dbm", "its file is guarded by a lock that only httpd's processes have: " ASK_SERVER},
+        {"socache:memcache", "httpd does not take socache's memcache for a store: name memcache:HOST"},
+        {"socache:redis", "httpd does not take socache's redis for a store: name redis://HOST"},
+        {"socache:", "its provider is a module of httpd: " ASK_SERVER},
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (!strncasecmp(store, kinds[i].begins, strlen(kinds[i].begins)))
+            return kinds[i].sentence;
+    return NULL;
+}
+
 static idem_exit configure_store(idem_cli *cli, idem_env *env)
 {
-    const char *why = NULL;
+    const char *why = only_in_httpd(cli->store);
+
+    if (why)
+        return idem_cli_fail(cli, IDEM_EXIT_UNABLE, "%s: %s", cli->store, why);
 
     APR_ARRAY_PUSH(cli->store_options, const char *) = NULL;
     if (idem_front_configure(&cli->front, env, cli->store, (const char *const *)cli->store_options->elts, cli->pool,

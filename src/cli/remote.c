@@ -40,9 +40,10 @@ static int say_remote_row(idem_cli *cli, json_t *entry)
                         json_integer_value(json_object_get(entry, "bytes")));
 }
 
-static const char *query_of_list(idem_cli *cli, const char *cursor, const idem_filter *filter)
+/* path has its question mark already. */
+static const char *with_filter(idem_cli *cli, const char *path, const idem_filter *filter)
 {
-    const char *query = apr_psprintf(cli->pool, "entries?cursor=%s", in_url(cli, cursor));
+    const char *query = path;
 
     if (cli->state)
         query = apr_pstrcat(cli->pool, query, "&state=", in_url(cli, cli->state), NULL);
@@ -53,6 +54,11 @@ static const char *query_of_list(idem_cli *cli, const char *cursor, const idem_f
     if (filter->newer_than)
         query = apr_psprintf(cli->pool, "%s&newer=%" APR_TIME_T_FMT, query, apr_time_sec(filter->newer_than));
     return query;
+}
+
+static const char *query_of_list(idem_cli *cli, const char *cursor, const idem_filter *filter)
+{
+    return with_filter(cli, apr_psprintf(cli->pool, "entries?cursor=%s", in_url(cli, cursor)), filter);
 }
 
 static idem_exit list_remote(idem_cli *cli)
@@ -240,6 +246,89 @@ static idem_exit stats_remote(idem_cli *cli)
     return code == IDEM_EXIT_OK ? say_answer(cli, answer) : code;
 }
 
+/* ---- all entries ------------------------------------------------------------------------------------------------- */
+
+static idem_exit export_remote(idem_cli *cli)
+{
+    idem_filter filter = {.states = 0};
+    json_t *last = NULL;
+    idem_exit code = idem_cli_filter(cli, &filter);
+
+    if (code == IDEM_EXIT_OK)
+        code = idem_cli_pass_on(cli, with_filter(cli, "export?", &filter), &last);
+    if (last)
+        idem_cli_say_left_behind((apr_uint64_t)json_integer_value(json_object_get(last, "running")),
+                                 (apr_uint64_t)json_integer_value(json_object_get(last, "damaged")));
+    json_decref(last);
+    return code;
+}
+
+typedef struct verifying {
+    json_int_t looked_at, damaged, forgotten;
+} verifying;
+
+static idem_exit forget_damaged_remote(idem_cli *cli, const json_t *entry, verifying *v)
+{
+    json_t *answer;
+    idem_exit code =
+        idem_cli_ask(cli, "DELETE",
+                     apr_psprintf(cli->pool, "entries/%s?version=%s&dry_run=%d", text_of_member(entry, "slot"),
+                                  text_of_member(entry, "version"), cli->dry_run),
+                     NULL, &answer);
+
+    v->forgotten += code == IDEM_EXIT_OK;
+    json_decref(answer);
+    return code;
+}
+
+/* The server opens and checks each entry, as it does for a request. */
+static idem_exit verify_part(idem_cli *cli, const char **cursor, verifying *v)
+{
+    json_t *answer, *entry;
+    size_t i;
+    idem_exit code = idem_cli_ask(
+        cli, "GET", apr_pstrcat(cli->pool, "entries?state=damaged&cursor=", in_url(cli, *cursor), NULL), NULL, &answer);
+
+    json_array_foreach(json_object_get(answer, "entries"), i, entry)
+    {
+        v->damaged++;
+        say_remote_row(cli, entry);
+        if (cli->forget_damaged && code == IDEM_EXIT_OK)
+            code = forget_damaged_remote(cli, entry, v);
+    }
+    v->looked_at += json_integer_value(json_object_get(answer, "looked_at"));
+    *cursor = apr_pstrdup(cli->pool, json_string_value(json_object_get(answer, "next")));
+    json_decref(answer);
+    idem_cli_progress(cli, "entries", (apr_uint64_t)v->looked_at);
+    return code;
+}
+
+static idem_exit verify_remote(idem_cli *cli)
+{
+    verifying v = {0};
+    const char *cursor = "";
+    idem_tally tally = {.all = 0};
+    idem_exit code = cli->forget_damaged ? get_token(cli) : IDEM_EXIT_OK;
+
+    while (code == IDEM_EXIT_OK && cursor && !cli->closed)
+        code = verify_part(cli, &cursor, &v);
+    idem_cli_progress_end(cli);
+    if (code != IDEM_EXIT_OK)
+        return code;
+    tally.all = (apr_uint64_t)v.looked_at;
+    tally.entries[IDEM_SHOWN_DAMAGED] = (apr_uint64_t)v.damaged;
+    idem_cli_say_verdict(cli, &tally, (apr_uint64_t)v.forgotten);
+    return v.damaged ? IDEM_EXIT_DAMAGE : IDEM_EXIT_OK;
+}
+
+/* What is imported is answered to clients: who could do it over the network could make up answers. */
+static idem_exit refuse_import(idem_cli *cli)
+{
+    return idem_cli_fail(cli, IDEM_EXIT_UNABLE,
+                         "an import needs the store itself, --store instead of --url: who may use the admin API may "
+                         "not make up what clients are answered");
+}
+
 /* ---- watch ------------------------------------------------------------------------------------------------------- */
 
 static void say_event(idem_cli *cli, json_t *event)
@@ -290,7 +379,8 @@ static const struct {
     idem_exit (*run)(idem_cli *cli);
 } remotes[] = {{"list", list_remote},     {"show", show_remote},       {"find", find_remote},
                {"forget", forget_remote}, {"resolve", resolve_remote}, {"sweep", sweep_remote},
-               {"stats", stats_remote},   {"watch", idem_cli_watch}};
+               {"stats", stats_remote},   {"watch", idem_cli_watch},   {"export", export_remote},
+               {"verify", verify_remote}, {"import", refuse_import}};
 
 idem_exit idem_cli_run_remote(idem_cli *cli)
 {

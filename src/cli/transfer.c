@@ -40,12 +40,12 @@ static int export_entry(void *baton, const idem_view *view)
     return goes_on;
 }
 
-static void say_left_behind(const exporting *e)
+void idem_cli_say_left_behind(apr_uint64_t running, apr_uint64_t damaged)
 {
-    if (e->running || e->damaged)
+    if (running || damaged)
         fprintf(stderr,
                 "idemctl: left behind: %" APR_UINT64_T_FMT " that run, %" APR_UINT64_T_FMT " that are damaged\n",
-                e->running, e->damaged);
+                running, damaged);
 }
 
 idem_exit idem_cli_export(idem_cli *cli)
@@ -72,7 +72,7 @@ idem_exit idem_cli_export(idem_cli *cli)
         return idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why);
     idem_cli_say_json(cli, json_pack("{s:b, s:I, s:I, s:I}", "end", 1, "entries", (json_int_t)e.entries, "running",
                                      (json_int_t)e.running, "damaged", (json_int_t)e.damaged));
-    say_left_behind(&e);
+    idem_cli_say_left_behind(e.running, e.damaged);
     return IDEM_EXIT_OK;
 }
 

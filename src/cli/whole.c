@@ -152,7 +152,7 @@ static idem_done remove_damage(idem_cli *cli, apr_uint64_t *removed, const char 
     return done;
 }
 
-static void say_verdict(idem_cli *cli, const idem_tally *tally, apr_uint64_t removed)
+void idem_cli_say_verdict(idem_cli *cli, const idem_tally *tally, apr_uint64_t removed)
 {
     apr_uint64_t damaged = tally->entries[IDEM_SHOWN_DAMAGED];
 
@@ -185,7 +185,7 @@ idem_exit idem_cli_verify(idem_cli *cli)
         done = remove_damage(cli, &removed, &why);
     if (done != IDEM_DONE_OK)
         return idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why);
-    say_verdict(cli, &t.tally, removed);
+    idem_cli_say_verdict(cli, &t.tally, removed);
     return t.tally.entries[IDEM_SHOWN_DAMAGED] ? IDEM_EXIT_DAMAGE : IDEM_EXIT_OK;
 }
 

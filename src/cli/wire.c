@@ -17,6 +17,8 @@
 #include <apr_strings.h>
 
 #define ANSWER_MOST ((size_t)64 << 20)
+#define WIRE_LINE_MOST 256
+#define SILENCE_MOST 60L /* seconds without a byte */
 
 typedef struct wire_text {
     char *bytes;
@@ -36,6 +38,43 @@ static size_t take_bytes(char *from, size_t size, size_t count, void *baton)
     text->len += more;
     grown[text->len] = '\0';
     return more;
+}
+
+/* An answer that goes on to standard output as it comes. */
+typedef struct wire_stream {
+    idem_cli *cli;
+    CURL *curl;
+    wire_text refusal;
+    char last[WIRE_LINE_MOST]; /* the line that has begun, or the last one that has ended */
+    size_t len;
+    int ended;
+} wire_stream;
+
+/* A line that is longer is no last one. */
+static void note_line(wire_stream *s, const char *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (s->ended)
+            s->len = 0;
+        s->ended = from[i] == '\n';
+        if (!s->ended && s->len < sizeof(s->last) - 1)
+            s->last[s->len++] = from[i];
+    }
+    s->last[s->len] = '\0';
+}
+
+static size_t pass_on(char *from, size_t size, size_t count, void *baton)
+{
+    wire_stream *s = baton;
+    long status = 0;
+
+    curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return take_bytes(from, size, count, &s->refusal);
+    note_line(s, from, size * count);
+    if (fwrite(from, size, count, stdout) != count)
+        s->cli->closed = 1;
+    return s->cli->closed ? 0 : size * count;
 }
 
 static const char *read_password(idem_cli *cli)
@@ -146,5 +185,50 @@ idem_exit idem_cli_ask(idem_cli *cli, const char *method, const char *path, cons
     curl_slist_free_all(fields);
     curl_easy_cleanup(curl);
     free(text.bytes);
+    return code;
+}
+
+static idem_exit judge_stream(wire_stream *s, CURLcode rv, long status, json_t **last)
+{
+    idem_cli *cli = s->cli;
+    json_error_t error;
+
+    if (cli->closed)
+        return IDEM_EXIT_OK;
+    if (rv != CURLE_OK)
+        return idem_cli_fail(cli, IDEM_EXIT_FAILED, "%s: %s", cli->url, curl_easy_strerror(rv));
+    if (status != 200)
+        return judge_answer(cli, status, &s->refusal, last);
+    *last = s->ended ? json_loads(s->last, 0, &error) : NULL;
+    if (json_is_true(json_object_get(*last, "end")))
+        return IDEM_EXIT_OK;
+    return idem_cli_fail(cli, IDEM_EXIT_FAILED, "%s: the answer broke off: something is missing", cli->url);
+}
+
+idem_exit idem_cli_pass_on(idem_cli *cli, const char *path, json_t **last)
+{
+    wire_stream s = {.cli = cli, .curl = curl_easy_init()};
+    struct curl_slist *fields;
+    idem_exit code;
+    CURLcode rv;
+    long status = 0;
+
+    *last = NULL;
+    if (!s.curl)
+        return idem_cli_fail(cli, IDEM_EXIT_FAILED, "libcurl cannot be used");
+    set_request(cli, s.curl, "GET", path, NULL);
+    fields = set_fields(cli, s.curl, NULL);
+    curl_easy_setopt(s.curl, CURLOPT_TIMEOUT_MS, 0L);
+    curl_easy_setopt(s.curl, CURLOPT_CONNECTTIMEOUT_MS, (long)apr_time_as_msec(cli->timeout));
+    curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME, SILENCE_MOST);
+    curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, pass_on);
+    curl_easy_setopt(s.curl, CURLOPT_WRITEDATA, &s);
+    rv = curl_easy_perform(s.curl);
+    curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &status);
+    code = judge_stream(&s, rv, status, last);
+    curl_slist_free_all(fields);
+    curl_easy_cleanup(s.curl);
+    free(s.refusal.bytes);
     return code;
 }

@@ -106,6 +106,13 @@ int idem_admin_may_show(const idem_admin_call *call)
     return idem_front_ring(call->front) || idem_server_settings_of(call->r->server)->admin_responses;
 }
 
+int idem_admin_say_hidden(idem_admin_call *call)
+{
+    return idem_admin_say(
+        call, HTTP_FORBIDDEN, "not-shown",
+        "Bodies and headers are shown where IdempotencySecret is configured, or IdempotencyAdminResponses On.");
+}
+
 /* What stands behind "scheme://". */
 static int is_own_origin(request_rec *r, const char *origin)
 {
@@ -114,14 +121,23 @@ static int is_own_origin(request_rec *r, const char *origin)
     return host && authority && !strcasecmp(authority + 3, host);
 }
 
-int idem_admin_is_foreign(idem_admin_call *call)
+int idem_admin_is_elsewhere(idem_admin_call *call)
 {
     request_rec *r = call->r;
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site"), *origin = apr_table_get(r->headers_in, "Origin");
-    const char *token = apr_table_get(r->headers_in, "Idempotency-Admin-Token");
 
     if ((site && strcmp(site, "same-origin") && strcmp(site, "none")) || (origin && !is_own_origin(r, origin)))
         return idem_admin_say(call, HTTP_FORBIDDEN, "foreign-page", "A page of another origin may not act here.");
+    return 0;
+}
+
+int idem_admin_is_foreign(idem_admin_call *call)
+{
+    request_rec *r = call->r;
+    const char *token = apr_table_get(r->headers_in, "Idempotency-Admin-Token");
+
+    if (idem_admin_is_elsewhere(call))
+        return 1;
     if (!token || !idem_admin_is_token(r, token))
         return idem_admin_say(
             call, HTTP_FORBIDDEN, "token",

@@ -12,7 +12,8 @@
 #include <http_protocol.h>
 #include <http_request.h>
 
-typedef enum kind { READS, ASKS, ACTS } kind; /* ASKS: reads, but what is asked for stands in a body */
+/* ASKS: reads, but what is asked for stands in a body. TAKES: reads what only an authenticated user may have. */
+typedef enum kind { READS, ASKS, TAKES, ACTS } kind;
 
 static const struct route {
     const char *method, *pattern; /* * stands for one word between slashes */
@@ -26,6 +27,7 @@ static const struct route {
     {"POST", "entries/*/resolve", ACTS, idem_admin_resolve},
     {"POST", "find", ASKS, idem_admin_find},
     {"POST", "sweep", ACTS, idem_admin_sweep},
+    {"GET", "export", TAKES, idem_admin_export},
     {"GET", "stats", READS, idem_admin_stats},
     {"GET", "history", READS, idem_admin_history},
     {"GET", "events", READS, idem_admin_events},
@@ -78,7 +80,7 @@ static const struct route *find_route(idem_admin_call *call)
 /* Everything that can speak against it, in this order: who, how, from where. */
 static int admin_is_refused(idem_admin_call *call, const struct route *route)
 {
-    if (idem_admin_refused(call, route->kind == ACTS) || idem_admin_read_query(call))
+    if (idem_admin_refused(call, route->kind >= TAKES) || idem_admin_read_query(call))
         return 1;
     if (!strcmp(route->method, "POST") && idem_admin_read_body(call))
         return 1;

@@ -6,6 +6,7 @@
  *   access.c     who may
  *   token.c      the token that a page of another site does not have
  *   verbs.c      the verbs on entries
+ *   export.c     all entries, as lines of JSON
  *   counts.c     the verbs on the store, and what has been counted
  *   answer.c     reading and writing JSON
  *   assets.c     what is served as it is: the description, openapi.json, and the files of the page
@@ -44,7 +45,10 @@ typedef int idem_admin_verb(idem_admin_call *call);
 
 idem_admin_verb idem_admin_list, idem_admin_show, idem_admin_find, idem_admin_forget, idem_admin_resolve;
 idem_admin_verb idem_admin_stats, idem_admin_history, idem_admin_events, idem_admin_sweep, idem_admin_token,
-    idem_admin_description, idem_admin_index;
+    idem_admin_description, idem_admin_index, idem_admin_export;
+
+/* What a list is asked for by the query. 0, or the problem is filled. */
+int idem_admin_read_filter(idem_admin_call *call, idem_filter *filter);
 
 /* ---- access.c ---------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +57,12 @@ int idem_admin_refused(idem_admin_call *call, int writes);
 
 /* May headers and bodies be shown? */
 int idem_admin_may_show(const idem_admin_call *call);
+
+/* Fills the problem where they may not; returns 1. */
+int idem_admin_say_hidden(idem_admin_call *call);
+
+/* Does a request come from a page of another origin? Fills the problem if so. */
+int idem_admin_is_elsewhere(idem_admin_call *call);
 
 /* Does a request that acts come from our own pages, or from no page at all? Fills the problem if not. */
 int idem_admin_is_foreign(idem_admin_call *call);

@@ -240,8 +240,8 @@ int idem_admin_token(idem_admin_call *call)
 
 int idem_admin_index(idem_admin_call *call)
 {
-    static const char *const paths[] = {"entries", "find",  "sweep",        "stats", "history",
-                                        "events",  "token", "openapi.json", NULL};
+    static const char *const paths[] = {"entries", "find",   "sweep", "export",       "stats",
+                                        "history", "events", "token", "openapi.json", NULL};
     json_t *json = json_object(), *list = json_array();
 
     for (int i = 0; paths[i]; i++)

@@ -76,19 +76,27 @@ static int read_seconds(idem_admin_call *call, const char *name, apr_interval_ti
     return 0;
 }
 
-static int read_filter(idem_admin_call *call, idem_list *list, apr_size_t *most)
+int idem_admin_read_filter(idem_admin_call *call, idem_filter *filter)
 {
-    const char *prefix = apr_table_get(call->query, "prefix"), *limit = apr_table_get(call->query, "limit"), *wrong;
-    const char *cursor = apr_table_get(call->query, "cursor");
+    const char *prefix = apr_table_get(call->query, "prefix"), *wrong;
+
+    if (read_states(call, filter) || read_seconds(call, "older", &filter->older_than) ||
+        read_seconds(call, "newer", &filter->newer_than))
+        return 1;
+    wrong = prefix ? idem_filter_prefix(filter, prefix) : NULL;
+    return wrong ? idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
+                                  apr_pstrcat(call->r->pool, "prefix ", wrong, ".", NULL))
+                 : 0;
+}
+
+/* Which entries, how many, and from where on. */
+static int read_part(idem_admin_call *call, idem_list *list, apr_size_t *most)
+{
+    const char *limit = apr_table_get(call->query, "limit"), *cursor = apr_table_get(call->query, "cursor");
     int n = limit ? atoi(limit) : LIMIT_USUAL;
 
-    if (read_states(call, &list->filter) || read_seconds(call, "older", &list->filter.older_than) ||
-        read_seconds(call, "newer", &list->filter.newer_than))
+    if (idem_admin_read_filter(call, &list->filter))
         return 1;
-    wrong = prefix ? idem_filter_prefix(&list->filter, prefix) : NULL;
-    if (wrong)
-        return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
-                              apr_pstrcat(call->r->pool, "prefix ", wrong, ".", NULL));
     if (n < 1 || n > LIMIT_MOST)
         return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
                               "limit is a number from 1 to " APR_STRINGIFY(LIMIT_MOST) ".");
@@ -108,7 +116,7 @@ int idem_admin_list(idem_admin_call *call)
     idem_done done;
     json_t *answer;
 
-    if (read_filter(call, &list, &r.most))
+    if (read_part(call, &list, &r.most))
         return idem_admin_answer_problem(call);
     r.list = json_array();
     do
@@ -145,9 +153,7 @@ int idem_admin_show(idem_admin_call *call)
     if (read_slot(call, slot))
         return idem_admin_answer_problem(call);
     if (body && !idem_admin_may_show(call)) {
-        idem_admin_say(
-            call, HTTP_FORBIDDEN, "not-shown",
-            "Bodies and headers are shown where IdempotencySecret is configured, or IdempotencyAdminResponses On.");
+        idem_admin_say_hidden(call);
         return idem_admin_answer_problem(call);
     }
     done = idem_entry_show(call->front, slot, call->r->pool, &view, &why);

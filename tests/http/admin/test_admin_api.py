@@ -218,6 +218,17 @@ def test_who_stands_behind_an_access_control_may_read_only(as_user):
         assert problem(answer) == (403, "forbidden") and "Require valid-user" in answer.json["detail"]
 
 
+def test_export_is_for_users(as_user, admin, record):
+    lines = [json.loads(line) for line in admin.get("export").body.splitlines()]
+    assert lines[0]["format"] == "mod_idempotency export" and lines[-1]["end"] and len(lines) >= 3
+    assert admin.get("export?state=running").body.count(b"\n") == 2
+    assert problem(admin.get("export?state=odd")) == (400, "invalid")
+    assert problem(as_user(None, "/admin/local").get("export")) == (403, "forbidden")
+    assert problem(admin.get("export", ("Sec-Fetch-Site", "cross-site"))) == (403, "foreign-page")
+    head = admin.api.request("HEAD", "/v1/export")
+    assert head.status == 200 and head["Content-Type"] == "application/x-ndjson"
+
+
 def test_control_that_lets_strangers_in_is_none(as_user, httpd):
     assert problem(as_user(None, "/admin/strange").get("entries")) == (403, "forbidden")
     assert [line for line in httpd.log.lines() if "AH01630" in line] == []  # nobody was turned away
@@ -355,6 +366,7 @@ def test_bodies_are_shown_where_that_is_said_only(new_httpd, host, stage):
     shown = admin.get(f"entries/{slot}").json["response"]
     assert set(shown) == {"status", "content_type", "content_encoding", "body_bytes"}
     assert admin.get("stats").json["shows_responses"] is False
+    assert problem(admin.get("export")) == (403, "not-shown")
 
 
 def test_description_names_each_path(admin):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""idemctl on stores of all kinds: listed and acted on, damage found, moved from one to another."""
+"""
+idemctl on stores of all kinds: listed and acted on, damage found, moved from one to another.
+
+A test names a store's server before httpd, so that httpd ends first.
+"""
 import base64
 import json
 import shutil
@@ -11,6 +15,7 @@ import ctl
 import env
 import raw_store
 from client import Api
+from mariadb_server import MariaDB
 from memcached_server import Memcached
 from postgres_server import Postgres
 from redis_server import Redis
@@ -25,6 +30,12 @@ PATHS = ["/pay?size=5000&seed=b", "/pay?status=204&body=", "/pay?status=500&body
 @pytest.fixture
 def postgres():
     with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb():
+    with MariaDB() as server:
         yield server
 
 
@@ -75,39 +86,48 @@ def works(idemctl, api, host, origin):
     assert idemctl("sweep").code == ctl.OK
 
 
-def test_databases_and_redis(filled, origin, host, stage, postgres, redis):
+def test_databases_and_redis(postgres, mariadb, redis, filled, origin, host, stage):
     folder = stage.root / "database of idemctl"
     folder.mkdir()
     sqlite = Sqlite(folder)
     if env.ROOT:
         for path in (folder, sqlite.path):
             shutil.chown(path, env.USER)
-    for url in (postgres.url(), redis.url(), sqlite.url()):
+    for url in (postgres.url(), mariadb.url(), redis.url(), sqlite.url()):
         origin.clear()
         _, api, _ = filled(f'"{url}"')
         works(ctl.Ctl(url, *(["--become", env.USER] if env.ROOT else [])), api, host, origin)
     shutil.rmtree(folder)
 
 
-def test_memcached_says_that_it_cannot_list(filled, memcached, origin, host):
+def test_memcached_says_that_it_cannot_list(memcached, filled, origin, host):
     _, api, recorded = filled(memcached.url())
     idemctl = ctl.Ctl(memcached.url())
-    for words in (["list"], ["verify"], ["export"], ["show", "00"]):
+    for words in (["list"], ["list", "--json"], ["verify"], ["verify", "--json", "--forget-damaged"], ["export"],
+                  ["show", "00"], ["forget", "00"], ["resolve", "00", "--as", "done"], ["sweep", "--dry-run"]):
         answer = idemctl(*words)
         assert answer.code == ctl.UNABLE and "memcached cannot list its keys" in answer.err, answer
         assert '"slot"' not in answer.out
+    sweep = idemctl("sweep")
+    assert sweep.code == ctl.OK and sweep.out.startswith("0 ")  # it does so by itself
     stats = idemctl("stats", "--json")
     assert stats.code == ctl.UNABLE and stats.object["entries"] is None and stats.object["store"]["bytes_used"] > 0
     found, = idemctl.json("find", "--key", PATHS[0][5:], "--scope", f"host={host}")
     assert found["entry"]["state"] == "record"
+    assert idemctl("resolve", found["slot"], "--as", "done").code == ctl.REFUSED
     assert idemctl("forget", found["slot"]).code == ctl.OK
     replays(api, {path: first for path, first in recorded.items() if path != PATHS[0]})
     assert not api.post(PATHS[0], key=PATHS[0][5:], body=b"1").replayed
 
 
-def test_store_inside_httpd_is_no_tools(tmp_path):
-    answer = ctl.Ctl("socache:shmcb")("list")
-    assert answer.code in (ctl.USAGE, ctl.UNABLE) and answer.out == "" and answer.err
+@pytest.mark.parametrize("place, says", [("socache:shmcb", "memory of httpd"), ("socache:dbm:/x", "lock"),
+                                         ("socache:redis:127.0.0.1", "redis://"), ("socache:memcache:x", "memcache:"),
+                                         ("socache:mine", "module of httpd")])
+def test_store_inside_httpd_is_no_tools(place, says):
+    for words in (["list"], ["show", "0" * 64], ["forget", "0" * 64], ["resolve", "0" * 64, "--as", "done"],
+                  ["sweep"], ["stats"], ["verify"], ["export"]):
+        answer = ctl.Ctl(place)(*words)
+        assert answer.code == ctl.UNABLE and answer.out == "" and says in answer.err, answer
 
 
 # ---- export and import ----------------------------------------------------------------------------------------------
@@ -120,7 +140,7 @@ def exported(idemctl, folder):
     return path, answer
 
 
-def test_replays_go_on_in_another_store(filled, new_httpd, host, tmp_path, postgres, redis, origin):
+def test_replays_go_on_in_another_store(postgres, redis, filled, new_httpd, host, tmp_path, origin):
     server, api, recorded = filled("lmdb")
     with origin.hold("/held") as held:
         running = api.post_async("/held", key="running", body=b"1")
@@ -144,7 +164,7 @@ def test_replays_go_on_in_another_store(filled, new_httpd, host, tmp_path, postg
         replays(moved, recorded)
 
 
-def test_seals_are_kept(filled, new_httpd, host, tmp_path, redis, postgres):
+def test_seals_are_kept(redis, postgres, filled, new_httpd, host, tmp_path):
     server, _, recorded = filled("lmdb", "IdempotencySecret file:{secret}")
     secret = server.root / "secret"
     path, answer = exported(ctl.of_server(server), tmp_path)  # without the secret
@@ -162,7 +182,7 @@ def test_seals_are_kept(filled, new_httpd, host, tmp_path, redis, postgres):
         replays(Api(other.address, host), recorded)
 
 
-def test_store_of_another_secret_is_refused(filled, tmp_path, redis):
+def test_store_of_another_secret_is_refused(redis, filled, tmp_path):
     server, _, _ = filled("lmdb", "IdempotencySecret file:{secret}")
     path, _ = exported(ctl.of_server(server), tmp_path)
     plain, _, _ = filled(f'"{redis.url()}"')
@@ -175,7 +195,7 @@ def test_store_of_another_secret_is_refused(filled, tmp_path, redis):
     assert wrong.code == ctl.FAILED and "was made with another slot: secret" in wrong.err
 
 
-def test_export_that_was_cut_is_found_out(filled, tmp_path, redis):
+def test_export_that_was_cut_is_found_out(redis, filled, tmp_path):
     server, _, _ = filled("lmdb")
     path, answer = exported(ctl.of_server(server), tmp_path)
     lines = answer.out.splitlines(keepends=True)
@@ -214,7 +234,7 @@ def damaged(value):
     }
 
 
-def test_each_kind_of_damage_is_found_and_nothing_repaired_unasked(filled, redis):
+def test_each_kind_of_damage_is_found_and_nothing_repaired_unasked(redis, filled):
     filled(f'"{redis.url()}"')
     idemctl = ctl.Ctl(redis.url())
     lines = idemctl("export").objects
