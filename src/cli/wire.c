@@ -63,7 +63,7 @@ static void note_line(wire_stream *s, const char *from, size_t len)
     s->last[s->len] = '\0';
 }
 
-static size_t pass_on(char *from, size_t size, size_t count, void *baton)
+static size_t pass_to_stdout(char *from, size_t size, size_t count, void *baton)
 {
     wire_stream *s = baton;
     long status = 0;
@@ -222,7 +222,7 @@ idem_exit idem_cli_pass_on(idem_cli *cli, const char *path, json_t **last)
     curl_easy_setopt(s.curl, CURLOPT_CONNECTTIMEOUT_MS, (long)apr_time_as_msec(cli->timeout));
     curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME, SILENCE_MOST);
-    curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, pass_on);
+    curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, pass_to_stdout);
     curl_easy_setopt(s.curl, CURLOPT_WRITEDATA, &s);
     rv = curl_easy_perform(s.curl);
     curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &status);

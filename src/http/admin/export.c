@@ -53,7 +53,7 @@ static int begin_export(exported *e)
     return put_line(e->r, head);
 }
 
-static int put_entry(void *baton, const idem_view *view)
+static int put_exported(void *baton, const idem_view *view)
 {
     exported *e = baton;
     apr_pool_t *pool;
@@ -120,7 +120,7 @@ int idem_admin_export(idem_admin_call *call)
 {
     request_rec *r = call->r;
     exported e = {.r = r};
-    idem_list list = {.front = call->front, .viewer = put_entry, .baton = &e};
+    idem_list list = {.front = call->front, .viewer = put_exported, .baton = &e};
     unsigned char mark[IDEM_DIGEST_LEN];
     const char *why = NULL;
     idem_done done;
