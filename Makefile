@@ -49,7 +49,7 @@ STORE_SRC := $(wildcard src/store/*/*.c)
 has_header = $(shell printf '\043include <$(1)>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
 ifeq ($(call has_header,hiredis/hiredis.h),yes)
 DRIVER_FLAGS += -DIDEM_WITH_REDIS
-DRIVER_LIBS  += -lhiredis
+DRIVER_LIBS  += -lhiredis -lssl
 else
 STORE_SRC := $(filter-out src/store/redis/%,$(STORE_SRC))
 endif

@@ -20,7 +20,8 @@ COMMON = "src/store/common"  # the last room below the drivers
 APR = re.compile(r"ap[ru]_\w+\.h$")
 HTTPD = re.compile(r"(ap_\w+|http\w*|httpd|util_\w+|mod_\w+|mpm_\w+|scoreboard|unixd|cache_common|heartbeat)\.h$")
 DRIVER_LIBRARIES = {"jansson.h": ("src/core", "src/ops"), "lmdb.h": ("src/store/lmdb",),
-                    "hiredis/hiredis.h": ("src/store/redis",), "curl/curl.h": ("src/cli",)}
+                    "hiredis/hiredis.h": ("src/store/redis",), "openssl/ssl.h": ("src/store/redis",),
+                    "curl/curl.h": ("src/cli",)}
 # Headers that httpd's glue must have of a driver: what its hooks call.
 HOOKED = {"src/store/socache/socache.h"}
 

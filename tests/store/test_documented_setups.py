@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from certificates import Authority
 from mariadb_server import MariaDB
 from memcached_server import Memcached
 from private_server import until
@@ -101,4 +102,9 @@ def test_address(line, drive, tmp_path):
     words = [
         re.sub(r"password=file:\S+", f"password=file:{tmp_path}/password", quoted or bare) for quoted, bare in words
     ]
+    if any(word.startswith("ca=") for word in words):
+        authority = Authority(tmp_path / "ca")
+        client = authority.issue("client")
+        own = {"ca": authority.cert, "cert": client.cert, "key": client.key}
+        words = [re.sub(r"^(ca|cert|key)=.*", lambda found: f"{found[1]}={own[found[1]]}", word) for word in words]
     drive(*words)

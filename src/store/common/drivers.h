@@ -12,8 +12,9 @@ extern const idem_driver idem_driver_socache; /* httpd only */
 extern const idem_driver idem_driver_memcache;
 extern const idem_driver idem_driver_dbd;
 extern const idem_driver idem_driver_redis;
-extern const idem_driver idem_driver_redis_tls; /* says that there is none */
+extern const idem_driver idem_driver_redis_tls;
 extern const idem_driver idem_driver_redis_unix;
 extern const idem_driver idem_driver_redis_sentinel;
+extern const idem_driver idem_driver_redis_sentinel_tls;
 
 #endif

@@ -15,8 +15,8 @@
 
 #define PASSWORD_MOST 1024
 
-apr_status_t idem_password_read(const char *value, const idem_env *env, apr_pool_t *pool, const char **password,
-                                const char **why)
+apr_status_t idem_password_read(const char *option, const char *value, const idem_env *env, apr_pool_t *pool,
+                                const char **password, const char **why)
 {
     static const char file[] = "file:";
     const char *path = value + sizeof(file) - 1, *fault;
@@ -24,21 +24,22 @@ apr_status_t idem_password_read(const char *value, const idem_env *env, apr_pool
     apr_size_t len;
 
     if (strncmp(value, file, sizeof(file) - 1) != 0) {
-        *why = "option password= takes file:PATH: the configuration must not contain the password";
+        *why =
+            apr_psprintf(pool, "option %s= takes file:PATH: the configuration must not contain the password", option);
         return APR_EINVAL;
     }
     if (*path != '/') {
-        *why = apr_psprintf(pool, "option password=file:PATH needs an absolute path, not \"%s\"", path);
+        *why = apr_psprintf(pool, "option %s=file:PATH needs an absolute path, not \"%s\"", option, path);
         return APR_EINVAL;
     }
     fault = idem_secretfile_read(path, env->uid, line, PASSWORD_MOST + 1, &len, pool);
     line[strcspn(line, "\r\n")] = '\0';
     if (fault && len <= PASSWORD_MOST) {
-        *why = apr_psprintf(pool, "option password=file:%s: it %s", path, fault);
+        *why = apr_psprintf(pool, "option %s=file:%s: it %s", option, path, fault);
         return APR_EINVAL;
     }
     if (!*line || len > PASSWORD_MOST) {
-        *why = apr_psprintf(pool, "option password=file:%s: its first line must be the password, of at most %d bytes",
+        *why = apr_psprintf(pool, "option %s=file:%s: its first line must be the password, of at most %d bytes", option,
                             path, PASSWORD_MOST);
         return APR_EINVAL;
     }

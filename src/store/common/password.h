@@ -7,9 +7,9 @@
 
 #include "idem_store.h"
 
-/* value is of the option "password=": "file:" and an absolute path. The password is the file's first line; others than
+/* value is of that option, "password": "file:" and an absolute path. The password is the file's first line; others than
  * root and the server's user must not be able to read it. */
-apr_status_t idem_password_read(const char *value, const idem_env *env, apr_pool_t *pool, const char **password,
-                                const char **why);
+apr_status_t idem_password_read(const char *option, const char *value, const idem_env *env, apr_pool_t *pool,
+                                const char **password, const char **why);
 
 #endif

@@ -158,7 +158,7 @@ static apr_status_t add_password(reading *r, const char *value)
 
     if (config->password)
         return wrong(r, "the address already has a password: remove it, or remove option password=");
-    rv = idem_password_read(value, r->store->env, r->pool, &password, r->why);
+    rv = idem_password_read("password", value, r->store->env, r->pool, &password, r->why);
     if (rv != APR_SUCCESS)
         return rv;
     if (config->path)

@@ -24,6 +24,7 @@ static const idem_driver *const drivers[] = {
     &idem_driver_redis_tls,
     &idem_driver_redis_unix,
     &idem_driver_redis_sentinel,
+    &idem_driver_redis_sentinel_tls,
 #endif
 #ifdef IDEM_WITH_DBD
     &idem_driver_dbd,

@@ -1,54 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.c - bytes to a Redis server and back, each by its call's deadline.
+ * conn.c - commands to a Redis server and its replies, each by its call's deadline.
  *
- * Called by the redis driver's other files. hiredis connects, formats commands and parses replies; the waiting is done
- * here, since hiredis can only bound one read or write at a time, and a reply that trickles in would be read for ever.
- * What always holds: a connection that failed or timed out is never used again, so that no call can be given the reply
- * of another; writing to a closed connection raises no signal; connections are closed on exec. Limits: looking up a
- * host's name takes as long as the resolver takes.
+ * Called by the redis driver's other files. hiredis connects, formats commands and parses replies; bytes go through
+ * transport.c, since hiredis can only bound one read or write at a time, and a reply that trickles in would be read for
+ * ever. What always holds: a connection that failed or timed out is never used again, so that no call can be given the
+ * reply of another; connections are closed on exec. Limits: looking up a host's name takes as long as the resolver
+ * takes.
  */
 #include "redis_private.h"
 #include "threads.h"
 
 #include <apr_strings.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
-#define POLL_MOST apr_time_from_sec(60)
 #define PIECE 16384 /* bytes read at once */
 
 void idem_redis_note_time(idem_redis_conn *conn, apr_int64_t now)
 {
     conn->ahead = now - apr_time_as_msec(idem_monotonic());
-}
-
-/* ---- waiting ----------------------------------------------------------------------------------------------------- */
-
-static apr_status_t redis_late(idem_call *call)
-{
-    return idem_fail(call, APR_TIMEUP, "Redis did not answer in time");
-}
-
-static apr_status_t redis_wait(int fd, short what, idem_call *call)
-{
-    for (;;) {
-        struct pollfd ready = {fd, what, 0};
-        apr_interval_time_t left = call->deadline - apr_time_now();
-        int count;
-
-        if (left <= 0)
-            return redis_late(call);
-        count = poll(&ready, 1, (int)((left < POLL_MOST ? left : POLL_MOST) / 1000 + 1));
-        if (count > 0)
-            return APR_SUCCESS;
-        if (count < 0 && errno != EINTR)
-            return idem_fail(call, errno, "waiting for Redis failed: %s", strerror(errno));
-    }
 }
 
 static apr_status_t redis_lost(idem_call *call, const char *reason)
@@ -60,31 +31,10 @@ static apr_status_t redis_lost(idem_call *call, const char *reason)
 int idem_redis_is_quiet(const idem_redis_conn *conn)
 {
     const redisReader *reader = conn->redis->reader;
-    struct pollfd ready = {conn->redis->fd, POLLIN, 0};
-    return reader->pos == reader->len && poll(&ready, 1, 0) == 0; /* its end can be read too, and nothing else is due */
+    return reader->pos == reader->len && idem_redis_line_is_quiet(conn);
 }
 
 /* ---- words and replies ------------------------------------------------------------------------------------------- */
-
-static apr_status_t write_all(const idem_redis_conn *conn, idem_call *call, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = send(conn->redis->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        apr_status_t rv = APR_SUCCESS;
-
-        if (written > 0) {
-            data += written;
-            len -= (size_t)written;
-        }
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            rv = redis_wait(conn->redis->fd, POLLOUT, call);
-        else if (errno != EINTR)
-            rv = redis_lost(call, strerror(errno));
-        if (rv != APR_SUCCESS)
-            return rv;
-    }
-    return APR_SUCCESS;
-}
 
 apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words)
 {
@@ -101,7 +51,7 @@ apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, 
     len = redisFormatCommandArgv(&command, count, starts, lengths);
     if (len < 0)
         return idem_fail(call, APR_ENOMEM, "no memory for a command to Redis");
-    rv = write_all(conn, call, command, (size_t)len);
+    rv = idem_redis_write(conn, call, command, (size_t)len);
     redisFreeCommand(command);
     return rv;
 }
@@ -123,17 +73,16 @@ apr_status_t idem_redis_send_words(idem_redis_conn *conn, idem_call *call, const
 static apr_status_t redis_read_piece(idem_redis_conn *conn, idem_call *call, apr_size_t *total)
 {
     char piece[PIECE];
-    ssize_t len = recv(conn->redis->fd, piece, sizeof(piece), MSG_DONTWAIT);
+    size_t len;
+    apr_status_t rv = idem_redis_read(conn, call, piece, sizeof(piece), &len);
 
-    if (len < 0)
-        return errno == EAGAIN || errno == EINTR ? APR_SUCCESS : redis_lost(call, strerror(errno));
-    if (len == 0)
-        return redis_lost(call, "Redis closed it");
-    *total += (apr_size_t)len;
+    if (rv != APR_SUCCESS)
+        return rv;
+    *total += len;
     if (*total > IDEM_REDIS_REPLY_MOST)
         return idem_fail(call, APR_EGENERAL, "Redis sent too long an answer: more than %lu bytes",
                          (unsigned long)IDEM_REDIS_REPLY_MOST);
-    return redisReaderFeed(conn->redis->reader, piece, (size_t)len) == REDIS_OK
+    return redisReaderFeed(conn->redis->reader, piece, len) == REDIS_OK
                ? APR_SUCCESS
                : idem_fail(call, APR_ENOMEM, "no memory for an answer from Redis");
 }
@@ -157,9 +106,7 @@ apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisRep
         *reply = whole;
         if (whole)
             return APR_SUCCESS;
-        rv = redis_wait(conn->redis->fd, POLLIN, call);
-        if (rv == APR_SUCCESS)
-            rv = redis_read_piece(conn, call, &total);
+        rv = redis_read_piece(conn, call, &total);
         if (rv != APR_SUCCESS)
             return rv;
     }
@@ -212,7 +159,7 @@ static apr_status_t dial_one(idem_call *call, const char *host, apr_port_t port,
     redisContext *made;
 
     if (left < 1000)
-        return redis_late(call);
+        return idem_redis_late(call);
     made = port ? redisConnectWithTimeout(host, port, limit) : redisConnectUnixWithTimeout(host, limit);
     if (made && !made->err) {
         settle_connection(made, port != 0);
@@ -245,7 +192,7 @@ static apr_status_t dial_name(idem_call *call, const idem_redis_address *address
     return rv;
 }
 
-apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn)
+static apr_status_t dial_line(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn)
 {
     redisContext *redis = NULL;
     apr_status_t rv = address->port ? dial_name(call, address, &redis) : dial_one(call, address->host, 0, &redis);
@@ -264,8 +211,33 @@ apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address,
     return APR_SUCCESS;
 }
 
+/* A server may give out sessions that it does not take back: then it is asked once more, without one. */
+apr_status_t idem_redis_dial(const idem_redis *store, idem_call *call, const idem_redis_address *address,
+                             idem_redis_conn **conn)
+{
+    apr_status_t rv;
+    int again;
+
+    do {
+        again = 0;
+        rv = dial_line(call, address, conn);
+        if (rv != APR_SUCCESS || !store->tls || !address->port)
+            return rv;
+        rv = idem_redis_tls_greet(*conn, store->tls, call, address);
+        if (rv == APR_SUCCESS)
+            return rv;
+        if ((*conn)->offered && rv != APR_TIMEUP) {
+            idem_redis_tls_forget_session(*conn);
+            again = 1;
+        }
+        idem_redis_hang_up(*conn);
+    } while (again);
+    return rv;
+}
+
 void idem_redis_hang_up(idem_redis_conn *conn)
 {
+    idem_redis_tls_end(conn);
     redisFree(conn->redis);
     free(conn);
 }

@@ -28,15 +28,18 @@ static apr_status_t redis_open(idem_store *base, apr_pool_t *pool, const char **
     idem_redis *store = (idem_redis *)base;
     idem_call call = redis_first_call(store, pool);
     idem_redis_conn *conn;
-    apr_status_t rv = idem_redis_connect(store, &call, &conn);
+    apr_status_t rv = idem_redis_tls_start(store->tls, pool, &call.why);
 
+    if (rv == APR_SUCCESS)
+        rv = idem_redis_connect(store, &call, &conn);
     *why = call.why;
-    if (rv != APR_SUCCESS)
-        return rv;
-    base->flags = IDEM_OFFLINE | IDEM_LOOKS | idem_redis_flags(&conn->facts);
-    base->warning = idem_redis_warning(store, &conn->facts, pool);
-    idem_redis_hang_up(conn);
-    return APR_SUCCESS;
+    if (rv == APR_SUCCESS) {
+        base->flags = IDEM_OFFLINE | IDEM_LOOKS | idem_redis_flags(&conn->facts);
+        base->warning = idem_redis_warning(store, &conn->facts, pool);
+        idem_redis_hang_up(conn);
+    }
+    idem_redis_tls_stop(store->tls); /* each process makes its own */
+    return rv;
 }
 
 static apr_status_t redis_attach(idem_store *base, apr_pool_t *pool, const char **why)
@@ -44,15 +47,19 @@ static apr_status_t redis_attach(idem_store *base, apr_pool_t *pool, const char 
     idem_redis *store = (idem_redis *)base;
     idem_call call = redis_first_call(store, pool);
     idem_redis_conn *conn;
-    apr_status_t rv = idem_redis_pool_start(store, pool);
+    apr_status_t rv = idem_redis_tls_start(store->tls, pool, &call.why);
 
+    if (rv == APR_SUCCESS)
+        rv = idem_redis_pool_start(store, pool);
     if (rv == APR_SUCCESS)
         rv = idem_redis_take(store, &call, &conn);
     *why = call.why;
     if (rv == APR_SUCCESS)
         idem_redis_give(store, conn, 1);
-    else
+    if (rv != APR_SUCCESS) {
         store->lock = NULL;
+        idem_redis_tls_stop(store->tls);
+    }
     return rv;
 }
 
@@ -61,6 +68,7 @@ static void redis_detach(idem_store *base)
     idem_redis *store = (idem_redis *)base;
     if (store->lock)
         idem_redis_pool_stop(store);
+    idem_redis_tls_stop(store->tls);
 }
 
 /* ---- operations on one slot -------------------------------------------------------------------------------------- */
@@ -140,3 +148,5 @@ const idem_driver idem_driver_redis_tls = {.scheme = "rediss", .configure = idem
 const idem_driver idem_driver_redis_unix = {.scheme = "redis+unix", .configure = idem_redis_configure_unix, OPERATIONS};
 const idem_driver idem_driver_redis_sentinel = {
     .scheme = "redis-sentinel", .configure = idem_redis_configure_sentinel, OPERATIONS};
+const idem_driver idem_driver_redis_sentinel_tls = {
+    .scheme = "rediss-sentinel", .configure = idem_redis_configure_sentinel_tls, OPERATIONS};

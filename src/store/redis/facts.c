@@ -149,12 +149,13 @@ static const char *of_replicas(const idem_redis *store, const idem_redis_facts *
 
 const char *idem_redis_warning(const idem_redis *store, const idem_redis_facts *facts, apr_pool_t *pool)
 {
-    const char *said[3], *all = NULL;
+    const char *said[4], *all = NULL;
 
     said[0] = of_memory(facts, pool);
     said[1] = of_disk(facts);
     said[2] = of_replicas(store, facts, pool);
-    for (int i = 0; i < 3; i++)
+    said[3] = idem_redis_tls_warning(store->tls, pool);
+    for (int i = 0; i < 4; i++)
         if (said[i])
             all = all ? apr_pstrcat(pool, all, "; ", said[i], NULL) : said[i];
     return all;

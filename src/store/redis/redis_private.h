@@ -3,8 +3,13 @@
  * redis_private.h - what the files of the redis driver share.
  *
  *   driver.c    the drivers' tables, its life, and the operations on one slot
- *   config.c    address and options
- *   conn.c      bytes to a server and back, each by its call's deadline
+ *   config.c    address
+ *   options.c   options
+ *   tls_files.c whom TLS trusts, and what it shows
+ *   tls.c       TLS: its context, its sessions, its handshake
+ *   patience.c  waiting for a connection until a call's deadline
+ *   transport.c bytes to a server and back, with TLS or without
+ *   conn.c      commands and replies over it
  *   reply.c     what a reply must look like before it is used
  *   session.c   what is said first on a new connection: password, database, clock, facts
  *   sentinel.c  who is the primary
@@ -25,6 +30,8 @@
 #include <apr_network_io.h>
 #include <apr_ring.h>
 #include <apr_thread_mutex.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <stdatomic.h>
 
 /* An entry's key: this, then the slot in hexadecimal digits. */
@@ -41,6 +48,10 @@
  * has. */
 #define IDEM_REDIS_REPLY_MOST (IDEM_REDIS_VALUE_MAX + 65536)
 #define IDEM_REDIS_ELEMENTS_MOST 65536
+
+/* TLS sessions that a process keeps, one a server: the primaries of the past and all sentinels find room. */
+#define IDEM_REDIS_SESSIONS 32
+#define IDEM_REDIS_SERVER_LEN 300 /* HOST:PORT; the names that resolvers take are shorter */
 
 /* Milliseconds: the end of the year 9999. A clock beyond it, or before 1970, is no clock. */
 #define IDEM_REDIS_TIME_MOST APR_INT64_C(253402300799999)
@@ -60,11 +71,40 @@ typedef struct idem_redis_facts {
     char loading[4], cluster[4], aof[4];  /* 0 or 1 */
     char fsync[16];                       /* appendfsync */
     char save[64];                        /* "none" for no snapshots */
+    char tls[24];                         /* its version, and whether a session was resumed; not what a server says */
 } idem_redis_facts;
+
+typedef struct idem_redis_session {
+    char server[IDEM_REDIS_SERVER_LEN]; /* whose it is */
+    SSL_SESSION *session;               /* the latest; NULL for none */
+    int refused;                        /* a handshake with it failed: none is offered any more */
+} idem_redis_session;
+
+/* How a store speaks TLS. */
+typedef struct idem_redis_tls {
+    const char *ca, *cert, *key; /* files; NULL for none */
+    const char *servername;      /* whom a certificate has to name; NULL for the host of the address */
+    X509_STORE *trust;           /* what was in them; NULL: what the system trusts */
+    X509 *leaf;
+    STACK_OF(X509) * chain;
+    EVP_PKEY *secret;
+
+    /* each process's own */
+    SSL_CTX *context;
+    BIO_METHOD *method;
+    apr_thread_mutex_t *lock; /* guards the rest */
+    idem_redis_session sessions[IDEM_REDIS_SESSIONS];
+    unsigned next_session; /* whose place is taken when there is no other */
+} idem_redis_tls;
 
 typedef struct idem_redis_conn {
     APR_RING_ENTRY(idem_redis_conn) link; /* in the pool */
     redisContext *redis;
+    SSL *ssl; /* NULL without TLS */
+    idem_redis_tls *tls;
+    char server[IDEM_REDIS_SERVER_LEN]; /* whose session it has */
+    int offered;                        /* a session was */
+    int broken; /* beneath TLS: an error number, or less than 0 if the other side has closed it; 0 for none */
     redisReplyObjectFunctions functions; /* the reader's, with a bound of ours before the array's */
     __typeof__(((redisReplyObjectFunctions *)NULL)->createArray) create_array;
     apr_uint64_t elements; /* announced by the reply that is being read */
@@ -87,6 +127,8 @@ typedef struct idem_redis {
     int server_count;
     const char *primary;         /* what sentinels call it; NULL without sentinels */
     const char *user, *password; /* NULL for none */
+    const char *sentinel_user, *sentinel_password;
+    idem_redis_tls *tls; /* NULL for none */
     int db;
     int wait_replicas; /* 0: nobody waits for replicas */
     int wait_ms;
@@ -108,10 +150,48 @@ idem_redis_configure_fn idem_redis_configure_tcp;
 idem_redis_configure_fn idem_redis_configure_tls;
 idem_redis_configure_fn idem_redis_configure_unix;
 idem_redis_configure_fn idem_redis_configure_sentinel;
+idem_redis_configure_fn idem_redis_configure_sentinel_tls;
+
+/* A configuration being read. */
+typedef struct idem_redis_reading {
+    idem_redis *store;
+    apr_pool_t *pool;
+    const char **why;
+} idem_redis_reading;
+
+/* A whole decimal number within bounds, or -1. */
+long idem_redis_bounded(const char *text, long least, long most);
+apr_status_t idem_redis_read_options(idem_redis_reading *r, const char *const *options);
+
+/* ---- TLS: each of them does nothing for NULL --------------------------------------------------------------------- */
+
+/* The files that the options name. */
+apr_status_t idem_redis_tls_read(idem_redis_reading *r);
+/* NULL if there is nothing to say. */
+const char *idem_redis_tls_warning(const idem_redis_tls *tls, apr_pool_t *pool);
+/* The context of a process; *why is NULL before. */
+apr_status_t idem_redis_tls_start(idem_redis_tls *tls, apr_pool_t *pool, const char **why);
+void idem_redis_tls_stop(idem_redis_tls *tls);
+/* The handshake on a new connection. */
+apr_status_t idem_redis_tls_greet(idem_redis_conn *conn, idem_redis_tls *tls, idem_call *call,
+                                  const idem_redis_address *address);
+void idem_redis_tls_forget_session(idem_redis_conn *conn);
+void idem_redis_tls_end(idem_redis_conn *conn);
+const char *idem_redis_tls_fault(const idem_redis_conn *conn, apr_pool_t *pool);
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+apr_status_t idem_redis_late(idem_call *call);
+apr_status_t idem_redis_wait(const idem_redis_conn *conn, short what, idem_call *call);
+apr_status_t idem_redis_write(idem_redis_conn *conn, idem_call *call, const char *data, size_t len);
+/* *len is 0 where nothing has come yet. */
+apr_status_t idem_redis_read(idem_redis_conn *conn, idem_call *call, char *to, size_t room, size_t *len);
+int idem_redis_line_is_quiet(const idem_redis_conn *conn);
 
 /* ---- one connection: any failure leaves it fit to be closed only ------------------------------------------------- */
 
-apr_status_t idem_redis_dial(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn);
+apr_status_t idem_redis_dial(const idem_redis *store, idem_call *call, const idem_redis_address *address,
+                             idem_redis_conn **conn);
 void idem_redis_hang_up(idem_redis_conn *conn);
 apr_status_t idem_redis_send(idem_redis_conn *conn, idem_call *call, int count, const idem_blob *words);
 /* words: IDEM_WORDS("SELECT", "1") */

@@ -285,10 +285,11 @@ static apr_status_t count_entries(idem_redis_conn *conn, idem_call *call, apr_ui
 
 static const char *text_of(const idem_redis_facts *facts, apr_pool_t *pool)
 {
-    return apr_psprintf(pool, "Redis %s, %s, %d replicas, maxmemory-policy %s, appendonly %s, appendfsync %s, save %s",
-                        *facts->version ? facts->version : "of an unknown version", *facts->role ? facts->role : "?",
-                        facts->replicas, *facts->policy ? facts->policy : "?", *facts->aof ? facts->aof : "?",
-                        *facts->fsync ? facts->fsync : "?", *facts->save ? facts->save : "?");
+    return apr_psprintf(
+        pool, "Redis %s, %s, %d replicas, maxmemory-policy %s, appendonly %s, appendfsync %s, save %s%s%s",
+        *facts->version ? facts->version : "of an unknown version", *facts->role ? facts->role : "?", facts->replicas,
+        *facts->policy ? facts->policy : "?", *facts->aof ? facts->aof : "?", *facts->fsync ? facts->fsync : "?",
+        *facts->save ? facts->save : "?", *facts->tls ? ", " : "", facts->tls);
 }
 
 /* INFO, or what was known before if it is refused. */

@@ -4,9 +4,9 @@
  *
  * Called whenever a connection is made. It remembers only which sentinel answered last. So every new connection goes to
  * the primary that the sentinels name now. What always holds: each sentinel gets its share of the time that is left, so
- * that one that hangs does not keep the others from being asked. Limits: sentinels that want a password are not
- * supported; a primary that was replaced without anybody telling us is used until a connection to it fails, or its
- * replicas do not confirm (wait=).
+ * that one that hangs does not keep the others from being asked. Where the store speaks TLS, it does so with the
+ * sentinels too. Limits: all sentinels have the same password; a primary that was replaced without anybody telling us
+ * is used until a connection to it fails, or its replicas do not confirm (wait=).
  */
 #include "redis_private.h"
 
@@ -45,16 +45,45 @@ static apr_status_t read_address(const idem_redis *store, idem_call *call, const
     return APR_SUCCESS;
 }
 
+static apr_status_t take_login(idem_redis_conn *conn, idem_call *call)
+{
+    redisReply *reply;
+    apr_status_t rv = idem_redis_receive(conn, call, &reply);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!idem_redis_is_ok(reply))
+        rv = idem_redis_refused(call, "AUTH", reply);
+    freeReplyObject(reply);
+    return rv;
+}
+
+/* Password and question in one round trip. */
+static apr_status_t send_question(const idem_redis *store, idem_redis_conn *conn, idem_call *call)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (store->sentinel_user)
+        rv = idem_redis_send_words(conn, call, IDEM_WORDS("AUTH", store->sentinel_user, store->sentinel_password));
+    else if (store->sentinel_password)
+        rv = idem_redis_send_words(conn, call, IDEM_WORDS("AUTH", store->sentinel_password));
+    if (rv == APR_SUCCESS)
+        rv = idem_redis_send_words(conn, call, IDEM_WORDS("SENTINEL", "get-master-addr-by-name", store->primary));
+    return rv;
+}
+
 static apr_status_t ask_sentinel(const idem_redis *store, idem_call *call, const idem_redis_address *sentinel,
                                  idem_redis_address *address)
 {
     idem_redis_conn *conn;
     redisReply *reply = NULL;
-    apr_status_t rv = idem_redis_dial(call, sentinel, &conn);
+    apr_status_t rv = idem_redis_dial(store, call, sentinel, &conn);
 
     if (rv != APR_SUCCESS)
         return rv;
-    rv = idem_redis_send_words(conn, call, IDEM_WORDS("SENTINEL", "get-master-addr-by-name", store->primary));
+    rv = send_question(store, conn, call);
+    if (rv == APR_SUCCESS && store->sentinel_password)
+        rv = take_login(conn, call);
     if (rv == APR_SUCCESS)
         rv = idem_redis_receive(conn, call, &reply);
     if (rv == APR_SUCCESS) {

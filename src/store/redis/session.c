@@ -21,6 +21,7 @@ struct greeting {
     idem_call *call;
     reply_reader *readers[8]; /* of the commands sent, in order */
     int count;
+    int answered; /* one was, at least */
 };
 
 /* ---- what comes back --------------------------------------------------------------------------------------------- */
@@ -100,6 +101,15 @@ static apr_status_t select_database(greeting *g, const idem_redis *store)
                      : APR_SUCCESS;
 }
 
+/* A server that speaks TLS only hangs up on who speaks none, before it has answered anything. */
+static apr_status_t hint_at_tls(const greeting *g, apr_status_t rv)
+{
+    if (rv == APR_ECONNRESET && !g->conn->ssl && !g->answered)
+        g->call->why = apr_psprintf(
+            g->call->pool, "%s, before its first answer: if that port speaks TLS, write rediss:", g->call->why);
+    return rv;
+}
+
 /* TIME comes last, so that its answer is no older than its own way here. */
 static apr_status_t greet(greeting *g, const idem_redis *store)
 {
@@ -121,10 +131,11 @@ static apr_status_t greet(greeting *g, const idem_redis *store)
         rv = idem_redis_receive(conn, g->call, &reply);
         if (rv != APR_SUCCESS)
             break;
+        g->answered = 1;
         rv = g->readers[i](g, reply);
         freeReplyObject(reply);
     }
-    return rv;
+    return hint_at_tls(g, rv);
 }
 
 apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_conn **out)
@@ -135,7 +146,7 @@ apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_c
     apr_status_t rv = store->primary ? idem_redis_find_primary(store, call, &address) : APR_SUCCESS;
 
     if (rv == APR_SUCCESS)
-        rv = idem_redis_dial(call, &address, &g.conn);
+        rv = idem_redis_dial(store, call, &address, &g.conn);
     if (rv == APR_SUCCESS) {
         g.conn->generation = generation; /* as of before the primary was asked for */
         rv = greet(&g, store);

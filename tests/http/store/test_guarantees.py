@@ -141,7 +141,7 @@ def power_fails(power, setup, server, api):
     start_all(server, setup, api)
 
 
-@pytest.mark.parametrize("row", ["redis, AOF always"], indirect=True)
+@pytest.mark.parametrize("row", ["redis, AOF always", "rediss, AOF always"], indirect=True)
 def test_power_fails_and_nothing_is_lost(power, powered, origin):
     setup, server, api = powered
     record(api)

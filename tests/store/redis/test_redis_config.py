@@ -16,7 +16,6 @@ WRONG = {
     "redis://host/-1": '"-1" is not the number of a database',
     "redis://host/1/2": "is not the number of a database",
     "redis://one,two": "a store is on one server",
-    "rediss://host": "cannot speak TLS to Redis: use redis://",
     "redis+unix:relative/path": "absolute path of Redis's socket",
     "redis-sentinel://host": "needs the name by which the sentinels know the primary",
     "redis-sentinel://,,/main": "no host is named",

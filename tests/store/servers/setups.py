@@ -11,12 +11,13 @@ import shutil
 import typing
 import unittest.mock
 
+from certificates import Authority
 from database import Database, run, template
 from mariadb_server import MariaDB
 from memcached_server import Memcached
 from postgres_server import Postgres, program
 from private_server import unprivileged, until
-from redis_server import Redis, start_group
+from redis_server import Redis, Tls, start_group
 from sqlite_file import Sqlite
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
@@ -98,6 +99,20 @@ def sentinel(*options):
     return Row(start, lambda servers: " ".join([servers[-1].url(), *options]))
 
 
+def tls_server(*options):
+    return Row(lambda folder: [Redis(folder / "redis", *options, tls=Tls(Authority(folder / "ca"))).start()],
+               lambda servers: " ".join([servers[0].url(), *servers[0].tls.options()]))
+
+
+def tls_sentinel(*options):
+    """Everybody has to show a certificate."""
+    def start(folder):
+        tls = Tls(Authority(folder / "ca"), clients=True)
+        servers, sentinels = start_group(folder, replicas=1, sentinels=1, options=ALWAYS, tls=tls)
+        return [*servers, *sentinels]
+    return Row(start, lambda servers: " ".join([servers[-1].url(), *servers[-1].tls.options(), *options]))
+
+
 ROWS = {
     "lmdb sync=on": local("lmdb"),
     "lmdb sync=off": local("lmdb:{root}/store sync=off"),
@@ -112,6 +127,8 @@ ROWS = {
     "redis, evicting": server(Redis, *ALWAYS, "--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"),
     "redis-sentinel": sentinel(),
     "redis-sentinel wait=": sentinel("wait=1,400"),
+    "rediss, AOF always": tls_server(*ALWAYS),
+    "rediss-sentinel wait=": tls_sentinel("wait=1,400"),
     "dbd:pgsql": database(Postgres, "fsync=on"),
     "dbd:pgsql, synchronous standby": Row(lambda folder: start_pair(), lambda servers: f'"{pair_url(servers)}"'),
     "dbd:mysql": database(MariaDB, "--innodb-flush-log-at-trx-commit=1"),
