@@ -29,6 +29,7 @@ class Case:
         self.kept = self.first = self.last = self.again = self.other = None
         self.runs = self.runs_of_first = 0
         self.died, self.text, self.leaks, self.log = 0, "", [], []
+        self.vanished = False  # the child ended, and not by a signal
 
     @property
     def told(self):
@@ -79,6 +80,8 @@ def is_pool_abort(case):
 def dies_for_httpds_reasons_only(case):
     if case.died and not is_pool_abort(case):
         return f"the child died of {signal.strsignal(case.died)}"
+    if case.vanished:
+        return "the child ended within the request, and of no signal: a library ended it"
 
 
 def leaves_nothing_open(case):

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[1:1] = [str(HERE.parent / "http"), str(HERE.parent / "store/servers")]
@@ -30,6 +31,7 @@ from fault_page import FOR_EVER, KINDS, Order  # noqa: E402
 from fault_stores import STORES, is_installed  # noqa: E402
 from httpd import Httpd  # noqa: E402
 from origin import Origin, Stage  # noqa: E402
+from proc_state import has_ended  # noqa: E402
 
 SIZES = {
     "event": "StartServers 3\nServerLimit 6\nThreadsPerChild 4\nMaxRequestWorkers 12\nMinSpareThreads 8\n"
@@ -108,6 +110,7 @@ class Field:
             case.again = self.last_word(scene)
             case.other = scene.send(body=b"x" * len(scene.body))
         case.runs, case.died, case.text = self.ledger.of(scene.path), self.page["crashed"], self.page.text
+        case.vanished = not case.died and not lost and self.page["armed"] != 0
         case.log = self.server.log.lines(begin)
         if not case.died and not lost:
             case.leaks = fault_judge.leaks_of(self.server, pid, self.files.get(pid), order)
@@ -149,14 +152,14 @@ class Field:
         return self.page["seen"] == seen
 
     def await_end(self, order=NOTHING, answer=None):
-        """The answer is there before the request's last cleanup has run; a process that died runs none.
+        """The answer is there before the request's last cleanup has run. A process that died runs none.
 
         False: httpd keeps the connection. Seen now and then where a worker gets no memory any more: all workers are
         idle, the event MPM's listener waits without an end, and the request's pool stays. The module's work is judged
         all the same, by the entry in the slot. Only its memory is not: nobody gives it back.
         """
         def over():
-            return not self.page["armed"] or self.page["crashed"]
+            return not self.page["armed"] or self.page["crashed"] or (self.page["pid"] and has_ended(self.page["pid"]))
         starved = order.kind in ("memory", "pool") and order.times == FOR_EVER
         try:
             env.until(over, "the request ends", LOST_AFTER if starved else 60)
@@ -196,10 +199,18 @@ class Tally:
                     f"--times {case.order.times}" \
                     + (" --everywhere" if case.order.everywhere else "")
         self.failures.append(arguments)
-        print(f"FAILED {arguments}\n  " + "\n  ".join(wrong) +
+        print(f"FAILED {arguments}: {wrong[0]}\n  " + "\n  ".join(wrong) +
               f"\n  told first {brief(case.first)}, last {brief(case.last)}, runs {case.runs}")
         print("  " + "\n  ".join(with_names(case.text)[:24]))
         print("  " + "\n  ".join(case.log[-4:]), flush=True)
+
+    def broke_off(self, field, arguments, error):
+        """What the sweep itself did not survive; the callers of the last call that was struck are the nearest cause."""
+        self.cases += 1
+        self.failures.append(arguments)
+        print(f"FAILED {arguments}: the sweep broke off: {type(error).__name__}: {error}")
+        print("  " + "\n  ".join(traceback.format_exception(error)[-1:] + with_names(field.page.text)[:24] +
+                                 field.server.log.lines()[-4:]), flush=True)
 
 
 def with_names(text):
@@ -265,6 +276,15 @@ def in_short(item, store, policy):
             and (kind != "pool" or scene == "first"))
 
 
+def successor(field, more):
+    """A server for what is left to sweep. Its cases go on with the numbers: each path is one case's."""
+    field.page.withdraw()
+    field.close()
+    new = Field(field.stage, field.store, field.policy, field.page, more)
+    new.number = field.number
+    return new
+
+
 def fight(options, page, stage, store, policy, tally):
     field = Field(stage, store, policy, page, options.config)
     try:
@@ -282,7 +302,13 @@ def fight(options, page, stage, store, policy, tally):
                 continue
             began = time.monotonic()
             coarse = everywhere or (options.short and kind in ("memory", "write"))
-            count = sweep(field, scene, kind, error, tally, 3 if coarse else 1, times, everywhere)
+            try:
+                count = sweep(field, scene, kind, error, tally, 3 if coarse else 1, times, everywhere)
+            except (TimeoutError, AssertionError, OSError) as broken:
+                tally.broke_off(field, f"--store {store} --policy {policy} --scene {scene} --kind {kind} "
+                                       f"--error {fault_page.NAMES[error]}", broken)
+                field = successor(field, options.config)
+                continue
             several = ", each and all after it" if times == FOR_EVER else f", {times} in all threads"
             lasting = "" if times == 1 else several
             print(f"{store:14}{policy:7} {scene:11}{kind:8} {fault_page.NAMES[error]:13}{count:4} struck{lasting}"

@@ -56,6 +56,7 @@ UNKNOWN, TOMBSTONE, BUSY, DOWN = (Answer(409, name) for name in ("outcome-unknow
                                           text="malloc\n/mod_idempotency.so(+0x1)\nAborted\n/x.so")),
     ("dies_for_httpds_reasons_only",
      case(died=signal.SIGSEGV, kind="pool", text=BUCKET.format("Segmentation fault", "/mod_idempotency.so"))),
+    ("dies_for_httpds_reasons_only", case(vanished=True, text="malloc\n/mod_idempotency.so(+0x1)")),
     ("leaves_nothing_open", case(leaks=["/a/file"])),
     ("logs_nothing_that_must_not_be", case(log=["IDEM002: impossible event"])),
     ("executes_at_most_once", case(runs=2)),

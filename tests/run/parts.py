@@ -6,8 +6,8 @@ that waits leaves the machine to one that computes. Called by mk/suite.mk.
     parts.py check -- integration-short -- analyze asan
 
 Words before the first "--" are run one after the other. Each "--" begins a lane; its parts are run one after the other,
-too. A part that fails stops nothing. In a lane a part's output is shown when it has ended. The last line names those
-that failed.
+too. A part that fails stops nothing. In a lane a part's output is shown when it has ended. The last lines are what each
+part that failed said last, and the names of those parts.
 """
 import os
 import subprocess
@@ -16,6 +16,7 @@ import threading
 import time
 
 PRINTING = threading.Lock()
+LAST_LINES = 12  # of a part that failed: the whole output may be long, and be cut by whoever shows it
 
 
 def lanes_of(words):
@@ -36,11 +37,11 @@ def say(*lines):
 
 
 def first(part, failed):
-    """With the output as it comes: it is the part for which somebody waits."""
+    """With the output as it comes: it is the part for which somebody waits. Its own last lines stand close by."""
     say(f"== make {part}")
     began = time.monotonic()
     if run(part, ["-j2", "-Otarget"]).returncode:
-        failed.append(part)
+        failed[part] = []
     say(f"== {part} took {time.monotonic() - began:.0f} s")
 
 
@@ -49,14 +50,14 @@ def in_lane(parts, failed):
         began = time.monotonic()
         say(f"== {part} begins")
         done = run(part, [], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = done.stdout.decode(errors="replace").rstrip("\n")
         if done.returncode:
-            failed.append(part)
-        say(f"== make {part}", done.stdout.decode(errors="replace").rstrip("\n"),
-            f"== {part} took {time.monotonic() - began:.0f} s")
+            failed[part] = said.splitlines()[-LAST_LINES:]
+        say(f"== make {part}", said, f"== {part} took {time.monotonic() - began:.0f} s")
 
 
 def main():
-    failed, (alone, lanes) = [], lanes_of(sys.argv[1:])
+    failed, (alone, lanes) = {}, lanes_of(sys.argv[1:])
     if not alone and not lanes:
         sys.exit("parts: nothing to run")
     for part in alone:
@@ -66,6 +67,8 @@ def main():
         thread.start()
     for thread in threads:
         thread.join()
+    for part, lines in failed.items():
+        say(*(f"{part}| {line}" for line in lines))
     if failed:
         print("FAILED:", *failed)
         sys.exit(1)
