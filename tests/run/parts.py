@@ -27,8 +27,16 @@ def lanes_of(words):
 
 
 def run(part, jobs, **how):
-    make = os.environ.get("MAKE", "make")
-    return subprocess.run([make, "-k", *jobs, "--no-print-directory", part], stdin=subprocess.DEVNULL, **how)
+    """(exit code, what it wrote if there is a pipe for it, a sentence on the time): how long it took, and how much of a
+    core that was, without what the part left behind or never waited for.
+    """
+    make, began = os.environ.get("MAKE", "make"), time.monotonic()
+    process = subprocess.Popen([make, "-k", *jobs, "--no-print-directory", part], stdin=subprocess.DEVNULL, **how)
+    said = process.stdout.read() if process.stdout else b""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    took = f"== {part} took {time.monotonic() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of a core"
+    return process.returncode, said, took
 
 
 def say(*lines):
@@ -39,21 +47,20 @@ def say(*lines):
 def first(part, failed):
     """With the output as it comes: it is the part for which somebody waits. Its own last lines stand close by."""
     say(f"== make {part}")
-    began = time.monotonic()
-    if run(part, ["-j2", "-Otarget"]).returncode:
+    code, _, took = run(part, ["-j2", "-Otarget"])
+    if code:
         failed[part] = []
-    say(f"== {part} took {time.monotonic() - began:.0f} s")
+    say(took)
 
 
 def in_lane(parts, failed):
     for part in parts:
-        began = time.monotonic()
         say(f"== {part} begins")
-        done = run(part, [], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = done.stdout.decode(errors="replace").rstrip("\n")
-        if done.returncode:
+        code, said, took = run(part, [], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = said.decode(errors="replace").rstrip("\n")
+        if code:
             failed[part] = said.splitlines()[-LAST_LINES:]
-        say(f"== make {part}", said, f"== {part} took {time.monotonic() - began:.0f} s")
+        say(f"== make {part}", said, took)
 
 
 def main():
@@ -68,7 +75,8 @@ def main():
     for thread in threads:
         thread.join()
     for part, lines in failed.items():
-        say(*(f"{part}| {line}" for line in lines))
+        for line in lines:
+            say(f"{part}| {line}")
     if failed:
         print("FAILED:", *failed)
         sys.exit(1)

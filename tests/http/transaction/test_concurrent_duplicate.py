@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A duplicate of a request that still runs is refused; of many at once exactly one is executed."""
+import os
+
 import env
 
 CONFIG = "" if env.MPM != "prefork" else "StartServers 66\nMinSpareServers 66\n"
-CLIENTS, ROUNDS = 64, 200
+CLIENTS, ROUNDS = 64, int(os.environ.get("IDEM_ROUNDS", "200"))
 
 
 def test_second_request_is_refused_while_first_runs(each_api, origin):

@@ -269,7 +269,7 @@ static int configure(driven *d, const idem_env *env, const char *url, const char
 int main(int argc, char **argv)
 {
     static idem_env env = {.run_dir = "/tmp", .processes = 16, .threads = 16};
-    driven d = {.within = KIT_CALL_TIME, .ttl = KIT_LONG, .lease = 60000};
+    driven d = {.within = apr_time_from_sec(10), .ttl = KIT_LONG, .lease = 60000};
     int letter;
 
     while ((letter = getopt(argc, argv, "t:")) == 't')
