@@ -138,7 +138,8 @@ browser: all $(TEST_MODULES) html
 .PHONY: applications
 applications: all $(TEST_MODULES)
 	@$(PYTEST) -rs tests/http/applications $(PYTEST_ARGS)
-## make applications  double clicks on WordPress and MediaWiki, in Chromium (minutes; skipped without their packages)
+## make applications  double clicks on WordPress, MediaWiki, Roundcube and DokuWiki, in Chromium (ten minutes; skipped
+##                    without their packages)
 
 # Kills, restarts, full disks, failing stores, stores' servers that are killed, hung and cut off, on event and prefork;
 # a failure is repeated by the seed that it prints.

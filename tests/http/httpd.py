@@ -261,7 +261,7 @@ class Httpd:
         """
         def rows():
             lines = [line.split() for line in (self.root / "outcomes.log").read_text().splitlines()]
-            found = [line[2:] for line in sorted(lines, key=lambda line: int(line[0])) if line[1] == api.host]
+            found = [line[2:7] for line in sorted(lines, key=lambda line: int(line[0])) if line[1] == api.host]
             return found if len(found) >= count else None
         return env.until(rows, f"{count} lines in the access log")
 

@@ -7,7 +7,6 @@ by the constant DokuWiki has for that, which a prepended file sets. The same fil
 scripts in the ledger.
 """
 import html.parser
-import pathlib
 import re
 import shutil
 from urllib.parse import quote, urlencode
@@ -15,8 +14,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 import env
+from dokuwiki import lay_out, saves
 
-INSTALLED = pathlib.Path("/usr/share/dokuwiki")
 BASES = ["/wiki"] + (["/modwiki"] if env.MPM == "prefork" else [])  # behind FPM; in mod_php
 CONFIG = r"""
 IdempotencyConcurrent wait
@@ -51,31 +50,13 @@ define('DOKU_CONF', __DIR__ . '/conf/');
 file_put_contents(__DIR__ . '/../ledger', json_encode(['path' => basename($_SERVER['SCRIPT_FILENAME']),
     'method' => $_SERVER['REQUEST_METHOD'], 'slot' => $_SERVER['IDEMPOTENCY_SLOT'] ?? null]) . "\\n", FILE_APPEND);
 """
-SETTINGS = """<?php
-$conf['title'] = 'A wiki';
-$conf['useacl'] = 1;
-$conf['superuser'] = '@admin';
-$conf['autopasswd'] = 0;
-$conf['userewrite'] = 1;
-$conf['savedir'] = '%s';
-"""
-FOLDERS = "attic cache index locks log media media_attic media_meta meta pages tmp".split()
-
 
 @pytest.fixture(scope="module")
 def wiki(stage):
     """The folder of its configuration and data, owned by whom it runs as."""
-    if not INSTALLED.exists():
-        pytest.fail("dokuwiki is not installed: run make deps")
     folder = stage.root / "wiki"
-    for name in ["conf"] + [f"data/{name}" for name in FOLDERS]:
-        (folder / name).mkdir(parents=True)
+    lay_out(folder, rewrites=1)
     (folder / "prepend.php").write_text(PREPEND)
-    (folder / "conf/local.php").write_text(SETTINGS % (folder / "data"))
-    (folder / "conf/acl.auth.php").write_text("*\t@ALL\t8\n")
-    (folder / "conf/users.auth.php").write_text("")
-    for path in [folder, *folder.rglob("*")]:
-        shutil.chown(path, env.USER)
     fpm = stage.start_fpm("wiki", f"php_admin_value[auto_prepend_file] = {folder}/prepend.php\n", flags=[])
     yield folder
     fpm.terminate()
@@ -149,12 +130,6 @@ def browser(request, wiki, api):
 @pytest.fixture
 def page(host):
     return host.replace(".", "_")
-
-
-def saves(wiki, page):
-    """What the wiki itself says of a page's history: one line for each time it was saved."""
-    changes = wiki / f"data/meta/{page}.changes"
-    return changes.read_text().splitlines() if changes.exists() else []
 
 
 def filled_in(browser, page, text="Hello, wiki"):

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 
 import env
+from lossy import Lossy
 
 NUMBERS = itertools.count(1)
 # Commands of the driver wait while the browser waits for a page. So the page itself presses the button.
@@ -28,6 +29,7 @@ class Clicks:
     def __init__(self, driver, base, origin, httpd, guarded):
         self.driver, self.base, self.origin, self.httpd, self.guarded = driver, base, origin, httpd, guarded
         self.tab, self.log_begins = driver.current_window_handle, self.waits()
+        self.answers_begin = len(self.answers())
 
     def close(self):
         for handle in self.driver.window_handles:
@@ -103,7 +105,10 @@ class Clicks:
         self.actions().double_click(button).perform()
 
     def enter_twice(self, name):
-        self.driver.execute_script("arguments[0].focus()", self.element(f"[name='{name}']"))
+        self.enter_twice_at(f"[name='{name}']")
+
+    def enter_twice_at(self, selector):
+        self.driver.execute_script("arguments[0].focus()", self.element(selector))
         self.actions().send_keys("\ue007\ue007").perform()
 
     def back(self, selector):
@@ -148,10 +153,13 @@ class Clicks:
         else:
             held.wait_until_entered()
 
+    def answers(self):
+        """The paths of the POST requests that were answered, of all tests."""
+        lines = [line.split() for line in (self.httpd.root / "outcomes.log").read_text().splitlines()]
+        return [line[2] for line in lines if line[-1] == "POST"]
+
     def answered(self, path, times):
-        """The access log has so many answers to POST at this path."""
-        lines = (self.httpd.root / "outcomes.log").read_text().splitlines()
-        return sum(line.split()[2] == path for line in lines) >= times
+        return self.answers()[self.answers_begin:].count(path) >= times
 
     def wait_for_answer(self, form):
         """The page that the form leads to. With the module off, any page that comes after it."""
@@ -196,3 +204,40 @@ class Clicks:
             self.wait_for_answer(form)
             if self.guarded:
                 assert self.url() == first
+
+    def submit_by_enter(self, form):
+        """Enter, twice, in a field of the form."""
+        form.open()
+        self.enter_twice(form.field)
+        self.wait_for_answer(form)
+
+    def submit_back_and_again(self, form):
+        """From the page that the form leads to, back to the form. Behind the guard it leads to the same page again."""
+        form.open()
+        self.press(form.button)
+        env.until(form.seen, "the page that the form leads to", env.CLIENT_TIMEOUT)
+        first = self.url()
+        self.back(form.button)
+        form.fill()
+        self.press(form.button)
+        env.until(lambda: self.answered(form.path, 2), "the second answer")
+        self.wait_for_answer(form)
+        if self.guarded:
+            assert self.url() == first
+
+    def submit_over_a_broken_line(self, form, server):
+        """Whatever Chromium tries, no answer comes. Its page of errors is loaded again, which sends the form again.
+
+        It returns how often it was sent.
+        """
+        with Lossy(server, ["lose"] * 20, f"POST {form.path}") as lossy:
+            self.base = self.base.replace("{}:{}".format(*server), lossy.url.removeprefix("http://"))
+            form.open()
+            self.press(form.button)
+            self.wait_for_an_error()
+            lossy.fates.clear()
+            before = len(lossy.attempts)
+            self.reload()
+            env.until(lambda: len(lossy.attempts) > before, "the form is sent again")
+            self.wait_for_answer(form)
+            return before + 1

@@ -16,8 +16,9 @@ CACHE = env.REPO / "build/applications"
 PREPEND = """<?php
 (function () {
     if ($_SERVER['REQUEST_METHOD'] !== 'POST') return;
-    $path = strtok($_SERVER['REQUEST_URI'], '?');
-    $run = ['path' => $path, 'method' => 'POST', 'query' => $_SERVER['QUERY_STRING'] ?? ''];
+    $path = strtok($_SERVER['REQUEST_URI'], '?') . (OPERATION);
+    $run = ['path' => $path, 'method' => 'POST', 'query' => $_SERVER['QUERY_STRING'] ?? '',
+            'fields' => array_keys($_POST)];
     file_put_contents('STAGE/ledger', json_encode($run) . "\\n", FILE_APPEND | LOCK_EX);
     $gate = 'STAGE/gates/' . str_replace('/', '_', trim($path, '/'));
     $lock = @fopen($gate, 'rb');
@@ -54,6 +55,15 @@ def unpack(folder, *names):
     return folder
 
 
+def relink(folder):
+    """Links to where the packages would be installed lead to what was unpacked instead."""
+    for path in [path for path in folder.rglob("*") if path.is_symlink()]:
+        target = os.readlink(path)
+        if target.startswith("/") and os.path.lexists(f"{folder}{target}"):
+            path.unlink()
+            path.symlink_to(f"{folder}{target}")
+
+
 def give(*folders):
     """To whom the application runs as."""
     if env.ROOT:
@@ -69,8 +79,8 @@ class Application:
         self.stage, self.name, self.folder = stage, name, stage.root / name
         unpack(self.folder, *packages)
 
-    def start(self):
-        self.fpm = start_fpm(self.stage, self.name)
+    def start(self, **how):
+        self.fpm = start_fpm(self.stage, self.name, **how)
 
     def close(self):
         self.fpm.terminate()
@@ -78,12 +88,15 @@ class Application:
         shutil.rmtree(self.folder)
 
 
-def start_fpm(stage, name):
-    """FPM at NAME.sock with the machine's extensions; each POST is entered in the ledger, and waits at its gate."""
+def start_fpm(stage, name, operation="''", options="", constants=""):
+    """FPM at NAME.sock with the machine's extensions; each POST is entered in the ledger, and waits at its gate.
+
+    operation: in PHP, what is added to the path in the ledger where one path is for everything. constants: PHP, too.
+    """
     prepend = stage.root / f"{name}-prepend.php"
-    prepend.write_text(PREPEND.replace("STAGE", str(stage.root)))
+    prepend.write_text(PREPEND.replace("STAGE", str(stage.root)).replace("OPERATION", operation) + constants)
     return stage.start_fpm(name, f"php_admin_value[auto_prepend_file] = {prepend}\n"
-                           "php_admin_value[session.gc_probability] = 0\n", flags=[])
+                           f"php_admin_value[session.gc_probability] = 0\n{options}", flags=[])
 
 
 def php(script, *words, given=None):
