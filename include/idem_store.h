@@ -42,7 +42,7 @@ extern "C" {
  * scheme. The version changes with this file's contract. docs/stores.md walks through an example.
  *
  * Version 2 has added members behind the table of version 1, all of which may be NULL. A driver that was compiled with
- * version 1 is still found and used: what it does not have counts as NULL.
+ * version 1 is still found and used: its missing functions count as NULL.
  */
 #define IDEM_STORE_GROUP "idempotency-store"
 #define IDEM_STORE_VERSION "2"
@@ -140,8 +140,8 @@ typedef struct idem_env {
     void *server;          /* server_rec of the configuration inside httpd, NULL elsewhere */
     /* Of one call. open() and attach() of a store behind a network take no longer. 0: not configured. */
     apr_interval_time_t timeout;
-    /* A configuration is only being checked: stores that are IDEM_LOOKS are opened and attached to see what can be
-     * known. */
+    /* A configuration is only being checked. Stores that are IDEM_LOOKS are opened and attached, to learn their
+     * facts. */
     int look_only;
     /* Since version 2. A tool beside the server, or without one: takes a store as it was made, its size included, and
      * makes none. */

@@ -2,7 +2,7 @@
 /*
  * pools.c - pools of no parent's, see pools.h. Called by keeper, renewer and the lmdb driver.
  *
- * httpd gives its pools a function that ends the process when they cannot grow, and children of them inherit it; a pool
+ * httpd gives its pools a function that ends the process when they cannot grow. Their children inherit it. A pool
  * without a parent has none, and would hand out NULL.
  */
 #include "pools.h"

@@ -2,9 +2,9 @@
 /*
  * probe.c - what a process does that is forked to look at something as the server's user.
  *
- * Called in the child of a fork, by whoever needs to know what the server's children will be able to do. What always
- * holds: the process has exactly the rights that the children will have, supplementary groups included. If it cannot,
- * it keeps all of root's and tells the error.
+ * Called in the child of a fork, to find out what the server's children will be able to do. What always holds: the
+ * process has exactly the rights that the children will have, supplementary groups included. If it cannot, it keeps all
+ * of root's and tells the error.
  */
 #include "probe.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli.h - what the files of idemctl share: what was asked for, how answers leave, and the commands.
+ * cli.h - shared by the files of idemctl: the command line as it was read, the ways to answer, and the commands.
  *
  *   idemctl.c   reads the command line by two tables, options and commands
  *   place.c     opens the store, or finds nothing there

@@ -164,7 +164,7 @@ idem_exit idem_cli_show(idem_cli *cli)
     return code == IDEM_EXIT_OK ? show_slot(cli, slot) : code;
 }
 
-/* The scope that the options say; what they do not say is absent, except that a host is always there. */
+/* The scope of the options. Parts without an option are absent, except that a host is always there. */
 static idem_exit cli_read_scope(idem_cli *cli, idem_scope *scope)
 {
     const char *wrong = idem_scope_parts(scope, cli->parts ? cli->parts : "host user", cli->pool);

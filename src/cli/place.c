@@ -3,8 +3,8 @@
  * place.c - opens the store that a command works on.
  *
  * Called before each command. What always holds: a store is taken as it was made, and a look makes none. Root becomes
- * the owner of a local store, so no file there ever belongs to root. Secrets are read before that. A local store is not
- * checked from end to end unless that is asked for, since that takes its time.
+ * the owner of a local store, so no file there ever belongs to root. Secrets are read before that. A local store is
+ * checked from end to end only on request, since that takes its time.
  */
 #include "cli.h"
 

@@ -6,8 +6,8 @@
  * pieces. Memory is constant. While a boundary may be under way, only the count of matched bytes is kept: the bytes are
  * the pattern's.
  *
- * Two bodies have one digest only if they are equal but for their boundary in delimiters. So what goes into the digest
- * can be read back: behind each CR LF "--", and behind "--" at the very beginning, stands a mark.
+ * Two bodies have one digest only if they are equal but for their boundary in delimiters. So a reader could read the
+ * digest's input back: a mark stands behind each CR LF "--", and behind "--" at the very beginning.
  *
  *     L              ordinary bytes follow, as sent
  *     P tail D       a delimiter: its boundary stood behind the mark; tail is the rest of its line, as sent

@@ -4,7 +4,7 @@
  *
  * All parts but the body are condensed at once. The body may be known whole, in part (the first `hashed` bytes), or not
  * yet. Per part a short digest is kept too, only to be able to say which part differs; equality is decided on the long
- * ones. There are two forms: what is written is brief, and what earlier versions have written is still compared.
+ * ones. There are two forms. The brief one is written; the one of earlier versions is still compared.
  */
 #ifndef IDEM_FINGERPRINT_H
 #define IDEM_FINGERPRINT_H

@@ -3,8 +3,8 @@
  * formcut.c - takes a field out of the body of a form, and leaves every other byte as it was.
  *
  * Called by the input filter IDEMPOTENCY_FORM. A urlencoded field goes with one "&" beside it; a part goes from its
- * delimiter up to the next one. What does not look as browsers write it (a bare line feed, a folded header) is not
- * found, and stays.
+ * delimiter up to the next one. A field is found only as browsers write it. With a bare line feed or a folded header it
+ * stays.
  */
 #include "formcut.h"
 

@@ -14,8 +14,8 @@ apr_size_t idem_number_write(double number, char out[IDEM_NUMBER_MOST]);
 
 /*
  * Does the double nearest to this text stand for the same decimal value as the text, when it is written as above?
- * 9007199254740993 does not (it becomes ...992), 1.10 does. What is no number of JSON's grammar is not looked at
- * closely: the answer is then any.
+ * 9007199254740993 does not (it becomes ...992), 1.10 does. The text must be a number of JSON's grammar: for others any
+ * answer may come.
  */
 int idem_number_is_exact(const char *text, apr_size_t len);
 

@@ -2,9 +2,9 @@
 /*
  * part_header.c - the header of one part of a multipart form: its field's name, its file's name, its type.
  *
- * Called by multipart.c with a whole header. Backslashes: in a file's name they are as sent (a path, or \" for a
- * quote); a field's name with one is refused, since some readers unescape it and some do not. Percent escapes, as
- * browsers write quotes, are as sent.
+ * Called by multipart.c with a whole header. Backslashes in a file's name are as sent: a path, or \" for a quote. A
+ * field's name with one is refused, since only some readers unescape it. Percent escapes, as browsers write quotes, are
+ * as sent.
  */
 #include "form_private.h"
 

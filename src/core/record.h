@@ -8,8 +8,8 @@
  *   checksum  IDEM_SUM_LEN bytes over all before it (checksum.h); in versions 1 and 2 the first of its SHA-256
  *
  * Versions 3 and 4 are written, all four are read. Version 4 is a RECORD with places, version 3 whatever has none.
- * Big-endian throughout, the same on every machine. The decoder refuses whatever the encoder would not have made, with
- * a reason, and never reads past the value's end.
+ * Big-endian throughout, the same on every machine. The decoder refuses, with a reason, every value that the encoder
+ * would not make. It never reads past the value's end.
  */
 #ifndef IDEM_RECORD_H
 #define IDEM_RECORD_H
@@ -76,9 +76,9 @@ apr_status_t idem_record_encode(const idem_keyring *ring, const idem_head *head,
 
 /*
  * Decodes what stands in slot. head is filled; response (may be NULL) for IDEM_STATE_RECORD: strings are in pool, the
- * body points into value or, where it was sealed, into pool. With a ring a response that is not sealed is refused:
- * anybody who can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign,
- * malformed, of another slot or of a newer version.
+ * body points into value or, where it was sealed, into pool. With a ring an unsealed response is refused: anybody who
+ * can write to the store could have put it there. Returns NULL, or a sentence about what is torn, foreign, malformed,
+ * of another slot or of a newer version.
  */
 const char *idem_record_decode(const idem_keyring *ring, idem_blob value, const unsigned char slot[IDEM_SLOT_LEN],
                                apr_pool_t *pool, idem_head *head, idem_response *response);

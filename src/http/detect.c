@@ -3,7 +3,7 @@
  * detect.c - what differs for a transaction that only watches.
  *
  * Called by the gate instead of answering, after a handler, and when the request is logged. The lease's table is the
- * same; a finished request leaves a tombstone, which here stands for whatever would have been kept.
+ * same. A finished request leaves a tombstone, which here stands for any entry that would have been kept.
  */
 #include "detect.h"
 

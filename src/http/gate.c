@@ -47,7 +47,8 @@
 /*
  * HTTP/2's session thread marks a stream's connection as aborted at any time. A handler that looks at the mark would
  * stop half-way, or take its backend's failure for the client's (mod_proxy_fcgi). So handlers get a copy of the
- * connection, which nobody marks; what it points to is shared, and filters keep the real one. NULL: no copy was needed.
+ * connection, which nobody marks. The copy's pointers are shared, and filters keep the real one. NULL: no copy was
+ * needed.
  */
 static conn_rec *lend_connection(const idem_txn *txn, request_rec *r)
 {
@@ -311,7 +312,7 @@ static int asks_for_outcome(request_rec *r)
     return idem_lookup_is_wanted(idem_settings_of(r), &asked);
 }
 
-/* A client that only asks never reaches a handler, though nobody can tell it what it asks for. */
+/* A client that only asks never reaches a handler, even where nobody can answer it. */
 static int refuse_lookup(request_rec *r, idem_txn *txn, idem_problem problem)
 {
     if (!txn) {
@@ -324,7 +325,7 @@ static int refuse_lookup(request_rec *r, idem_txn *txn, idem_problem problem)
     return refuse_early(txn, problem, NULL);
 }
 
-/* What would be guarded were the engine on is told so, where somebody wants that; all else passes. */
+/* A request that would be guarded with the engine on is told so, where an administrator wants that. All others pass. */
 static int pass_by(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log.h - the two macros every message of the module goes through: a stable number, who, and in which phase.
+ * log.h - the two macros that write every message of the module: with a stable number, the request and its phase.
  *
  * A number is used once (tests/lint); warnings and errors each have a test that expects them. A key is never printed:
  * who is the first bytes of the slot.

@@ -71,7 +71,7 @@ static int trace_ids(const idem_asked *asked, const char **trace, const char **p
 
 /* ---- the object -------------------------------------------------------------------------------------------------- */
 
-/* What was asked, as the client sent it; of the answer, what left. */
+/* The request as the client sent it; the answer as it left. */
 static const char *request_fields(const idem_asked *asked, const request_rec *last)
 {
     request_rec *first = asked->first;

@@ -2,8 +2,8 @@
 /*
  * view.c - makes a view of what a driver has found under a slot.
  *
- * Called for each entry that is listed or shown. A value is judged exactly as a request judges it; where no secret was
- * given a sealed record is sound as far as can be seen.
+ * Called for each entry that is listed or shown. A value is judged exactly as a request judges it. Without a secret, a
+ * sealed record counts as sound as far as can be seen.
  */
 #include "ops.h"
 

@@ -4,7 +4,7 @@
  *
  * Called before each verb. What always holds: httpd has authenticated a user who changes something, as the server's
  * configuration says. A reader is authenticated, too, or came through an access control that keeps strangers out. An
- * .htaccess file can neither be the one that has named the handler, nor have a say in who the user is.
+ * .htaccess file can neither name this handler, nor have a say in the authentication of the user.
  */
 #include "admin_private.h"
 
@@ -22,7 +22,7 @@ APLOG_USE_MODULE(idempotency);
 
 #define FORBIDDEN "forbidden"
 
-/* r as httpd would see it from somebody of whom nothing is known; what it logs is heard by nobody. */
+/* r as it would come from a stranger, without any credentials. Its log lines go nowhere. */
 static request_rec *make_stranger(request_rec *r)
 {
     request_rec *stranger = apr_pmemdup(r->pool, r, sizeof(*r));

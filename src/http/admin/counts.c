@@ -3,8 +3,8 @@
  * counts.c - the admin API's verbs on the whole: statistics, history, events, sweep; its token, its index and its
  * description.
  *
- * Called by the handler, when it is known that the client may. What has been counted is the whole server's, as in the
- * metrics; a store's account is that of the virtual host's store.
+ * Called by the handler, when it is known that the client may. The counts are the whole server's, as in the metrics.
+ * The account is that of the virtual host's store.
  */
 #include "admin_private.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * page.h - what the parts of the page share: HTML in which everything that comes from elsewhere is text.
+ * page.h - shared by the parts of the page: HTML in which everything from elsewhere is text.
  *
  *   page.c           which view a request wants
  *   page_frame.c     what is the same in all views

@@ -2,7 +2,7 @@
 /*
  * page_chart.c - outcomes over time: the minutes of v1/history as bars, in plain SVG.
  *
- * Called by the overview. A bar has the kinds of outcomes in a fixed order, what is bad at its foot; the same numbers
+ * Called by the overview. A bar has the kinds of outcomes in a fixed order, the bad ones at its foot. The same numbers
  * stand in a table below.
  */
 #include "page.h"

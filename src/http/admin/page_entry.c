@@ -3,7 +3,7 @@
  * page_entry.c - one entry: everything that is known of it, the actions on it, and their results.
  *
  * Called by the page. The buttons do something where the page's script runs; without it the commands of idemctl stand
- * there. The version of the entry that is shown goes along with what is asked.
+ * there. Each action carries the version of the entry that is shown.
  */
 #include "page.h"
 

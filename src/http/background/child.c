@@ -3,8 +3,8 @@
  * child.c - begins and ends what runs in a child beside its requests.
  *
  * Called by the hooks of a child's life. A dying child stops its threads. It waits a little for a thread that is inside
- * a store. A thread that takes longer never touches anything again. Nothing is joined: prefork ends its child inside a
- * signal handler, where a lock that the interrupted code holds would never be had. A process that is forked from a
+ * a store. A thread that takes longer never touches anything again. No thread is joined. Prefork ends its child inside
+ * a signal handler: a wait there for a lock of the interrupted code would never end. A process that is forked from a
  * child inherits all that and ends none of it.
  */
 #include "child.h"

@@ -37,7 +37,7 @@ void idem_keeper_last_tries(const atomic_int *hurry);
  */
 void idem_keeper_settle(idem_front *front, const idem_head *head, idem_blob value, idem_blob fallback);
 
-/* The same for an outcome without a response that could not be encoded, for want of memory: that is repeated too. */
+/* The same for an outcome without a response. If it could not be encoded for want of memory, that is repeated, too. */
 void idem_keeper_settle_head(idem_front *front, const idem_head *head);
 
 /* The store answers again: what waits for it is tried at once. Any thread. */

@@ -5,8 +5,8 @@
  * Called by children when something happens, and by the parent when a configuration begins. The parent, which has one
  * thread, forks the notifier. No thread of a request ever forks, nor does any process with threads. httpd starts it
  * again when it dies, and ends it with the configuration. The pipe lives as long as the parent, so that children of an
- * old generation post to the notifier of the new one. A pipe that is full loses what is posted: the notifier reads all
- * the time, also while the program runs.
+ * old generation post to the notifier of the new one. A full pipe loses posts, but the notifier reads all the time,
+ * also while the program runs.
  */
 #include "notify_private.h"
 

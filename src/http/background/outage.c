@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * outage.c - logs once that a store is not called any more and once that it is called again, and probes it meanwhile.
+ * outage.c - a store that stops answering: logs once that it is not called any more, probes it, and logs once that it
+ * is called again.
  *
  * Called by a front when the breaker of a part of its store opens or closes, in whichever thread made it so. While it
  * is open a thread of its own probes that part. No request ever waits for the probe, and a server that hangs holds this
@@ -55,7 +56,7 @@ static apr_interval_time_t probe_once(const watched *w)
     return pause;
 }
 
-/* Nothing is due any more, and none of the openings that were told came after that was found. */
+/* Nothing is due any more, and no opening was told after that was found. */
 static int may_end(watched *w, apr_interval_time_t pause)
 {
     int ends;

@@ -18,8 +18,8 @@ typedef struct idem_held idem_held;
 void idem_renewer_start(apr_pool_t *pchild, server_rec *s);
 
 /*
- * Renews lease from now on; *held is NULL where the store needs no renewal. Fails where nobody could renew it: an owner
- * that is not heard of would be taken for dead, so nothing may run then. Any thread.
+ * Renews lease from now on; *held is NULL where the store needs no renewal. Fails where nobody could renew the lease.
+ * Its owner would then be taken for dead, so nothing may run. Any thread.
  */
 apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_held **held);
 

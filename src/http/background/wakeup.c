@@ -6,7 +6,7 @@
  * places, no transaction.
  *
  * The server-wide bound is a table of process numbers in shared memory, one entry a waiter. A child that dies leaves
- * its entries behind; they are taken back by whoever finds the table full and the process gone. Waiters of one child
+ * its entries behind. A process that finds the table full takes them back, if that child is gone. Waiters of one child
  * sleep on one of a few condition variables, chosen by slot: a wrong wake-up costs one look at the store.
  */
 #include "wakeup.h"

@@ -18,7 +18,7 @@ APLOG_USE_MODULE(idempotency);
 #define ANY (IDEM_USE_KEY | IDEM_USE_SCOPE | IDEM_USE_FINGERPRINT)
 #define SAME (IDEM_USE_SCOPE | IDEM_USE_FINGERPRINT)
 
-/* A word that ends in ':' or '=' is followed by what is shown here as behind. */
+/* behind: what follows a word that ends in ':' or '='. */
 static const struct word {
     const char *word, *behind;
     idem_part_kind kind;
@@ -92,7 +92,7 @@ static const char *read_name(cmd_parms *cmd, const struct word *w, const char *n
     return NULL;
 }
 
-/* An expression of an .htaccess file may not run what reads files or other servers: its author need not be the
+/* An expression of an .htaccess file may not read files or ask other servers: its author need not be the
  * administrator. */
 static const char *read_expr(cmd_parms *cmd, const char *text, idem_part *part)
 {

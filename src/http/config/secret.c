@@ -3,8 +3,8 @@
  * secret.c - reads the administrator's secrets, and refuses files that others can read.
  *
  * Called while the configuration is checked and when stores are opened, as root where the server is started as root.
- * What was read is wiped before the function returns, whatever comes of it. A symbolic link is followed: what counts is
- * the file that was opened.
+ * The bytes that were read are wiped before the function returns, whatever comes of it. A symbolic link is followed;
+ * the checks look at the opened file.
  */
 #include "secret.h"
 

@@ -2,8 +2,8 @@
 /*
  * repeats.c - the table of repeats.h, in the memory of metrics.c.
  *
- * Called at the end of each request that found its key known, and by whoever shows keys: the page of mod_status, the
- * list of an administrator's. A bucket is chosen by the slot's first bytes, which are a digest's.
+ * Called at the end of each request that found its key known. Also called to show keys: on the page of mod_status, and
+ * in an administrator's list. A bucket is chosen by the slot's first bytes, which are a digest's.
  */
 #include "repeats.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * repeats.h - how often a key is sent again, for keys that are: counted in memory, so that a replay writes nothing.
+ * repeats.h - how often a key is sent again. Counted in memory, so that a replay writes nothing.
  *
- * The table is shared by all children and outlives restarts, as all that is counted. It has a fixed number of slots;
- * where there is no room, the one is forgotten that was asked for least lately. Numbers are as exact as a log of the
+ * The table is shared by all children and outlives restarts, as all that is counted. It has a fixed number of slots.
+ * Where there is no room, the key that was asked for least lately is forgotten. Numbers are as exact as a log of the
  * last thousands of keys needs: two requests that come to an entry at once may lose one count.
  */
 #ifndef IDEM_REPEATS_H

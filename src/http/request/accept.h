@@ -19,7 +19,7 @@ int idem_accept_quality(request_rec *r, const char *range);
  */
 int idem_accepts_coding(request_rec *r, const char *coding);
 
-/* r's Accept-Encoding without what it refuses, for filters that do not look at q=0; NULL where there is none. */
+/* r's Accept-Encoding without the codings that it refuses, for filters that overlook q=0; NULL where r has none. */
 const char *idem_accept_encoding_cleaned(request_rec *r);
 
 #endif

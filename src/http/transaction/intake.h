@@ -40,7 +40,7 @@ int idem_intake_reach(idem_txn *txn, const idem_print *kept, idem_print *print);
 int idem_intake_cut(const idem_txn *txn);    /* it broke off while the handler read it */
 int idem_intake_unread(const idem_txn *txn); /* its end has not been seen */
 
-/* What an input filter gives of what it has kept, which is not empty: as httpd asks for it. */
+/* An input filter hands out its kept bytes, which are not empty, in the way that httpd asks for. */
 apr_status_t idem_intake_hand_out(apr_bucket_brigade *kept, apr_bucket_brigade *bb, ap_input_mode_t mode,
                                   apr_read_type_e block, apr_off_t bytes);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prints.h - the fingerprint of a transaction's request: as much of it as is needed, and in the form that is asked for.
+ * prints.h - the fingerprint of a transaction's request: only the parts that are needed, in the form that is asked for.
  */
 #ifndef IDEM_PRINTS_H
 #define IDEM_PRINTS_H

@@ -22,7 +22,8 @@
 
 #define NO_MEMORY "no memory for the checksum or the seal"
 
-/* The keeper goes on with what the store did not take; a tombstone is what remains if it holds too much already. */
+/* The keeper goes on with a settlement that the store did not take. If it holds too much already, a tombstone
+ * remains. */
 static void hand_to_keeper(idem_txn *txn, idem_blob value)
 {
     idem_head head = txn->head;

@@ -6,7 +6,7 @@
  * filter into the chain that gives it once more. Where the intake stands otherwise, close to the protocol, there is
  * nothing left of it then.
  *
- * What always holds: a body nobody has asked for is read where it always was, whatever filters there are. HTTP_IN tells
+ * What always holds: a body that nobody has asked for is read where it always was, with any filters. HTTP_IN tells
  * whether it was asked for: httpd's filter that frames bodies makes its context when it is read the first time. mod_ssl
  * reads the body before it renegotiates, and takes that filter out of the chain.
  *

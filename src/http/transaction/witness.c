@@ -3,7 +3,7 @@
  * witness.c - hears httpd say that a backend could not be reached.
  *
  * Called by the gate around each handler, and by httpd for each line of the error log. mod_proxy_fcgi, _ajp, _uwsgi and
- * _scgi return 503 for a backend they could not connect to and for one that read the request and died; mod_cgid does so
+ * _scgi return 503 in two cases: they could not connect to a backend, or it read the request and died. mod_cgid does so
  * for its daemon. The line they log tells the two apart, by a number that stays (APLOGNO). A line belongs to the
  * handler that runs on the thread that writes it: mod_proxy names no request in some of them.
  *

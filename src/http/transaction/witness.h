@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * witness.h - what httpd's error log said while a guarded handler ran: the only place where it says that no backend was
+ * witness.h - the lines of httpd's error log while a guarded handler ran. Only there does httpd say that no backend was
  * reached.
  */
 #ifndef IDEM_WITNESS_H

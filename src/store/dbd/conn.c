@@ -4,7 +4,7 @@
  *
  * The thread that owns the connection calls it. Statements are prepared at their first use. The scratch pool frees the
  * client library's results, before the connection. What always holds: values go as binary parameters, never as text of
- * a statement; no more than SHOWN bytes of what the database said are repeated. Limits: calls block, for as long as the
+ * a statement. At most SHOWN bytes of the database's own words are repeated. Limits: calls block, for as long as the
  * client library lets them: worker.c bounds them.
  */
 #include "dbd_private.h"

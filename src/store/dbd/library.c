@@ -2,8 +2,8 @@
 /*
  * library.c - the client library that APR's driver brought in: it stays mapped, and its functions are found by name.
  *
- * Called when a process attaches, and where the library can do more than APR asks of it. What always holds: what was
- * pinned is mapped until the process ends.
+ * Called when a process attaches, and where the library can do more than APR asks of it. What always holds: a pinned
+ * library stays mapped until the process ends.
  */
 #include "dbd_private.h"
 

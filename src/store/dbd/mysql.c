@@ -4,9 +4,9 @@
  *
  * Called through the table at the end. MySQL cannot show a row from a statement that changes it, so a look follows if a
  * change was not made. A new row and a change of a row are two statements. What always holds: every change of a row
- * raises its counter, since MySQL counts rows that differ afterwards, not rows that it found. The time is read when the
- * row's lock has been won, not when the statement began. An insertion reads it before it waits for a lock of its key.
- * So a release leaves a trace if it finds no row, and an insertion that still waits will meet the trace. Limits:
+ * raises its counter. MySQL counts the rows that differ afterwards, not the rows that it found. The time is read when
+ * the row's lock has been won, not when the statement began. An insertion reads it before it waits for a lock of its
+ * key. So a release leaves a trace if it finds no row, and an insertion that still waits will meet the trace. Limits:
  * MariaDB 10.3, MySQL 8; replication that repeats statements (binlog_format=STATEMENT) repeats them at another time.
  */
 #include "dbd_private.h"
@@ -45,7 +45,7 @@ static int is_mariadb(const idem_dbd_conn *conn)
     return strstr(conn->facts.version, "MariaDB") != NULL;
 }
 
-/* MySQL's waits are bounded in whole seconds; what is waited for longer than a call is bounded by the worker. */
+/* MySQL's waits are bounded in whole seconds. The worker bounds a wait that is longer than a call. */
 static apr_status_t mysql_set_up(idem_dbd_conn *conn, idem_call *call)
 {
     apr_status_t rv =

@@ -5,11 +5,11 @@
  * Called through the table at the end. Each operation is one statement, a transaction of its own. It changes the row or
  * does not, and shows the row that stood when it began. Both see the same snapshot of the database. So if somebody was
  * faster, the refused change shows an older row, and is tried again. What always holds: a claim that finds another's
- * entry writes nothing and locks nothing. A release is an insertion that leaves a trace in the slot. Only an insertion
- * waits for a claim whose commit hangs (a standby that does not confirm) and that nobody else can see yet. After a
- * deletion, the claim could appear and belong to nobody. The trace also stops a claim that has read the time and then
- * waits for a lock: a claim that meets a row looks once more. Limits: PostgreSQL 11; a pooler in between must keep a
- * session together (pgbouncer: pool_mode=session).
+ * entry writes nothing and locks nothing. A release is an insertion that leaves a trace in the slot. The commit of a
+ * claim may hang, if a standby does not confirm. Nobody else can see that claim yet: only an insertion waits for it.
+ * After a deletion, the claim could appear and belong to nobody. The trace also stops a claim that has read the time
+ * and then waits for a lock. A claim that meets a row looks once more. Limits: PostgreSQL 11; a pooler in between must
+ * keep a session together (pgbouncer: pool_mode=session).
  */
 #include "dbd_private.h"
 

@@ -7,8 +7,8 @@
  * a new one. If fewer are allowed (connections=), a thread waits for its turn until its deadline. (An apr_reslist is
  * cleaned up with the child's pool. prefork does that inside a signal handler, and the list aborts if one of it is in
  * use then.) What always holds: a worker that was left is in no list. The lock guards only changes of links. Limits:
- * workers beyond the present need are closed one at a time, as calls end; the connection of a worker that was left is
- * not counted while it is being closed.
+ * workers beyond the present need are closed one at a time, as calls end. The connection of an abandoned worker is not
+ * counted while it is being closed.
  */
 #include "dbd_private.h"
 #include "threads.h"

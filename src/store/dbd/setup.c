@@ -4,9 +4,9 @@
  *
  * Called in the parent, as root where there is one, before children are started. Client libraries block for as long as
  * they like, may start threads, and read the environment and home of their caller. A parent must not be left with any
- * of that. So a child process asks, as the user that will use the store: the database refuses to it what it would
- * refuse to the store's users. What always holds: the child is gone when this returns. Limits: it can report only facts
- * and one sentence.
+ * of that. So a child process asks, as the user that will use the store. The database refuses to it what it would
+ * refuse to that user. What always holds: the child is gone when this returns. Limits: it can report only facts and one
+ * sentence.
  */
 #include "dbd_private.h"
 

@@ -6,7 +6,7 @@
  * conditions hold at that moment. If it was not made, a look at the entry follows. What always holds: the database
  * tests every condition again, in the change itself. If the look shows that the change was possible, somebody was
  * faster between the two, and it is tried again. An order carries the last moment, by the database's clock, at which it
- * may be carried out. Closing a connection takes back nothing that a stopped server has yet to read, and a claim that
+ * may be carried out. Closing a connection takes back nothing that a stopped server has yet to read. A claim that
  * arrives after its own withdrawal would belong to nobody. The moment is computed from the latest time that the
  * database has told on this connection. That is early by the answer's time on its way, and never late. Limits: if the
  * database's clock is set back within a call, that call may arrive late by as much.

@@ -2,8 +2,8 @@
 /*
  * statements.c - an engine's statements as APR wants them.
  *
- * Called when a process attaches. What always holds: which parameter comes where is noted as it is put in, so that an
- * order's fields follow in the same order; a parameter that an engine can name again is sent once.
+ * Called when a process attaches. What always holds: each parameter's place is noted as it is put in, so an order's
+ * fields follow in the same order. A parameter that an engine can name again is sent once.
  */
 #include "dbd_private.h"
 

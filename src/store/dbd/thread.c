@@ -2,9 +2,9 @@
 /*
  * thread.c - threads that call a client library: how they start, and meet the end of the process.
  *
- * The workers and their pool call it. What always holds: when the process's libraries are taken down, a thread is in
- * the client library only if it has hung there for longer than ENDING_TIME. Limits: such a thread may wake in the
- * moment between that and the end.
+ * The workers and their pool call it. What always holds: when the process takes its libraries down, no thread is in the
+ * client library but one that has hung there for longer than ENDING_TIME. Limits: such a thread may wake in the moment
+ * between that and the end.
  */
 #include "dbd_private.h"
 #include "threads.h"

@@ -5,11 +5,11 @@
  * Called by the pool of workers, in the threads of requests. Client libraries wait for a hung or vanished server for as
  * long as the kernel does, in connecting as well as in a call. APR cannot bound them. So threads of our own call them.
  * A request's thread asks, waits no longer than its deadline, and then leaves. A worker that was left shuts its socket
- * down if it can find it. It closes the connection in any case, ends, and is never asked again. What always holds:
- * everything that an order points to is copied before the worker is asked, since the asker may leave before it is read.
- * Only an asker that has not left reads the answer. A worker takes no signals. Limits: a thread that hangs in
- * connecting stays until the client library or the kernel gives up (libpq: connect_timeout; two minutes for a host that
- * is gone). At most HANGING_MOST of them hang.
+ * down if it can find it. It closes the connection in any case, ends, and is never asked again. What always holds: an
+ * order's data is copied before the worker is asked, since the asker may leave before the worker reads it. Only an
+ * asker that has not left reads the answer. A worker takes no signals. Limits: a thread that hangs in connecting stays
+ * until the client library or the kernel gives up (libpq: connect_timeout; two minutes for a host that is gone). At
+ * most HANGING_MOST of them hang.
  */
 #include "dbd_private.h"
 #include "threads.h"

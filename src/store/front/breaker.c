@@ -4,7 +4,7 @@
  * answer.
  *
  * Called by the front before and after each call. What always holds: of the calls inside, at most one began while the
- * breaker was open; a store that answers is used again LONGEST_PAUSE after its last failed probe at the latest; the
+ * breaker was open. A store that answers is used again at the latest LONGEST_PAUSE after its last failed probe. The
  * watcher is called once for each opening and closing. Limits: a driver call that never returns blocks the prober for
  * ever. Then a stuck call must return before the store is used again.
  */

@@ -3,10 +3,10 @@
  * calls.c - the calls through a store's front: heads become values, values become heads.
  *
  * Called by guarded requests and the keeper, from any thread. What always holds: a driver is called only while it is
- * attached and the breaker lets them; each call has one deadline, which a repetition does not extend; each call, also
- * one refused here, is told to the observer once; nothing is logged, a failed call leaves a sentence instead. A lease
- * enters the store with the owner number of this process, whatever the caller wrote, since a lease with another's would
- * be taken over. Limits: none of its own; the largest value is the driver's.
+ * attached and the breaker lets calls in. Each call has one deadline, which a repetition does not extend. The observer
+ * hears of each call once, also of one that is refused here. Nothing is logged: a failed call leaves a sentence
+ * instead. A lease enters the store with the owner number of this process, whatever the caller wrote: a lease with
+ * another number would be taken over. Limits: none of its own; the largest value is the driver's.
  */
 #include "front_private.h"
 

@@ -3,14 +3,14 @@
  * front.h - the front of every store: opened by URL, one value codec, one deadline, one reason to log.
  *
  * A front belongs to a server configuration and is shared by every virtual host that names the same URL. It turns heads
- * and responses into values and back, verifies slot and checksum of all it reads, repeats an ambiguous claim with its
- * own token, and reports each call to one observer. It never logs: the caller gets the sentence in why, and knows its
- * meaning.
+ * and responses into values and back, and verifies slot and checksum of each value that it reads. It repeats an
+ * ambiguous claim with the claim's own token, and reports each call to one observer. It never logs: the caller gets the
+ * sentence in why, and knows its meaning.
  *
  * Thread safety: configure and open in the single-threaded parent; attach once per child before or after threads start;
- * the rest from any thread. A breaker stands before each part of the driver's store: while the store is known not to
- * answer, calls return IDEM_EDOWN at once, and one probe at a time asks whether it is back. The probe also attaches a
- * driver that could not be attached, once a second. A store that was found damaged is not tried again before a restart.
+ * the rest from any thread. A breaker stands before each part of the driver's store. While the store does not answer,
+ * calls return IDEM_EDOWN at once, and one probe at a time asks whether it is back. The probe also attaches a driver
+ * that could not be attached, once a second. A store that was found damaged is not tried again before a restart.
  */
 #ifndef IDEM_STORE_FRONT_H
 #define IDEM_STORE_FRONT_H

@@ -2,12 +2,12 @@
 /*
  * lifecycle.c - the life of a store's front: configured, opened, attached, detached.
  *
- * Called by the glue at start and in each child; the calls of guarded requests are in calls.c and come here only
- * while the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a
- * pool no other thread uses; a failed attempt is followed by a pause of RETRY_INTERVAL; a store found damaged stays so
- * until the next start; the breaker is open while the driver is not attached, so that whoever asks for the front's
- * health sees it; a process that was forked from the one that attached calls nothing, not even to detach. Limits: a
- * front is attached by one process at a time; reasons are cut at IDEM_REASON_LEN.
+ * Called by the glue at start and in each child; the calls of guarded requests are in calls.c and come here only while
+ * the driver is not attached. What always holds: one thread at a time is inside the driver's attach(), with a pool that
+ * no other thread uses. After a failed attempt comes a pause of RETRY_INTERVAL. A store found damaged stays so until
+ * the next start. The breaker is open while the driver is not attached, so the front's health shows it. A process that
+ * was forked from the one that attached calls nothing, not even to detach. Limits: a front is attached by one process
+ * at a time; reasons are cut at IDEM_REASON_LEN.
  */
 #include "front_private.h"
 

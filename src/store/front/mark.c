@@ -3,9 +3,9 @@
  * mark.c - a store remembers which slot secret names its slots, or that none does.
  *
  * Called once after each attach, and to see whether the store takes settlements again. The mark is a tombstone under a
- * slot that no key gives, so that every driver can keep it; it only tells one secret from another. A store without a
- * mark gets the present one, also if it holds entries: a store that can lose entries can lose the mark, too. So only
- * what a mark says stops anybody.
+ * slot that no key gives, so every driver can keep it. It only tells one secret from another. A store without a mark
+ * gets the present one, also if it holds entries: a store that can lose entries can lose the mark, too. So only what a
+ * mark says stops anybody.
  */
 #include "front_private.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * parts.c - the breakers of a front's parts: which breaker a call goes through, what the call's end means for it, and
- * the health of the store.
+ * parts.c - the breakers of a front's parts: a call's way through one, the meaning of the call's end for it, and the
+ * health of the store.
  *
  * Called by the front before and after each call, and by whoever wants to know how the store is. Any thread.
  */

@@ -2,7 +2,7 @@
 /*
  * probe.c - is the store there, and is it back?
  *
- * Called by whoever watches a front: the glue's thread while the breaker is open, and everybody who wants to know. What
+ * Called by the glue's thread while the breaker is open, and by others that want to know the store's health. What
  * always holds: at most one probe is inside the driver; it changes nothing in the store. Limits: a driver that is stuck
  * holds the thread that probes.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tending.c - what an administrator asks of a store: its list, its account, its mark, and that an entry be forgotten.
+ * tending.c - an administrator's calls to a store: its list, its account, its mark, and to forget an entry.
  *
  * Called by the administrator's interfaces, from any thread. What always holds: the driver is asked only while it is
- * attached and known to answer, since nobody is to wait in a store that hangs for the sake of a look; nobody is told of
- * these calls, which are none of a request's. Limits: a driver without page() is walked through from its first entry
+ * attached and known to answer, since nobody should wait in a hanging store for the sake of a look. These calls belong
+ * to no request, so no observer hears of them. Limits: a driver without page() is walked through from its first entry
  * for each part of the list.
  */
 #include "front_private.h"

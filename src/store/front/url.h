@@ -8,9 +8,9 @@
 #include <apr_pools.h>
 
 /*
- * A copy of url in pool with its password replaced by "***": what stands between the user and the last '@' behind
- * "://", and everything behind the first "pass…=" or "pwd=" (a database's parameters have no common way to quote, so
- * all is cut).
+ * A copy of url in pool with its password replaced by "***". The password stands between the user and the last '@'
+ * behind "://". Everything behind the first "pass…=" or "pwd=" is cut, too, since databases quote their parameters in
+ * different ways.
  */
 const char *idem_url_masked(const char *url, apr_pool_t *pool);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * answer.c - what an answer of memcached's can be, and what is said of one that did not come or makes no sense.
+ * answer.c - the answers of memcached, and the sentences about one that did not come or makes no sense.
  *
  * Called by the memcache driver's other files. What always holds: a number is one only if all of it is digits, within
- * its bounds; whoever is told of a failure finds its sentence in the call.
+ * its bounds. Each failure leaves its sentence in the call.
  */
 #include "memcache_private.h"
 

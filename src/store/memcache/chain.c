@@ -14,7 +14,7 @@
  * tests/model/memcache.py explores this protocol. What always holds: a heart that has stopped stays stopped. A result
  * outlives its claim, which would read as a dead owner's lease without it. The claims of all earlier attempts outlive
  * the latest entry, or the slot would begin anew beside it. So a claim is rewritten with the same content and another
- * end, but only while there is time (margin_of): if it expired on the way, the write could overwrite another's claim.
+ * end, but only while there is time (margin_of). If it expired on the way, the write could overwrite another's claim.
  *
  * Time: memcached expires keys, in whole seconds of a clock that starts with the server and is never set. It does not
  * tell when a key expires, so the driver also notes the moment in the key (seconds of that clock). Only margins depend

@@ -2,11 +2,10 @@
 /*
  * conn.c - commands to a Redis server and its replies, each by its call's deadline.
  *
- * Called by the redis driver's other files. hiredis connects, formats commands and parses replies; bytes go through
- * transport.c, since hiredis can only bound one read or write at a time, and a reply that trickles in would be read for
- * ever. What always holds: a connection that failed or timed out is never used again, so that no call can be given the
- * reply of another; connections are closed on exec. Limits: looking up a host's name takes as long as the resolver
- * takes.
+ * Called by the redis driver's other files. hiredis connects, formats commands and parses replies. Bytes go through
+ * transport.c: hiredis can only bound one read or write at a time, and would read a trickling reply for ever. What
+ * always holds: a connection that failed or timed out is never used again, so no call gets the reply of another.
+ * Connections are closed on exec. Limits: looking up a host's name takes as long as the resolver takes.
  */
 #include "redis_private.h"
 #include "threads.h"

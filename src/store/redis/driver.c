@@ -4,7 +4,7 @@
  *
  * Called by the front. Each operation on a slot is one round trip, decided by one script inside Redis, by Redis's
  * clock. An entry is one string that expires by itself, a lease not before its deadline. What always holds: no
- * connection crosses a fork; no call outlasts its deadline, except where a host's name must be looked up. Limits: Redis
+ * connection crosses a fork. No call outlasts its deadline, except where a host's name must be looked up. Limits: Redis
  * can lose acknowledged entries, if its configuration allows that. open() says which.
  */
 #include "redis_private.h"

@@ -211,7 +211,7 @@ apr_status_t idem_redis_find_primary(idem_redis *store, idem_call *call, idem_re
 
 /* ---- replies: whether one is what was asked for ------------------------------------------------------------------ */
 
-/* Fills call->why with what Redis said to what was asked. */
+/* Fills call->why with Redis's answer to that command. */
 apr_status_t idem_redis_refused(idem_call *call, const char *asked, const redisReply *reply);
 const char *idem_redis_text(const redisReply *reply); /* of a string without a NUL inside; NULL of anything else */
 int idem_redis_is_ok(const redisReply *reply);

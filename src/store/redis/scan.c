@@ -2,10 +2,10 @@
 /*
  * scan.c - what looks at every entry of a Redis store: its list and its state.
  *
- * Called by the front for an administrator. What always holds: Redis is never asked for more than a small batch at a
- * time, so that others are served in between. Limits: Redis may name a key twice in one walk, so each() remembers which
- * slots it has seen, about a hundred bytes each, and page() may show one twice; where others keep keys in the same
- * database and there are many, the count of entries is an estimate.
+ * Called by the front for an administrator. What always holds: each question to Redis is for a small batch, so that
+ * others are served in between. Limits: Redis may name a key twice in one walk. each() remembers the slots that it has
+ * seen, about a hundred bytes each; page() may show one twice. Where others keep many keys in the same database, the
+ * count of entries is an estimate.
  */
 #include "redis_private.h"
 

@@ -7,8 +7,8 @@
  * does not cancel the commands that were sent on it. A stopped server executes them later, in no fixed order with those
  * of other connections. A claim that is executed after its own withdrawal would have no owner. The moment follows from
  * the latest time that Redis has told on this connection. That time is early by the answer's time on the network, and
- * never late. Where replicas are waited for, every answer but a mere look is made a write first, refusals too: WAIT
- * covers the writes of its own connection only, and a primary that has been replaced must not be believed. Limits: a
+ * never late. Where replicas are waited for, every answer but a mere look becomes a write first, refusals too. WAIT
+ * covers the writes of its own connection only, and nobody must believe a primary that has been replaced. Limits: a
  * Redis clock that is set back within a call lets that call arrive late by as much.
  */
 #include "redis_private.h"
@@ -25,8 +25,8 @@
  * KEYS[1] the slot's key. ARGV: operation, last moment, "1" if replicas are waited for, token, value.
  * Answers {word, now}, and where what stands is shown {word, now, value, 1 if its owner is dead, expires}.
  *
- * A write that Redis allows beyond maxmemory comes first ("touch") where the one that follows must succeed in a full
- * store: the check for room is made before a script's first write only.
+ * Where a write must succeed in a full store, a write that Redis allows beyond maxmemory comes before it ("touch"):
+ * Redis checks for room before a script's first write only.
  */
 static const char script[] =
     "local key, op, last, sync = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'\n"

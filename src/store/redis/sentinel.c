@@ -3,10 +3,10 @@
  * sentinel.c - asks the sentinels who the primary is.
  *
  * Called whenever a connection is made. It remembers only which sentinel answered last. So every new connection goes to
- * the primary that the sentinels name now. What always holds: each sentinel gets its share of the time that is left, so
- * that one that hangs does not keep the others from being asked. Where the store speaks TLS, it does so with the
- * sentinels too. Limits: all sentinels have the same password; a primary that was replaced without anybody telling us
- * is used until a connection to it fails, or its replicas do not confirm (wait=).
+ * the primary that the sentinels name now. What always holds: each sentinel gets its share of the time that is left.
+ * One that hangs does not stop the questions to the others. Where the store speaks TLS, it does so with the sentinels
+ * too. Limits: all sentinels have the same password. Nobody tells us that a primary was replaced. It is used until a
+ * connection to it fails, or its replicas do not confirm (wait=).
  */
 #include "redis_private.h"
 

@@ -2,9 +2,9 @@
 /*
  * session.c - what is said first on a new connection, in one round trip.
  *
- * Called where a connection is made. What always holds: a connection that leaves here is to a primary of a version that
- * has what the script needs, is in the right database, and knows how far Redis's clock is ahead. Limits: a server that
- * refuses INFO or CONFIG is used all the same, and its settings are then unknown.
+ * Called where a connection is made. What always holds: a connection that leaves here goes to a primary, whose version
+ * has everything the script needs. It is in the right database, and knows how far Redis's clock is ahead. Limits: a
+ * server that refuses INFO or CONFIG is used all the same, and its settings are then unknown.
  */
 #include "redis_private.h"
 

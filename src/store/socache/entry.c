@@ -3,7 +3,7 @@
  * entry.c - what a cache keeps under a slot, taken apart.
  *
  * Called with the mutex held, where one slot is looked at and where all are. What always holds: a lease whose owner
- * lives has not expired, whatever its time says; an entry that cannot be ours is shown, and never expires.
+ * lives has not expired, whatever its time says. An entry that cannot be ours is shown, and never expires.
  */
 #include "socache_private.h"
 

@@ -2,9 +2,9 @@
 /*
  * kinds.c - what is particular about each provider of httpd's small object caches that can be used.
  *
- * Called by open.c. What always holds: files are made by root where there is one, never through a
- * symbolic link, and belong to the user of the children alone, since a cache keeps whole responses. Limits: sizes
- * follow the sources of mod_socache_shmcb and mod_socache_dbm in httpd 2.4; open() puts them to the test.
+ * Called by open.c. What always holds: root makes the files where it can, never through a symbolic link. They belong to
+ * the user of the children alone, since a cache keeps whole responses. Limits: sizes follow the sources of
+ * mod_socache_shmcb and mod_socache_dbm in httpd 2.4; open() puts them to the test.
  */
 #include "socache_private.h"
 
@@ -85,8 +85,8 @@ static apr_status_t configure_shmcb(idem_socache *store, const char *args, apr_p
 }
 
 /*
- * The segment is divided into a power of two of parts, a slot belongs to one of them, and an entry may fill its whole
- * part: but it then drives out all others there. A quarter of a part is allowed.
+ * The segment is divided into a power of two of parts, and a slot belongs to one of them. An entry may fill its whole
+ * part, but then it drives out all others there. A quarter of a part is allowed.
  */
 static apr_size_t largest_shmcb(const idem_socache *store)
 {

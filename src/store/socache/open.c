@@ -3,9 +3,9 @@
  * open.c - makes a socache store: reads its address, creates cache and mutex, attaches a child.
  *
  * Called by the front at start and in each child. What always holds: nothing of the cache is touched before the mutex
- * is held, since a persistent cache may be in use by the children of the generation before; the mutex of one address is
- * the same in all generations, for the same reason; the largest value is not only computed, it has been stored once and
- * read back. Limits: the cache is made in the parent, so a store whose open() failed cannot be attached later.
+ * is held, since children of the generation before may use a persistent cache. For the same reason the mutex of one
+ * address is the same in all generations. The largest value is not only computed: it has been stored once and read
+ * back. Limits: the cache is made in the parent, so a store whose open() failed cannot be attached later.
  */
 #include "socache_private.h"
 

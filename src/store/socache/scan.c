@@ -2,8 +2,8 @@
 /*
  * scan.c - the socache driver's operations that look at every entry: each, page, sweep, status.
  *
- * Called by the front, the keeper and the administrator's tools. What always holds: the provider's iterator is let run
- * to its end, since one that is stopped early leaves a dbm file open and locked; a visitor is called without the mutex.
+ * Called by the front, the keeper and the administrator's tools. What always holds: the provider's iterator runs to its
+ * end, since one that is stopped early leaves a dbm file open and locked. A visitor is called without the mutex.
  * Limits: the mutex is held for a whole walk through the cache.
  */
 #include "socache_private.h"

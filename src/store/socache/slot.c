@@ -3,8 +3,8 @@
  * slot.c - the operations on one slot of a small object cache: each is read, decide, write under one global mutex.
  *
  * Called by the front through the driver's table, and by a walk through all entries. What always holds: the cache is
- * touched with the mutex held only, and nobody waits for the mutex beyond the call's deadline; expiry is decided here
- * and never by the provider, since a lease whose owner lives does not expire; what was stored is read back before the
+ * touched with the mutex held only, and nobody waits for the mutex beyond the call's deadline. Expiry is decided here
+ * and never by the provider, since a lease whose owner lives does not expire. A stored value is read back before the
  * mutex is given up, since a provider may evict, or fail, and still report success. Limits: a provider may have evicted
  * whatever it likes between two calls.
  */
@@ -81,7 +81,7 @@ static apr_status_t put_back_entry(visit *v, apr_status_t failure)
     return full ? IDEM_EFULL : failure;
 }
 
-/* Reads back what was stored; where it is gone already, store->in is as before, and the failure says what that
+/* Reads the stored value back. Where it is gone already, store->in is as before, and the failure says what that
  * means. */
 static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int len)
 {
