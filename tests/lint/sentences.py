@@ -2,9 +2,9 @@
 """How long are the sentences of the documents and of the comments that people read as documents?
 
 Prints for each document the number of its sentences, and the median and the 90th percentile of their words. A median
-above the limit is a finding, and so is a document that is not there. The comments of a room of src count as one
-document. Code blocks, tables, headings and link targets are
-left out. Code in a line counts as one word. A list item, a paragraph and a comment end a sentence.
+above the limit is a finding. So are too many sentences of more than LONG words, and a document that is not there. The
+comments of a room of src count as one document. Code blocks, tables, headings and link targets are left out. Code in a
+line counts as one word. A list item, a paragraph and a comment end a sentence.
 """
 import re
 import statistics
@@ -14,6 +14,7 @@ import source
 
 LIMIT = 17
 COMMENTS = 15  # the limit of a room's comments; it only falls
+LONG, SHARE = 25, 5  # words; of a hundred sentences so many may have more, and one of any document
 # Where a reader comes to understand, not to look up.
 STRICTER = {"docs/internals/": 15}
 # Each of these must be there, and each folder must have at least one document.
@@ -89,6 +90,13 @@ def limit_of(path):
     return CEILINGS.get(path, usual)
 
 
+def too_many_long(path, counts, findings):
+    long = sum(count > LONG for count in counts)
+    if long > max(1, len(counts) * SHARE // 100):
+        findings.append(f"{path}:1: {long} of {len(counts)} sentences have more than {LONG} words, "
+                        f"the limit is {SHARE} in a hundred")
+
+
 def measure_comments(findings):
     """The comments of each room of src, as one document."""
     rooms = {}
@@ -101,6 +109,7 @@ def measure_comments(findings):
         if median > COMMENTS:
             findings.append(f"{room}:1: half of the sentences in comments have more than {median:g} words, "
                             f"the limit is {COMMENTS}")
+        too_many_long(room, counts, findings)
     if not rooms:
         findings.append("src:1: has no source with comments")
     return sum(map(len, rooms.values()))
@@ -127,6 +136,7 @@ def measure(path, findings):
     print(f"{path:40} {len(counts):5} sentences, median {median:4.1f}, 90th percentile {ninth:3}")
     if median > limit:
         findings.append(f"{path}:1: half of the sentences have more than {median:g} words, the limit is {limit}")
+    too_many_long(path, counts, findings)
     if "--show" in sys.argv[1:]:
         show(path, read, limit)
     return len(counts)

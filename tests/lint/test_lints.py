@@ -116,6 +116,19 @@ def test_long_comments_of_a_room_are_found(documents):
     expect(documents, "sentences", "src/one:1: half of the sentences in comments")
 
 
+@pytest.mark.parametrize("path, named", [("docs/manual.md", "docs/manual.md"), ("src/one/two.c", "src/one")])
+def test_some_long_sentences_are_found(documents, path, named):
+    """Two of twenty: the median is small, and one would be allowed."""
+    few = "The gate claims the key.\n\n" * 18
+    long = "The gate " + "word " * 24 + "ends.\n\n"
+    for count in (1, 2):
+        text = few + long * count
+        documents.write(path, text if path.endswith(".md") else "".join(f"/* {one} */\n" for one in text.split("\n\n")))
+        passed, said = documents.lint("sentences")
+        assert passed == (count == 1), said
+    assert f"{named}:1: 2 of 2" in said and "have more than 25 words" in said, said
+
+
 def test_sources_without_comments_are_found(documents):
     (documents.root / "src/one/one.c").unlink()
     expect(documents, "sentences", "src:1: has no source")
