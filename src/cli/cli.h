@@ -72,8 +72,7 @@ extern const idem_command idem_commands_of_store[]; /* ends with a name of NULL 
 typedef enum idem_opening {
     IDEM_OPEN_TO_LOOK,
     IDEM_OPEN_TO_VERIFY, /* its files are looked at from end to end first */
-    IDEM_OPEN_TO_FILL,   /* it is made if it is not there, and gets cli->mark if it has none */
-    IDEM_OPEN_NOTHING    /* the command does it */
+    IDEM_OPEN_TO_FILL    /* it is made if it is not there, and gets cli->mark if it has none */
 } idem_opening;
 
 /* Opens cli->store. */

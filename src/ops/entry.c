@@ -28,11 +28,6 @@ int idem_resolution_of(const char *word, idem_resolution *resolution)
     return 0;
 }
 
-const char *idem_resolution_word(idem_resolution resolution)
-{
-    return resolutions[resolution];
-}
-
 idem_done idem_done_of(apr_status_t rv)
 {
     switch (rv) {

@@ -114,7 +114,6 @@ typedef enum idem_resolution {
 
 /* 0: there is no such word. */
 int idem_resolution_of(const char *word, idem_resolution *resolution);
-const char *idem_resolution_word(idem_resolution resolution);
 
 /* What is asked of one entry. */
 typedef struct idem_wish {

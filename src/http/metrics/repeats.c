@@ -75,18 +75,6 @@ static void take_entry_of(const entry *known, unsigned long tag, idem_repeated *
     out->last = apr_time_from_sec((apr_time_t)atomic_load(&known->last));
 }
 
-int idem_repeats_of(const unsigned char *slot, idem_repeated *known)
-{
-    idem_metrics *metrics = idem_metrics_shared();
-    unsigned long tag = tag_of(slot);
-    const entry *found = metrics ? entry_of(bucket_of(metrics, tag), tag) : NULL;
-
-    if (!found)
-        return 0;
-    take_entry_of(found, tag, known);
-    return 1;
-}
-
 static unsigned long repeated_times(const idem_repeated *one)
 {
     return one->replayed + one->refused;

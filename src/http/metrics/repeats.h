@@ -22,9 +22,6 @@ typedef struct idem_repeated {
 /* A request with a known key was answered. Any thread; takes no lock. */
 void idem_repeats_note(const unsigned char *slot, int is_replay);
 
-/* The repeats of a slot: 0 if it was not sent again, or was forgotten. When it was made, its entry says. */
-int idem_repeats_of(const unsigned char *slot, idem_repeated *known);
-
 /* The slots that were sent again most often, the first one most; returns how many, at most `most`. */
 int idem_repeats_top(idem_repeated *top, int most);
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host of a scope has no port: one name on two ports is one host, in one server and in two that share a store (SPEC
-4).
-"""
+"""The host of a scope has no port: one name on two ports is one host, in one server and in two that share a store."""
 import pytest
 
 from client import Api
