@@ -43,7 +43,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     (void)plog;
     (void)ptemp;
-    idem_config_begin();
+    idem_config_begin(pconf);
     if (idem_socache_pre_config(pconf) != APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
     idem_stores_register(pconf);
@@ -65,7 +65,8 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
-    idem_sent_begin(s, idem_engine_named());
+    idem_sent_begin(s, idem_engine_named(), idem_key_fields());
+    idem_config_ready(s, pconf);
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK; /* the configuration is read twice at a start: a store is opened once */
     if (idem_wakeup_open(pconf, idem_server_settings_of(s)->max_waiters) != APR_SUCCESS ||

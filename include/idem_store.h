@@ -153,6 +153,9 @@ typedef struct idem_call {
     apr_pool_t *pool;    /* owns everything the call returns */
     apr_time_t deadline; /* apr_time_now() clock, waits for locks included */
     const char *why;     /* one sentence without a newline, static or in pool; NULL if there is nothing to say */
+    /* Since version 2. A claim whose caller has just fetched the slot and found nothing: another look before the write
+     * would be in vain. */
+    int looked;
 } idem_call;
 
 /* The entry of a slot. */

@@ -33,6 +33,7 @@
 #include "recorder.h"
 #include "replay.h"
 #include "respond.h"
+#include "sent.h"
 #include "settle.h"
 #include "status_field.h"
 #include "stores.h"
@@ -481,7 +482,7 @@ int idem_gate(request_rec *r)
     idem_expose_join(r);
     if (is_error_page(r) || is_decided(r))
         return DECLINED;
-    return consider(r);
+    return idem_sent_is_keyless(r) ? idem_status_keyless(r) : consider(r);
 }
 
 int idem_gate_log(request_rec *r)

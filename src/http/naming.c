@@ -58,10 +58,6 @@ apr_status_t idem_name_slot(idem_txn *txn, idem_blob key)
     return rv;
 }
 
-/* What credentials are made of has changed between versions: a record of another form is incomparable, not of somebody
- * else. */
-#define CREDENTIALS_FORM "/2 "
-
 /* Which cookies are credentials is part of what the print is made of: other ones make it another print. */
 static apr_status_t print_values(idem_txn *txn, const apr_array_header_t *parts, idem_part_value *values)
 {
@@ -69,8 +65,7 @@ static apr_status_t print_values(idem_txn *txn, const apr_array_header_t *parts,
 
     for (int i = 0; i < parts->nelts; i++)
         if (APR_ARRAY_IDX(parts, i, const idem_part).kind == IDEM_PART_CREDENTIALS)
-            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, CREDENTIALS_FORM,
-                                         apr_array_pstrcat(txn->r->pool, txn->settings->session_cookies, ' '), NULL);
+            values[i].name = apr_pstrcat(txn->r->pool, values[i].name, txn->settings->credentials_form, NULL);
     return rv;
 }
 

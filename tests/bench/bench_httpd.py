@@ -46,13 +46,18 @@ DocumentRoot "{root}/docs"
 <Location /mark>
     SetHandler idem-bench-mark
 </Location>
+# Also where httpd is without the module: what a section costs is not the module's.
+<Location /no>
+    SetHandler idem-bench
+</Location>
+<Location /on>
+    SetHandler idem-bench
+    {engine}
+</Location>
 {guards}
 """
 GUARDS = """
 IdempotencyStore {store}
-<Location /on>
-    IdempotencyEngine On
-</Location>
 """
 
 
@@ -82,7 +87,8 @@ class BenchHttpd:
         user = f"User {env.USER}\nGroup {env.USER}" if env.ROOT else ""
         conf = self.root / "httpd.conf"
         conf.write_text(CONFIG.format(root=self.root, port=self.port, load="\n".join(load), user=user,
-                                      sizes=self.sizes, guards=guards))
+                                      sizes=self.sizes, guards=guards,
+                                      engine="IdempotencyEngine On" if self.store else ""))
         return conf
 
     def __enter__(self):

@@ -184,7 +184,7 @@ static int is_answer(apr_status_t rv)
 static void call_one(idem_store *store, int operation, apr_pool_t *pool)
 {
     static const unsigned char slot[IDEM_SLOT_LEN] = {1};
-    idem_call call = {pool, apr_time_now() + PEER_TIMEOUT, NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + PEER_TIMEOUT};
     idem_found found = {{NULL, 0}, 0, 0, 0};
     apr_status_t rv = operate(store, operation, &call, &found);
 

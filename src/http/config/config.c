@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <http_core.h>
 #include <http_log.h>
 
 APLOG_USE_MODULE(idempotency);
@@ -64,8 +65,16 @@ static const idem_option options[IDEM_OPTIONS] = {
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
+/* What the part "credentials" is called in a fingerprint. Its value is made in another way since version 2. */
+static void name_credentials(idem_layer *layer, apr_pool_t *pool)
+{
+    if (layer->here.session_cookies)
+        layer->here.credentials_form =
+            apr_pstrcat(pool, "/2 ", apr_array_pstrcat(pool, layer->here.session_cookies, ' '), NULL);
+}
+
 /* Lets what from gives for option i win over what stands in to. */
-static void take_option(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
+static void take_member(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
 {
     const idem_option *option = &options[i];
     apr_uint64_t bit = APR_UINT64_C(1) << i;
@@ -85,6 +94,13 @@ static void take_option(idem_layer *to, const idem_layer *from, int i, apr_pool_
         *list = idem_list_changed(option, *list, changes, pool);
     if (!replaced)
         to->changes[i] = to->changes[i] ? apr_array_append(pool, to->changes[i], changes) : changes;
+}
+
+static void take_option(idem_layer *to, const idem_layer *from, int i, apr_pool_t *pool)
+{
+    take_member(to, from, i, pool);
+    if (i == IDEM_OPT_session_cookies)
+        name_credentials(to, pool);
 }
 
 /* Reads a directive's words into layer. Returns as idem_setter does. */
@@ -136,13 +152,39 @@ void *idem_create_server_config(apr_pool_t *pool, server_rec *s)
 void *idem_merge_dir_config(apr_pool_t *pool, void *base, void *add)
 {
     const idem_layer *inner = add;
-    idem_layer *layer = apr_pmemdup(pool, base, sizeof(*layer));
+    idem_layer *layer;
 
-    for (int i = 0; i < IDEM_OPTIONS; i++) {
-        if (inner->given & APR_UINT64_C(1) << i)
-            take_option(layer, inner, i, pool);
-    }
+    if (inner->ready && inner->over == base)
+        return inner->ready; /* nobody writes to what was merged */
+    layer = apr_pmemdup(pool, base, sizeof(*layer));
+    layer->over = layer->ready = NULL;
+    for (apr_uint64_t left = inner->given; left; left &= left - 1)
+        take_option(layer, inner, __builtin_ctzll(left), pool);
     return layer;
+}
+
+static void get_ready(const idem_layer *base, const apr_array_header_t *sections, apr_pool_t *pconf)
+{
+    for (int i = 0; sections && i < sections->nelts; i++) {
+        ap_conf_vector_t *section = APR_ARRAY_IDX(sections, i, ap_conf_vector_t *);
+        idem_layer *inner = ap_get_module_config(section, &idempotency_module);
+
+        if (!inner || inner->ready)
+            continue;
+        inner->ready = idem_merge_dir_config(pconf, (void *)base, inner);
+        inner->over = base;
+    }
+}
+
+void idem_config_ready(server_rec *main_server, apr_pool_t *pconf)
+{
+    for (server_rec *s = main_server; s; s = s->next) {
+        const core_server_config *core = ap_get_core_module_config(s->module_config);
+        const idem_layer *base = ap_get_module_config(s->lookup_defaults, &idempotency_module);
+
+        get_ready(base, core->sec_dir, pconf);
+        get_ready(base, core->sec_url, pconf);
+    }
 }
 
 void *idem_merge_server_config(apr_pool_t *pool, void *base, void *add)
@@ -192,16 +234,50 @@ idem_server_settings *idem_server_settings_of(server_rec *s)
     return &layer->server;
 }
 
-static int engine_named;
+/* ---- what the whole configuration says --------------------------------------------------------------------------- */
 
-void idem_config_begin(void)
+#define HEADER_SOURCE "header:"
+#define USUAL_FIELD "Idempotency-Key"
+
+static int engine_named, keyless_wanted;
+static apr_array_header_t *key_fields;
+
+void idem_config_begin(apr_pool_t *pconf)
 {
-    engine_named = 0;
+    engine_named = keyless_wanted = 0;
+    key_fields = apr_array_make(pconf, 4, sizeof(const char *));
+    APR_ARRAY_PUSH(key_fields, const char *) = USUAL_FIELD;
 }
 
 int idem_engine_named(void)
 {
     return engine_named;
+}
+
+const apr_array_header_t *idem_key_fields(void)
+{
+    return keyless_wanted ? NULL : key_fields;
+}
+
+/* "header:NAME", or with a sign before it. */
+static void note_source(const char *word)
+{
+    word += *word == '+' || *word == '-';
+    if (strncasecmp(word, HEADER_SOURCE, strlen(HEADER_SOURCE)) != 0)
+        keyless_wanted = 1;
+    else
+        APR_ARRAY_PUSH(key_fields, const char *) = apr_pstrdup(key_fields->pool, word + strlen(HEADER_SOURCE));
+}
+
+/* Of a directive that is right, in a file that is read at start. */
+static void note_option(const idem_option *option, const idem_words *words, const idem_layer *layer)
+{
+    if (option->index == IDEM_OPT_engine)
+        engine_named |= layer->here.engine != IDEM_ENGINE_OFF;
+    if (option->index == IDEM_OPT_require_key || option->index == IDEM_OPT_lookup)
+        keyless_wanted = 1;
+    for (int i = 0; option->index == IDEM_OPT_key_sources && i < words->count; i++)
+        note_source(words->word[i]);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------- */
@@ -223,9 +299,8 @@ static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const a
         wrong = give(cmd, option, &words, layer);
     if (wrong)
         return apr_pstrcat(cmd->pool, option->name, " ", wrong, NULL);
-    if (option->index == IDEM_OPT_engine &&
-        cmd->pool != cmd->temp_pool) /* so not in .htaccess, as in ap_check_cmd_context() */
-        engine_named |= layer->here.engine != IDEM_ENGINE_OFF;
+    if (cmd->pool != cmd->temp_pool) /* so not in .htaccess, as in ap_check_cmd_context() */
+        note_option(option, &words, layer);
     return NULL;
 }
 

@@ -44,6 +44,7 @@ typedef struct idem_settings {
     apr_array_header_t *scope;           /* of idem_part */
     apr_array_header_t *fingerprint;     /* of idem_part */
     apr_array_header_t *session_cookies; /* of const char *: patterns */
+    const char *credentials_form;        /* …, written out behind what else decides about the part "credentials" */
     apr_array_header_t *stable_schemes;  /* of const char *, in lower case */
     apr_int64_t prefetch, spool;
     apr_int64_t ttl;
@@ -103,12 +104,24 @@ const idem_settings *idem_settings_within(server_rec *s, ap_conf_vector_t *secti
 int idem_engine_of(request_rec *r);
 
 /* Has the configuration (not an .htaccess file) turned the engine on anywhere? Forgotten by the former function. */
-void idem_config_begin(void);
+void idem_config_begin(apr_pool_t *pconf);
 int idem_engine_named(void);
+
+/*
+ * The header fields that a key may come in, of const char *. NULL: it may come in another way, or a request without one
+ * may have to be looked at. .htaccess files are not seen here.
+ */
+const apr_array_header_t *idem_key_fields(void);
 
 /* Final once the configuration has been read; the same struct every time, and one for all virtual hosts that say
  * nothing. */
 idem_server_settings *idem_server_settings_of(server_rec *s);
+
+/*
+ * Once the configuration is read: merges each <Directory> and <Location> with what holds in its server. Requests find
+ * that done; they merge themselves where several sections say something, or an .htaccess file does.
+ */
+void idem_config_ready(server_rec *main_server, apr_pool_t *pconf);
 
 /* For the module record. */
 extern const command_rec idem_commands[];

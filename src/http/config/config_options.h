@@ -71,6 +71,10 @@ struct idem_layer {
     apr_array_header_t *changes[IDEM_OPTIONS];
     idem_settings here;
     idem_server_settings server;
+
+    /* Made once the configuration is read: what this section gives on top of that layer. NULL: merged per request. */
+    const idem_layer *over;
+    idem_layer *ready;
 };
 
 _Static_assert(IDEM_OPTIONS <= 64, "idem_layer.given has a bit for each option");

@@ -7,8 +7,11 @@
 
 #include <httpd.h>
 
-/* Once the configuration is read: engine_named says whether it turns the engine on anywhere. */
-void idem_sent_begin(server_rec *main_server, int engine_named);
+/*
+ * Once the configuration is read: engine_named says whether it turns the engine on anywhere, key_fields whether keys
+ * come in these header fields (of const char *) and in no other way; else it is NULL.
+ */
+void idem_sent_begin(server_rec *main_server, int engine_named, const apr_array_header_t *key_fields);
 
 /* post_read_request, before any other module: keeps the fields of a request that may come to be guarded. */
 int idem_sent_keep(request_rec *r);
@@ -22,5 +25,8 @@ int idem_sent_was_checked(const request_rec *r);
 
 /* The fields that were kept for the head of r's chain of internal redirects; where none were, those it has now. */
 const apr_table_t *idem_sent_of(const request_rec *r);
+
+/* Was r's chain seen to have no key, whatever the settings where it is served? Then it is never guarded. */
+int idem_sent_is_keyless(const request_rec *r);
 
 #endif

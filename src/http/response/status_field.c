@@ -50,6 +50,18 @@ void idem_status_unused(request_rec *r, const char *why)
     apr_pool_userdata_setn(made, NOTED_KEY, NULL, r->pool);
 }
 
+int idem_status_keyless(request_rec *r)
+{
+    const idem_settings *settings = idem_settings_of(r);
+    idem_asked asked;
+
+    if (!settings->status_header)
+        return DECLINED;
+    idem_asked_of(r, &asked);
+    idem_status_unused(r, idem_guards_method(settings, asked.method) ? "no-key" : "method");
+    return DECLINED;
+}
+
 static const char *with_seconds(apr_pool_t *pool, const char *before, const char *name, apr_interval_time_t time)
 {
     return apr_psprintf(pool, "%s;%s=%" APR_TIME_T_FMT, before, name, apr_time_sec(time));

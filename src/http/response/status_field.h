@@ -13,6 +13,9 @@
 /* The engine has looked at r and does not guard it: why. Where no such field is configured, nothing is done. */
 void idem_status_unused(request_rec *r, const char *why);
 
+/* …, of a request that was seen to have no key before anything else of it was read. DECLINED. */
+int idem_status_keyless(request_rec *r);
+
 /* Has something been noted for r's chain by idem_status_unused()? */
 int idem_status_is_noted(request_rec *r);
 

@@ -50,16 +50,27 @@ static void tell_of_copy(idem_txn *txn)
                  "guarded requests get 503. Another module forks for requests, or a handler's fork() returned");
 }
 
-idem_event idem_txn_claim(idem_txn *txn)
+/* Where the slot was seen to be empty it is so still, as a rule: the claim finds out. */
+static apr_status_t send_claim(idem_txn *txn, int was_empty, const char **why)
 {
-    const char *why = NULL;
     apr_status_t rv = idem_front_lease(txn->front, &txn->head);
 
     txn->claimed_at = idem_monotonic();
     if (rv == APR_SUCCESS)
         rv = idem_prints_tell(txn);
-    if (rv == APR_SUCCESS)
-        rv = idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, &why);
+    if (rv != APR_SUCCESS)
+        return rv;
+    return was_empty ? idem_front_claim_empty(txn->front, &txn->head, txn->r->pool, &txn->seen, why)
+                     : idem_front_claim(txn->front, &txn->head, txn->r->pool, &txn->seen, why);
+}
+
+idem_event idem_txn_claim(idem_txn *txn)
+{
+    const char *why = NULL;
+    apr_status_t rv = idem_front_peek(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why);
+
+    if (rv != APR_EEXIST)
+        rv = send_claim(txn, rv == APR_NOTFOUND, &why);
     if (rv == APR_SUCCESS)
         return IDEM_EV_WON;
     if (rv == APR_EEXIST) {

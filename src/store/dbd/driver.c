@@ -16,7 +16,7 @@
 
 static idem_call dbd_first_call(const idem_dbd *store, apr_pool_t *pool)
 {
-    idem_call call = {pool, apr_time_now() + idem_dbd_timeout(store), NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + idem_dbd_timeout(store)};
     return call;
 }
 

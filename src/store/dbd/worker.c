@@ -228,7 +228,7 @@ static void place_order(idem_dbd_worker *worker, const idem_call *call, const id
     if (order->value.len)
         worker->order.value =
             idem_blob_of(apr_pmemdup(worker->pool, order->value.data, order->value.len), order->value.len);
-    worker->call = (idem_call){worker->pool, call->deadline, NULL};
+    worker->call = (idem_call){.pool = worker->pool, .deadline = call->deadline};
     worker->until = idem_monotonic() + (call->deadline - apr_time_now());
 }
 

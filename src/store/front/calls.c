@@ -204,16 +204,51 @@ static apr_status_t try_lease(passage *p, const idem_head *lease)
     return rv == APR_SUCCESS ? send_lease_surely(p) : rv;
 }
 
+static apr_status_t claim_slot(passage *p, apr_status_t begun, const idem_head *lease, idem_seen *seen,
+                               const char **why)
+{
+    apr_status_t rv = begun == APR_SUCCESS ? try_lease(p, lease) : begun;
+
+    memset(seen, 0, sizeof(*seen));
+    return rv == APR_EEXIST ? end_found(p, rv, seen, why) : end(p, rv, why);
+}
+
 apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
                               const char **why)
 {
     passage p;
     apr_status_t rv = begin(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
 
+    return claim_slot(&p, rv, lease, seen, why);
+}
+
+apr_status_t idem_front_claim_empty(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
+                                    const char **why)
+{
+    passage p;
+    apr_status_t rv = begin(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
+
+    p.call.looked = 1;
+    return claim_slot(&p, rv, lease, seen, why);
+}
+
+/* Told to the observer where it ends the claim: the one that goes on tells of itself. */
+apr_status_t idem_front_peek(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_seen *seen,
+                             const char **why)
+{
+    passage p;
+    apr_status_t rv;
+
     memset(seen, 0, sizeof(*seen));
+    if (!idem_front_reads_free(front))
+        return APR_ENOTIMPL;
+    rv = begin(&p, front, IDEM_OP_CLAIM, slot, pool);
     if (rv == APR_SUCCESS)
-        rv = try_lease(&p, lease);
-    return rv == APR_EEXIST ? end_found(&p, rv, seen, why) : end(&p, rv, why);
+        rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
+    if (rv == APR_SUCCESS)
+        return end_found(&p, APR_EEXIST, seen, why);
+    calls_spent += idem_monotonic() - p.began;
+    return rv;
 }
 
 apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,

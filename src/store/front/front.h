@@ -103,6 +103,17 @@ apr_status_t idem_front_lease(idem_front *front, idem_head *head);
  */
 apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
                               const char **why);
+
+/*
+ * The part of a claim that reads, where reading waits for nobody: the lease need not be made for what is answered
+ * anyhow. APR_EEXIST as a claim has it. APR_NOTFOUND: go on with idem_front_claim_empty(). Anything else: nothing is
+ * known, and idem_front_claim() says what is wrong.
+ */
+apr_status_t idem_front_peek(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_seen *seen,
+                             const char **why);
+apr_status_t idem_front_claim_empty(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
+                                    const char **why);
+
 apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, const unsigned char *seen_token,
                                  apr_pool_t *pool, const char **why);
 apr_status_t idem_front_renew(idem_front *front, const idem_head *lease, apr_pool_t *pool, const char **why);

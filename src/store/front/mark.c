@@ -94,7 +94,7 @@ static const char *fault_of_mark(const idem_front *front, idem_blob value, const
 
 static apr_status_t check_part(idem_front *front, int part, apr_pool_t *pool, const char **why)
 {
-    idem_call call = {pool, apr_time_now() + front->timeout, NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + front->timeout};
     unsigned char slot[IDEM_SLOT_LEN];
     const char *fault = NULL;
     idem_found found;

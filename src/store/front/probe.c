@@ -32,7 +32,7 @@ static apr_status_t look_again(idem_front *front, int part, idem_call *call, con
 static void probe(idem_front *front, int part, apr_pool_t *pool)
 {
     idem_breaker *breaker = &front->breakers[part];
-    idem_call call = {pool, apr_time_now() + front->timeout, NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + front->timeout};
     unsigned char slot[IDEM_SLOT_LEN];
     idem_visit visit;
     int has_slot;

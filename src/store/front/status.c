@@ -9,7 +9,7 @@
 
 apr_status_t idem_front_status(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why)
 {
-    idem_call call = {pool, apr_time_now() + front->timeout, NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + front->timeout};
     idem_health health;
     apr_status_t rv;
 

@@ -152,7 +152,7 @@ apr_status_t idem_lmdb_claim(idem_store *store, idem_call *call, const unsigned 
     lmdb_op *op;
     apr_status_t status = check_value(store, call, value, 1);
 
-    if (status == APR_SUCCESS)
+    if (status == APR_SUCCESS && !call->looked)
         status = claim_by_reading(base, call, slot, value, found);
     if (status != APR_SUCCESS)
         return status;

@@ -87,7 +87,7 @@ static apr_status_t memcache_open(idem_store *base, apr_pool_t *pool, const char
     base->flags = IDEM_OFFLINE | IDEM_LOOKS | IDEM_VOLATILE;
     base->max_value = 0;
     for (int i = 0; i < store->server_count; i++) {
-        idem_call call = {pool, 0, NULL};
+        idem_call call = {.pool = pool, .deadline = 0};
         idem_mc_op op = op_for(store, i, &call, until);
         apr_status_t one = examine(store, &op, pool, &warning);
         if (one != APR_SUCCESS)
@@ -122,7 +122,7 @@ static apr_status_t memcache_attach(idem_store *base, apr_pool_t *pool, const ch
     apr_status_t rv = APR_EGENERAL;
 
     for (int i = 0; i < store->server_count; i++) {
-        idem_call call = {pool, 0, NULL};
+        idem_call call = {.pool = pool, .deadline = 0};
         idem_mc_op op = op_for(store, i, &call, until);
         apr_status_t one;
 

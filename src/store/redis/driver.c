@@ -16,7 +16,7 @@
 static idem_call redis_first_call(const idem_redis *store, apr_pool_t *pool)
 {
     apr_interval_time_t patience = store->env->timeout ? store->env->timeout : USUAL_TIMEOUT;
-    idem_call call = {pool, apr_time_now() + patience, NULL};
+    idem_call call = {.pool = pool, .deadline = apr_time_now() + patience};
     return call;
 }
 
