@@ -171,9 +171,11 @@ void idem_digest_feed(idem_digest *digest, const void *data, apr_size_t len)
 
 void idem_digest_feed_part(idem_digest *digest, idem_blob part)
 {
-    unsigned char length[8];
+    apr_uint64_t len = part.data ? part.len : APR_UINT64_MAX;
+    unsigned char length[8] = {(unsigned char)(len >> 56), (unsigned char)(len >> 48), (unsigned char)(len >> 40),
+                               (unsigned char)(len >> 32), (unsigned char)(len >> 24), (unsigned char)(len >> 16),
+                               (unsigned char)(len >> 8),  (unsigned char)len}; /* one instruction to compilers */
 
-    idem_put(length, part.data ? part.len : APR_UINT64_MAX, sizeof length);
     idem_digest_feed(digest, length, sizeof length);
     if (part.data)
         idem_digest_feed(digest, part.data, part.len);

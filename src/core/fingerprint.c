@@ -19,7 +19,7 @@
 
 static int is_body(const idem_part_value *part)
 {
-    return strcmp(part->name, "body") == 0;
+    return part->name[0] == 'b' && strcmp(part->name, "body") == 0;
 }
 
 /* The first bytes of a digest, which is closed by this. */

@@ -64,12 +64,30 @@ const char *idem_json_escaped(const char *text, apr_pool_t *pool)
     return start;
 }
 
+/* A number of so many digits, and what stands behind it. */
+static char *put_clock_digits(char *to, int number, int digits, char behind)
+{
+    for (int i = digits - 1; i >= 0; i--, number /= 10)
+        to[i] = (char)('0' + number % 10);
+    to[digits] = behind;
+    return to + digits + 1;
+}
+
+/* Without a formatter, which takes longer than all else that is told of a replay. */
 const char *idem_time_text(apr_time_t at, apr_pool_t *pool)
 {
     apr_time_exp_t t;
+    char *text, *to;
 
-    if (apr_time_exp_gmt(&t, at) != APR_SUCCESS)
+    if (apr_time_exp_gmt(&t, at) != APR_SUCCESS || t.tm_year < -1900 || t.tm_year > 9999 - 1900)
         return "-";
-    return apr_psprintf(pool, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
-                        t.tm_hour, t.tm_min, t.tm_sec, t.tm_usec / 1000);
+    text = to = apr_palloc(pool, sizeof("YYYY-MM-DDThh:mm:ss.mmmZ"));
+    to = put_clock_digits(to, t.tm_year + 1900, 4, '-');
+    to = put_clock_digits(to, t.tm_mon + 1, 2, '-');
+    to = put_clock_digits(to, t.tm_mday, 2, 'T');
+    to = put_clock_digits(to, t.tm_hour, 2, ':');
+    to = put_clock_digits(to, t.tm_min, 2, ':');
+    to = put_clock_digits(to, t.tm_sec, 2, '.');
+    *put_clock_digits(to, t.tm_usec / 1000, 3, 'Z') = '\0';
+    return text;
 }

@@ -114,6 +114,7 @@ apr_array_header_t *idem_cookies_of_client(const idem_asked *asked, int *named)
         if (is == *named)
             APR_ARRAY_PUSH(cookies, idem_cookie) = cookie;
     }
-    qsort(cookies->elts, (size_t)cookies->nelts, sizeof(idem_cookie), by_cookie_name);
+    if (cookies->nelts > 1)
+        qsort(cookies->elts, (size_t)cookies->nelts, sizeof(idem_cookie), by_cookie_name);
     return cookies;
 }

@@ -32,12 +32,38 @@ static unsigned char *put_piece(unsigned char *to, const char *text)
     return idem_put_bytes(idem_put(to, len, LENGTH), text, len);
 }
 
+/* Cheap, and never 0 for one of fields: most requests have none, and need no look for each. */
+static int may_be_operation(const char *name)
+{
+    switch (name[0] | 0x20) {
+    case 'c': return strlen(name) > 8 && strchr("der", name[8] | 0x20); /* Content-…: not Type, not Length */
+    case 'd':
+    case 'o':
+    case 's':
+    case 'u':
+    case 'x': return 1;
+    default: return 0;
+    }
+}
+
+static int may_have_operation(const apr_table_t *sent)
+{
+    const apr_array_header_t *elts = apr_table_elts(sent);
+
+    for (int i = 0; i < elts->nelts; i++)
+        if (may_be_operation(APR_ARRAY_IDX(elts, i, const apr_table_entry_t).key))
+            return 1;
+    return 0;
+}
+
 idem_blob idem_operation(const idem_asked *asked)
 {
     const char *values[FIELDS];
     apr_size_t len = 0;
     unsigned char *data, *to;
 
+    if (!may_have_operation(asked->sent))
+        return idem_blob_of(NULL, 0);
     for (int i = 0; i < FIELDS; i++) {
         values[i] = idem_header_joined(asked, fields[i], ", ");
         if (values[i])

@@ -28,7 +28,8 @@
 /* "404" names one status, "4xx" each that begins with a 4. */
 static int status_matches(const char *word, int status)
 {
-    return word[1] == 'x' ? word[0] - '0' == status / 100 : atoi(word) == status;
+    return word[0] - '0' == status / 100 &&
+           (word[1] == 'x' || (word[1] - '0' == status / 10 % 10 && word[2] - '0' == status % 10));
 }
 
 int idem_is_release_status(const idem_txn *txn, int status)

@@ -26,10 +26,12 @@ static const char *const never_kept[] = {
 };
 /* clang-format on */
 
+#define CASE 0x20 /* the bit in which a letter differs from its capital; names begin with letters, as a rule */
+
 static int is_in(const char *name, const char *const *list)
 {
     for (; *list; list++)
-        if (!apr_cstr_casecmp(name, *list))
+        if ((*name | CASE) == (**list | CASE) && !apr_cstr_casecmp(name, *list))
             return 1;
     return 0;
 }
@@ -147,9 +149,13 @@ void idem_response_strip(const idem_txn *txn, request_rec *r)
  * has what became of them. */
 static void clear_fields(const idem_txn *txn, request_rec *r, apr_table_t *table)
 {
-    const apr_array_header_t *elts = apr_table_elts(apr_table_copy(r->pool, table));
-    int cookies = keeps_cookies(txn);
+    const apr_array_header_t *elts;
+    int cookies;
 
+    if (apr_is_empty_table(table))
+        return;
+    elts = apr_table_elts(apr_table_copy(r->pool, table));
+    cookies = keeps_cookies(txn);
     for (int i = 0; i < elts->nelts; i++) {
         const char *name = APR_ARRAY_IDX(elts, i, const apr_table_entry_t).key;
 

@@ -133,7 +133,17 @@ void idem_lease_export(request_rec *r, const idem_head *lease)
     apr_table_setn(r->subprocess_env, "IDEMPOTENCY_ATTEMPT", apr_itoa(r->pool, (int)lease->attempt));
 }
 
-void idem_txn_export(const idem_txn *txn, request_rec *r)
+/* Between its outcome, its handler and its settlement a lease stays the same: it is written out once for each r. */
+static void export_lease(idem_txn *txn, request_rec *r)
+{
+    if (txn->lease_shown_to == r && !memcmp(txn->token_shown, txn->head.token, IDEM_TOKEN_LEN))
+        return;
+    idem_lease_export(r, &txn->head);
+    memcpy(txn->token_shown, txn->head.token, IDEM_TOKEN_LEN);
+    txn->lease_shown_to = r;
+}
+
+void idem_txn_export(idem_txn *txn, request_rec *r)
 {
     if (txn->lookup)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_LOOKUP", "1");
@@ -142,16 +152,20 @@ void idem_txn_export(const idem_txn *txn, request_rec *r)
     if (txn->settlement)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SETTLEMENT", idem_settlement_word(txn->settlement));
     if (txn->phase == IDEM_PHASE_HOLDING || txn->phase == IDEM_PHASE_RUNNING)
-        idem_lease_export(r, &txn->head);
+        export_lease(txn, r);
     else if (txn->slot_name[0] != '-')
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_SLOT", txn->slot_name);
     if (txn->first_at)
         apr_table_setn(r->subprocess_env, "IDEMPOTENCY_FIRST_AT", txn->first_at);
+    txn->shown_to = r;
+    txn->outcome_shown = txn->outcome;
+    txn->settlement_shown = txn->settlement;
 }
 
-void idem_txn_export_times(const idem_txn *txn, request_rec *r)
+void idem_txn_export_times(idem_txn *txn, request_rec *r)
 {
-    idem_txn_export(txn, r);
+    if (txn->shown_to != r || txn->outcome_shown != txn->outcome || txn->settlement_shown != txn->settlement)
+        idem_txn_export(txn, r);
     apr_table_setn(r->subprocess_env, "IDEMPOTENCY_WAIT_US", apr_ltoa(r->pool, (long)txn->waited));
     apr_table_setn(r->subprocess_env, "IDEMPOTENCY_STORE_US", apr_ltoa(r->pool, (long)txn->stored));
 }

@@ -82,6 +82,12 @@ typedef struct idem_txn {
     idem_print *older;             /* it, in the form of earlier versions; NULL: not made */
     int told;                      /* the digest of each part is in head.print */
 
+    /* Whose environment has the lease, and with which token; whose was written last, and with which words (txn.c). */
+    const request_rec *lease_shown_to, *shown_to;
+    unsigned char token_shown[IDEM_TOKEN_LEN];
+    idem_outcome outcome_shown;
+    idem_settlement settlement_shown;
+
     idem_held *held; /* renews the lease, on stores that need it; NULL otherwise */
     idem_intake *intake;
     idem_recorder *recorder;
@@ -127,10 +133,10 @@ void idem_txn_outcome(idem_txn *txn, idem_outcome outcome);
 const char *idem_txn_outcome_text(const idem_txn *txn);
 
 /* Writes IDEMPOTENCY_… into r's environment; of a lease, so much as its handler is to know of it. */
-void idem_txn_export(const idem_txn *txn, request_rec *r);
+void idem_txn_export(idem_txn *txn, request_rec *r);
 
 /* …, and how long it took: for the log of a request that has ended. */
-void idem_txn_export_times(const idem_txn *txn, request_rec *r);
+void idem_txn_export_times(idem_txn *txn, request_rec *r);
 void idem_lease_export(request_rec *r, const idem_head *lease);
 
 #endif

@@ -109,7 +109,7 @@ int idem_lmdb_write(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, co
         return rc;
     key = val_of(slot, IDEM_SLOT_LEN);
     data = val_of(NULL, EXPIRY_LEN + value.len);
-    rc = mdb_put(txn, base->slots, &key, &data, MDB_RESERVE);
+    rc = mdb_put(txn, base->slots, &key, &data, old->stored ? MDB_RESERVE : MDB_RESERVE | MDB_NOOVERWRITE);
     if (rc != 0)
         return rc;
     idem_put_bytes(idem_put(data.mv_data, (apr_uint64_t)expires, EXPIRY_LEN), value.data, value.len);
@@ -208,6 +208,26 @@ int idem_lmdb_erase_expired(lmdb_base *base, MDB_txn *txn, int most, int *remove
 }
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
+
+/* A transaction of a group may take this many pages before anything of it shows in the file's account. */
+static apr_uint64_t pages_of_group(apr_uint64_t page)
+{
+    return LMDB_GROUP_BYTES / page * 2 + (apr_uint64_t)LMDB_GROUP_MOST * 64;
+}
+
+int idem_lmdb_has_plenty(MDB_txn *txn, const lmdb_base *base, apr_size_t len)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    lmdb_room room;
+
+    if (mdb_env_info(mdb_txn_env(txn), &info) != 0 || mdb_stat(txn, base->slots, &stat) != 0)
+        return 0;
+    room.page = stat.ms_psize;
+    room.pages = info.me_mapsize / room.page;
+    room.used = info.me_last_pgno + 1 + pages_of_group(room.page);
+    return idem_lmdb_fits(&room, len, LMDB_FOR_CLAIM);
+}
 
 int idem_lmdb_room(MDB_txn *txn, const lmdb_base *base, lmdb_room *room)
 {

@@ -17,10 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bounds what one member waits for the others, and what a transaction holds in memory. */
-#define GROUP_MOST 64
-#define GROUP_BYTES ((apr_size_t)16 << 20)
-
 /* ---- the queue; all under queue_lock ----------------------------------------------------------------------------- */
 
 static void enqueue_op(lmdb_base *base, lmdb_op *op)
@@ -48,7 +44,8 @@ static int take_group(lmdb_base *base, lmdb_op **group)
     int count = 0;
     apr_size_t bytes = 0;
 
-    while (base->first && count < GROUP_MOST && (count == 0 || bytes + base->first->value.len <= GROUP_BYTES)) {
+    while (base->first && count < LMDB_GROUP_MOST &&
+           (count == 0 || bytes + base->first->value.len <= LMDB_GROUP_BYTES)) {
         lmdb_op *op = base->first;
         base->first = op->next;
         bytes += op->value.len;
@@ -93,7 +90,7 @@ static void carry_out_group(lmdb_base *base, lmdb_op **group, int count, apr_tim
 /* Entered and left with queue_lock. op is the leader's own; it may or may not be among those carried out. */
 static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
 {
-    lmdb_op *group[GROUP_MOST];
+    lmdb_op *group[LMDB_GROUP_MOST];
     char why[LMDB_WHY];
     apr_status_t status;
     int count;

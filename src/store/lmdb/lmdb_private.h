@@ -44,6 +44,10 @@
 #define LMDB_TURN "write.lock"
 #define LMDB_UNCLEAN "unclean.boot"
 
+/* Of one write transaction. Bounds what a member waits for the others, and what a transaction holds in memory. */
+#define LMDB_GROUP_MOST 64
+#define LMDB_GROUP_BYTES ((apr_size_t)16 << 20)
+
 /* ---- an instance, and the environment it shares ------------------------------------------------------------------ */
 
 /* One per process and directory, however many instances name it: LMDB must not open a file twice in one process. */
@@ -169,7 +173,10 @@ int idem_lmdb_look(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, lmd
 void idem_lmdb_decode(lmdb_base *base, idem_blob stored, lmdb_entry *entry);
 int idem_lmdb_has_token(const lmdb_entry *entry, const unsigned char *token);
 
-/* Replaces whatever is stored (old, as looked up in this transaction). Return LMDB codes. */
+/*
+ * Replaces whatever is stored (old, as looked up in this transaction). Return LMDB codes; MDB_KEYEXIST: old says that
+ * nothing is stored, and something is; nothing was changed.
+ */
 int idem_lmdb_write(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, const lmdb_entry *old, idem_blob value);
 int idem_lmdb_erase(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, const lmdb_entry *old);
 int idem_lmdb_erase_expired(lmdb_base *base, MDB_txn *txn, int most, int *removed);
@@ -181,6 +188,9 @@ typedef struct lmdb_room {
 } lmdb_room;
 
 int idem_lmdb_room(MDB_txn *txn, const lmdb_base *base, lmdb_room *room);
+
+/* Is there room for a value of this length whatever it is for, even if no page that was used once is free? Cheaper. */
+int idem_lmdb_has_plenty(MDB_txn *txn, const lmdb_base *base, apr_size_t len);
 
 typedef enum lmdb_purpose {
     LMDB_FOR_CLAIM, /* stops first: a new key can be refused */
@@ -226,6 +236,7 @@ typedef struct lmdb_op {
     unsigned char token[IDEM_TOKEN_LEN]; /* takeover, forget_seen: the one seen; release: mine */
     idem_blob value;                     /* the caller's */
     int most;                            /* sweep */
+    int looked;                          /* claim: its caller has just seen the slot empty */
 
     apr_status_t status;
     int changes;         /* something was written */

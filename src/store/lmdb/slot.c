@@ -160,6 +160,7 @@ apr_status_t idem_lmdb_claim(idem_store *store, idem_call *call, const unsigned 
     if (!op)
         return APR_ENOMEM;
     op->value = value;
+    op->looked = call->looked;
     return idem_lmdb_do(base, call, op, take_seen, found);
 }
 

@@ -37,16 +37,19 @@ static int answer_op(work *w, apr_status_t status)
 static int store_value(work *w, lmdb_purpose purpose)
 {
     lmdb_room room;
-    int rc = idem_lmdb_room(w->txn, w->base, &room);
+    int rc;
 
-    if (rc != 0)
-        return rc;
-    if (!idem_lmdb_fits(&room, w->op->value.len, purpose)) {
-        idem_lmdb_full_sentence(w->base, &room, w->op->why);
-        return answer_op(w, IDEM_EFULL);
+    if (!idem_lmdb_has_plenty(w->txn, w->base, w->op->value.len)) {
+        rc = idem_lmdb_room(w->txn, w->base, &room);
+        if (rc != 0)
+            return rc;
+        if (!idem_lmdb_fits(&room, w->op->value.len, purpose)) {
+            idem_lmdb_full_sentence(w->base, &room, w->op->why);
+            return answer_op(w, IDEM_EFULL);
+        }
     }
     rc = idem_lmdb_write(w->base, w->txn, w->op->slot, &w->entry, w->op->value);
-    w->op->changes = 1;
+    w->op->changes |= rc != MDB_KEYEXIST;
     return rc ? rc : answer_op(w, APR_SUCCESS);
 }
 
@@ -67,10 +70,28 @@ static int report_seen(work *w)
     return answer_op(w, APR_EEXIST);
 }
 
+/* The slot is taken for empty, and LMDB finds out while it looks for the place. */
+static int write_claim_unseen(work *w)
+{
+    int rc = store_value(w, LMDB_FOR_CLAIM);
+
+    if (rc == 0 && w->op->status == IDEM_EFULL)
+        w->op->why[0] = '\0';
+    return rc;
+}
+
 static int write_claim(work *w)
 {
     int removed = 0, rc;
 
+    if (w->op->looked) {
+        rc = write_claim_unseen(w);
+        if (rc != MDB_KEYEXIST && (rc != 0 || w->op->status != IDEM_EFULL))
+            return rc;
+        rc = idem_lmdb_look(w->base, w->txn, w->op->slot, &w->entry);
+        if (rc != 0)
+            return rc;
+    }
     if (w->entry.there) {
         if (w->entry.state == IDEM_STATE_LEASE && idem_lmdb_has_token(&w->entry, idem_value_token(w->op->value)))
             return answer_op(w, APR_SUCCESS);
@@ -161,7 +182,7 @@ static int apply_op(lmdb_base *base, MDB_txn *txn, lmdb_op *op)
         [LMDB_SWEEP] = write_sweep,
     };
     work w = {.base = base, .txn = txn, .op = op};
-    int rc = op->kind == LMDB_SWEEP ? 0 : idem_lmdb_look(base, txn, op->slot, &w.entry);
+    int rc = op->kind == LMDB_SWEEP || op->looked ? 0 : idem_lmdb_look(base, txn, op->slot, &w.entry);
 
     return rc ? rc : doing[op->kind](&w);
 }
