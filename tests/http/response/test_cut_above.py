@@ -14,6 +14,7 @@ STORES = ["lmdb"]
 MODULES = ["substitute", "ext_filter", "sed"]
 PATIENCE = "CGIScriptTimeout" if env.MPM == "prefork" else "CGIDScriptTimeout"
 KINDS = ["cgi", "proxy", "fpm"]
+# /includes: far longer than a busy machine takes to start Python, or no script would get as far as its gate.
 CONFIG = f"""
 ExtFilterDefine dies mode=output cmd="/nowhere/filter"
 <LocationMatch "/streamed/">
@@ -22,7 +23,7 @@ ExtFilterDefine dies mode=output cmd="/nowhere/filter"
 <LocationMatch "/includes$">
     SetOutputFilter INCLUDES
     Options +IncludesNoExec
-    {PATIENCE} 300ms
+    {PATIENCE} 3s
 </LocationMatch>
 <LocationMatch "/substitute$">
     SetOutputFilter SUBSTITUTE

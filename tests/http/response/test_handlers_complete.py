@@ -74,7 +74,7 @@ WSGISocketPrefix "{root}/run/wsgi"
 FcgidIPCDir "{root}/tmp"
 FcgidProcessTableFile "{root}/tmp/fcgid"
 FcgidInitialEnv ORIGIN_STAGE "{stage}"
-FcgidIOTimeout 2
+FcgidIOTimeout 60
 Alias /fcgid "{stage}/docs/handlers/fcgid.cgi"
 <Location /fcgid>
     SetHandler fcgid-script

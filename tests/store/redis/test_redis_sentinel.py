@@ -73,7 +73,7 @@ def test_sentinels_that_are_gone_or_hang_are_passed_over(group, drive):
     primary.cli("CLIENT", "KILL", "TYPE", "normal")
     answer = driven.ask("claim", 1, 1)
     # The one that answered last is asked first, and none that hangs.
-    assert answer.status == "SUCCESS" and answer.milliseconds < 1000
+    assert answer.status == "SUCCESS" and answer.milliseconds < 3000
     third.pause()
     with contextlib.ExitStack() as until_here:
         until_here.callback(second.resume)
