@@ -441,6 +441,20 @@ static int scan_waits(const idem_htmlscan *scan)
     return scan->state == in_text ? '<' : -1;
 }
 
+/* Takes one byte. Returns whether a field belongs before it; then it was not taken. */
+static int scan_take(idem_htmlscan *scan, unsigned char c)
+{
+    int was_text = scan->state == in_text;
+
+    if (was_text && scan->behind_tag && c && c != '<' && !scan_is_xml(scan) && idem_html_tree_take_text(&scan->tree))
+        return 1;
+    if (was_text && c && c != '<' && !idem_html_is_space(c))
+        idem_html_tree_pass_text(&scan->tree);
+    scan->state(scan, c);
+    scan->behind_tag = !was_text && c == '>' && scan->state == in_text;
+    return 0;
+}
+
 apr_size_t idem_htmlscan_feed(idem_htmlscan *scan, const char *data, apr_size_t len, int *due)
 {
     const unsigned char *at = (const unsigned char *)data, *begin = at, *end = at + len, *shift;
@@ -456,14 +470,15 @@ apr_size_t idem_htmlscan_feed(idem_htmlscan *scan, const char *data, apr_size_t 
     if (shift)
         end = shift;
     while (at < end) {
-        int wanted = scan_waits(scan);
+        int wanted = scan->behind_tag || scan->tree.reopens ? -1 : scan_waits(scan);
 
         if (wanted >= 0 && *at != wanted && !(at = memchr(at, wanted, (apr_size_t)(end - at))))
             break;
         if (scan->state == at_loss)
             return len;
-        scan->state(scan, *at++);
-        if (scan->due) {
+        *due = scan_take(scan, *at);
+        at += !*due;
+        if (*due || scan->due) {
             scan->due = 0;
             *due = 1;
             return (apr_size_t)(at - begin);

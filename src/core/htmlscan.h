@@ -28,6 +28,7 @@ struct idem_htmlscan {
     unsigned char quote; /* of a DOCTYPE's string, in XML */
     unsigned before;     /* bytes seen, up to 4 */
     int due;
+    int behind_tag; /* the last byte ended a tag, a comment or the like */
 };
 
 /*
@@ -38,8 +39,9 @@ struct idem_htmlscan {
 void idem_htmlscan_begin(idem_htmlscan *scan, int is_xml, int charset_is_known, const char *const *own);
 
 /*
- * Reads up to len bytes. Returns how many it has read: with *due they end in the ">" behind which a field belongs, and
- * the caller comes again with the rest; else all are read.
+ * Reads up to len bytes. Returns how many it has read: with *due what was read ends in the ">" behind which a field
+ * belongs, and the caller comes again with the rest; else all are read. It may be that none are read: then the ">" was
+ * the last byte of the piece before.
  */
 apr_size_t idem_htmlscan_feed(idem_htmlscan *scan, const char *data, apr_size_t len, int *due);
 

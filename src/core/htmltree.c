@@ -8,10 +8,15 @@
  * years differ (<select>), or where a decision needs more of the tree than is kept here. The rest of the page then
  * stays as it is, which is never wrong.
  *
+ * A browser closes <b>, <i> and the like with the element around them, and opens them again before the next text. It
+ * does so for an <input> as well, so that a field right behind <form> could move what follows. Where one may have been
+ * closed so, the field waits for a place where it is opened anyway.
+ *
  * XML has no such rules: there names are as they are written, and every element has its end.
  */
 #include "htmltree.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { SVG, MATH, SVG_POINT, MATH_POINT, HTML }; /* idem_html_open.kind; …_POINT: in it HTML begins again */
@@ -71,15 +76,144 @@ static void take_base(idem_html_tree *tree, const idem_html_tag *base)
     tree->base_is_other = idem_html_target_of(&base->address, tree->own) == IDEM_TARGET_OTHER;
 }
 
+/* Elements that browsers open again, in the standard's words formatting elements; -1 for others. */
+static int formatting_index(const idem_html_tag *tag)
+{
+    static const char *const names[IDEM_HTML_FORMATTING] = {"a",    "b", "big",   "code",   "em",     "font", "i",
+                                                            "nobr", "s", "small", "strike", "strong", "tt",   "u"};
+
+    for (int i = 0; i < IDEM_HTML_FORMATTING; i++)
+        if (tag_is(tag, names[i]))
+            return i;
+    return -1;
+}
+
+static unsigned formatting_count(const idem_html_tree *tree)
+{
+    unsigned count = 0;
+
+    for (int i = 0; i < IDEM_HTML_FORMATTING; i++)
+        count += tree->formatting[i];
+    return count;
+}
+
+/* What opens them again, besides text, in the browser as here. */
+static int is_inline(const idem_html_tag *tag)
+{
+    static const char *const names[] = {"input", "img", "br", "wbr", "span", "label", "button", "select", NULL};
+
+    return formatting_index(tag) >= 0 || tag_is_among(tag, names);
+}
+
+static int closes_paragraph(const idem_html_tag *tag)
+{
+    static const char *const names[] = {
+        "address", "article", "aside",    "blockquote", "center", "details",   "dialog",  "dir", "div", "dl",  "dd",
+        "dt",      "li",      "fieldset", "figure",     "footer", "form",      "h1",      "h2",  "h3",  "h4",  "h5",
+        "h6",      "header",  "hgroup",   "hr",         "main",   "menu",      "nav",     "ol",  "p",   "pre", "ul",
+        "listing", "search",  "section",  "table",      "xmp",    "plaintext", "summary", NULL};
+
+    return tag_is_among(tag, names) || tag_is(tag, "figcaption");
+}
+
+/* May close one of its own kind, or what is open in a table. */
+static int closes_others(const idem_html_tag *tag)
+{
+    static const char *const names[] = {
+        "li", "dd",  "dt", "h1", "h2", "h3",      "h4",  "h5",    "h6",       "option", "optgroup", "rp",    "rt",
+        "rb", "rtc", "tr", "td", "th", "caption", "col", "tbody", "colgroup", "thead",  "tfoot",    "table", NULL};
+
+    return tag_is_among(tag, names);
+}
+
+/* In doubt they may be open, and may have been closed. */
+static void follow_formatting_start(idem_html_tree *tree, const idem_html_tag *tag)
+{
+    int i = formatting_index(tag), closes = closes_paragraph(tag);
+
+    if ((closes && tree->p_open) || closes_others(tag))
+        tree->reopens |= formatting_count(tree) > 0;
+    if (is_inline(tag) && !tree->templates)
+        tree->reopens = 0;
+    if (closes)
+        tree->p_open = tag_is(tag, "p");
+    if (i >= 0 && tree->formatting[i] < USHRT_MAX)
+        tree->formatting[i]++;
+}
+
+static void follow_formatting_end(idem_html_tree *tree, const idem_html_tag *tag)
+{
+    int i = formatting_index(tag);
+
+    if (i >= 0 && tree->formatting[i])
+        tree->formatting[i]--;
+    tree->reopens |= formatting_count(tree) > 0;
+    if (tag_is(tag, "p"))
+        tree->p_open = 0;
+}
+
+void idem_html_tree_pass_text(idem_html_tree *tree)
+{
+    if (!tree->templates && !tree->foreign)
+        tree->reopens = 0;
+}
+
 static idem_html_mode take_form(idem_html_tree *tree, const idem_html_tag *form, int *due)
 {
     if (tree->templates)
         return IDEM_HTML_TEXT;
     if (tree->selects)
         return IDEM_HTML_LOST;
-    *due = !tree->form_open && wants_field(tree, form);
+    if (!tree->form_open && wants_field(tree, form)) {
+        tree->form_waits = tree->reopens && formatting_count(tree) > 0;
+        tree->form_waits_behind = 0;
+        *due = !tree->form_waits;
+    }
     tree->form_open = 1;
     return IDEM_HTML_TEXT;
+}
+
+/* Is this a place for a field that waits? */
+static int place_is_good(const idem_html_tree *tree)
+{
+    return tree->form_waits && !tree->form_waits_behind && !tree->templates && !tree->foreign;
+}
+
+static int take_place(idem_html_tree *tree)
+{
+    tree->form_waits = 0;
+    return 1;
+}
+
+static void wait_behind(idem_html_tree *tree, const idem_html_tag *tag)
+{
+    tree->form_waits_behind = tag->name_print;
+    tree->form_waits_count = formatting_count(tree);
+}
+
+/* Behind <button> and <select> a field belongs to their end. */
+static void wait_start(idem_html_tree *tree, const idem_html_tag *tag, int *due)
+{
+    if (!place_is_good(tree) || !is_inline(tag))
+        return;
+    if (tag_is(tag, "button") || tag_is(tag, "select"))
+        wait_behind(tree, tag);
+    else
+        *due = take_place(tree);
+}
+
+static void wait_end(idem_html_tree *tree, const idem_html_tag *tag, int *due)
+{
+    if (!tree->form_waits || tree->templates || tree->form_waits_behind != tag->name_print)
+        return;
+    tree->form_waits_behind = 0;
+    if (tree->form_waits_count == formatting_count(tree)) /* else it has left some open */
+        *due = take_place(tree);
+}
+
+int idem_html_tree_take_text(idem_html_tree *tree)
+{
+    return place_is_good(tree) && take_place(tree);
 }
 
 /* ---- HTML -------------------------------------------------------------------------------------------------------- */
@@ -122,8 +256,10 @@ static idem_html_mode take_html_start(idem_html_tree *tree, const idem_html_tag 
     static const char *const raw[] = {"style",    "title",   "textarea", "iframe", "noscript",
                                       "noframes", "noembed", "xmp",      NULL};
 
+    follow_formatting_start(tree, tag);
     if (tag_is(tag, "form"))
         return take_form(tree, tag, due);
+    wait_start(tree, tag, due);
     if (tag_is(tag, "script"))
         return IDEM_HTML_SCRIPT;
     if (tag_is(tag, "template"))
@@ -144,12 +280,14 @@ static idem_html_mode take_html_start(idem_html_tree *tree, const idem_html_tag 
     return tag_is(tag, "plaintext") || tag_is(tag, "frameset") ? IDEM_HTML_LOST : IDEM_HTML_TEXT;
 }
 
-static idem_html_mode take_html_end(idem_html_tree *tree, const idem_html_tag *tag)
+static idem_html_mode take_html_end(idem_html_tree *tree, const idem_html_tag *tag, int *due)
 {
+    follow_formatting_end(tree, tag);
+    wait_end(tree, tag, due);
     if (tag_is(tag, "form") && !tree->templates) {
         if (tree->selects)
             return IDEM_HTML_LOST;
-        tree->form_open = 0;
+        tree->form_open = tree->form_waits = 0;
     }
     else if (tag_is(tag, "select")) {
         set_select(tree, 0);
@@ -283,5 +421,5 @@ idem_html_mode idem_html_tree_take(idem_html_tree *tree, const idem_html_tag *ta
         return take_xml(tree, tag, due);
     if (tree->foreign)
         return tag->is_end ? take_foreign_end(tree, tag) : take_foreign_start(tree, tag, due);
-    return tag->is_end ? take_html_end(tree, tag) : take_html_start(tree, tag, due);
+    return tag->is_end ? take_html_end(tree, tag, due) : take_html_start(tree, tag, due);
 }

@@ -42,11 +42,11 @@ static void scan_all(const uint8_t *data, size_t size, int is_xml, unsigned piec
 
         memcpy(begin, data + at, piece);
         used = idem_htmlscan_feed(&scan, begin, piece, &due);
-        MUST(used <= piece && (due ? used > 0 : used == piece));
+        MUST(used <= piece && (due || used == piece));
         at += used;
         if (due && found->count < PLACES_MOST)
             found->at[found->count++] = at;
-        MUST(!due || data[at - 1] == '>');
+        MUST(!due || (at && data[at - 1] == '>'));
         MUST(!due || !idem_htmlscan_is_lost(&scan));
     }
     found->is_lost = idem_htmlscan_is_lost(&scan);

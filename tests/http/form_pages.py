@@ -82,7 +82,7 @@ HOSTILE = {
         " method=post></noframes><title><form method=post></title>"
     ),
     "textarea": (
-        "<form method=post><textarea></form><form method=post></textarea \n x='>'><b></form><form method=post>"
+        "<form method=post><textarea></form><form method=post></textarea \n x='>'><b></form><form method=post>x"
     ),
     "quotes": (
         "<a title='<form method=post>' b=\"<form method=post>\" c=<form d=`<form method=post>`><form"
@@ -205,6 +205,13 @@ HOSTILE = {
         "<table>x<form method=post action=/a></form><tr><form method=post action=/b><td><input name=c></td></form>"
         "</tr><b><form method=post action=/c></b></table></form><form method=post>"
     ),
+    # Elements like <i> are open in what a form closes; a browser opens them again before the next text, or an <input>.
+    "reopened-paragraph": "<p><i>a<form method=post><h1>b</h1></form><form method=post><b>",
+    "reopened-division": "<div><b><font color=red>a</div><form method=post><ul><li>b</ul></form><p>c",
+    "reopened-table": "<p><font><form method=post><table><tr><td><input name=a><td>b</table></form><p>c",
+    "reopened-button": "<div><tt><u>a</div><form method=post><div><button>b<i>c</button>d</div></form>",
+    "reopened-select": "<li><a href=x>a<li><form method=post><h2></h2><select><option>a</select></form>",
+    "reopened-script": "<p><em>a<form method=post><script>b<i></script><!-- c --><style>d</style><hr>e</form>",
     "formmethod": (
         "<form><button formmethod=post>x</button></form><form method=post><button formmethod=get"
         " formaction=//evil.example>x</button></form>"
@@ -215,6 +222,8 @@ HOSTILE = {
 }
 # Browsers of different years disagree about these, or they take more of the tree than the filter keeps.
 UNSURE = {
+    "reopened-empty": "<p><a href=x>a<form method=post></form>",
+    "reopened-template": "<p><i>a<form method=post><template>b</template><svg><title>c</title></svg></form>",
     "select-form": "<form method=post></form><select><form method=post></select><form method=post>",
     "select-style": "<select><style></select><form method=post></style><form method=post>",
     "select-end": "<form method=post><select></form><form method=post></select><form method=post>",

@@ -330,11 +330,12 @@ static apr_status_t scan_data(ap_filter_t *f, form_page *page, apr_bucket_brigad
         int due;
         apr_size_t used = idem_htmlscan_feed(&page->scan, data, len, &due);
 
-        if (used < len)
+        if (used && used < len)
             rv = apr_bucket_split(b, used);
         if (rv != APR_SUCCESS)
             return rv;
-        hold_page(page, b, f->r->pool);
+        if (used)
+            hold_page(page, b, f->r->pool);
         if (due)
             rv = add_field(f, page);
         data += used;
