@@ -129,34 +129,37 @@ int idem_lmdb_erase(lmdb_base *base, MDB_txn *txn, const unsigned char *slot, co
 
 /* ---- by time ----------------------------------------------------------------------------------------------------- */
 
-/* Moves to the next row of "times" that is due. MDB_NOTFOUND when there is none. */
-static int next_due_row(MDB_cursor *cursor, MDB_cursor_op op, apr_int64_t now, unsigned char key[TIMES_KEY_LEN])
+/* A row of "times" that is due, and its slot's entry. */
+typedef struct lmdb_due {
+    unsigned char key[TIMES_KEY_LEN]; /* a copy: the map's own moves when something is erased */
+    lmdb_entry entry;
+    int matches; /* it is this row that says when the entry expires */
+} lmdb_due;
+
+/* Moves to the next such row. MDB_NOTFOUND when there is none. */
+static int next_due(lmdb_base *base, MDB_cursor *cursor, apr_int64_t now, lmdb_due *due)
 {
     MDB_val k, v;
-    int rc = mdb_cursor_get(cursor, &k, &v, op);
+    apr_int64_t expires;
+    int rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
 
     if (rc != 0)
         return rc;
     if (k.mv_size != TIMES_KEY_LEN)
         return MDB_CORRUPTED;
-    memcpy(key, k.mv_data, TIMES_KEY_LEN); /* the map's copy moves when something is erased */
-    return (apr_int64_t)idem_value_number(key, EXPIRY_LEN) <= now ? 0 : MDB_NOTFOUND;
-}
-
-/* The row's slot, if it is this row that says when the slot expires. */
-static int look_at_due(lmdb_base *base, MDB_txn *txn, const unsigned char *key, lmdb_entry *entry, int *matches)
-{
-    int rc = idem_lmdb_look(base, txn, key + EXPIRY_LEN, entry);
-    *matches = rc == 0 && entry->stored && entry->expires == (apr_int64_t)idem_value_number(key, EXPIRY_LEN);
+    memcpy(due->key, k.mv_data, TIMES_KEY_LEN);
+    expires = (apr_int64_t)idem_value_number(due->key, EXPIRY_LEN);
+    if (expires > now)
+        return MDB_NOTFOUND;
+    rc = idem_lmdb_look(base, mdb_cursor_txn(cursor), due->key + EXPIRY_LEN, &due->entry);
+    due->matches = rc == 0 && due->entry.stored && due->entry.expires == expires;
     return rc;
 }
 
 int idem_lmdb_anything_expired(lmdb_base *base, MDB_txn *txn, int *any)
 {
-    unsigned char key[TIMES_KEY_LEN];
     MDB_cursor *cursor;
-    lmdb_entry entry;
-    int matches;
+    lmdb_due due;
     apr_int64_t now = now_ms(base);
     int rc = mdb_cursor_open(txn, base->times, &cursor);
 
@@ -164,12 +167,10 @@ int idem_lmdb_anything_expired(lmdb_base *base, MDB_txn *txn, int *any)
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST && !*any; i++) {
-        rc = next_due_row(cursor, MDB_NEXT, now, key);
-        if (rc == 0)
-            rc = look_at_due(base, txn, key, &entry, &matches);
+        rc = next_due(base, cursor, now, &due);
         if (rc != 0)
             break;
-        *any = !matches || !entry.there;
+        *any = !due.matches || !due.entry.there;
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -177,26 +178,22 @@ int idem_lmdb_anything_expired(lmdb_base *base, MDB_txn *txn, int *any)
 
 int idem_lmdb_erase_expired(lmdb_base *base, MDB_txn *txn, int most, int *removed)
 {
-    unsigned char key[TIMES_KEY_LEN];
     MDB_cursor *cursor;
-    lmdb_entry entry;
-    int matches;
+    lmdb_due due;
     apr_int64_t now = now_ms(base);
     int rc = mdb_cursor_open(txn, base->times, &cursor);
 
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST + most && *removed < most; i++) {
-        rc = next_due_row(cursor, MDB_NEXT, now, key);
-        if (rc == 0)
-            rc = look_at_due(base, txn, key, &entry, &matches);
+        rc = next_due(base, cursor, now, &due);
         if (rc != 0)
             break;
-        if (matches && entry.there)
+        if (due.matches && due.entry.there)
             continue;
         rc = mdb_cursor_del(cursor, 0);
-        if (rc == 0 && matches) {
-            MDB_val slot = val_of(key + EXPIRY_LEN, IDEM_SLOT_LEN);
+        if (rc == 0 && due.matches) {
+            MDB_val slot = val_of(due.key + EXPIRY_LEN, IDEM_SLOT_LEN);
             rc = mdb_del(txn, base->slots, &slot, NULL);
             ++*removed;
         }

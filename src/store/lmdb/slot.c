@@ -35,7 +35,10 @@ static apr_status_t begin_look(lmdb_base *base, idem_call *call, const unsigned 
                                lmdb_entry *entry)
 {
     char why[LMDB_WHY] = "";
-    apr_status_t status = idem_lmdb_read_begin(base, call->deadline, txn, why);
+    apr_status_t status;
+
+    call->why = NULL;
+    status = idem_lmdb_read_begin(base, call->deadline, txn, why);
 
     if (status == APR_SUCCESS) {
         int rc = idem_lmdb_look(base, *txn, slot, entry);
@@ -53,10 +56,8 @@ apr_status_t idem_lmdb_fetch(idem_store *store, idem_call *call, const unsigned 
     lmdb_base *base = ((lmdb_store *)store)->base;
     lmdb_entry entry;
     MDB_txn *txn;
-    apr_status_t status;
+    apr_status_t status = begin_look(base, call, slot, &txn, &entry);
 
-    call->why = NULL;
-    status = begin_look(base, call, slot, &txn, &entry);
     if (status != APR_SUCCESS)
         return status;
     if (entry.there)
@@ -70,10 +71,8 @@ apr_status_t idem_lmdb_renew(idem_store *store, idem_call *call, const unsigned 
     lmdb_base *base = ((lmdb_store *)store)->base;
     lmdb_entry entry;
     MDB_txn *txn;
-    apr_status_t status;
+    apr_status_t status = begin_look(base, call, slot, &txn, &entry);
 
-    call->why = NULL;
-    status = begin_look(base, call, slot, &txn, &entry);
     if (status != APR_SUCCESS)
         return status;
     if (!entry.there)

@@ -33,25 +33,34 @@ def store(request, tmp_path):
 
 
 @contextlib.contextmanager
-def locked(store):
-    """Somebody else has the table, and lets go of it at the end."""
-    if isinstance(store, Sqlite):
-        with store.locked():
-            yield
-        return
-    words = ["psql", "-X", "-q", "-h", str(store.folder), "-p", str(store.port), "-U", "postgres", "idempotency"]
-    lock = "BEGIN; LOCK TABLE idempotency; SELECT 'locked';\n"
-    if isinstance(store, MariaDB):
-        words = ["mariadb", "--no-defaults", "-n", "-u", "root", f"--socket={store.folder}/socket", "idempotency"]
-        lock = "LOCK TABLES idempotency WRITE; SELECT 'locked';\n"
+def other_session(server, statements, last=None):
+    """Somebody else's session with the server has done these statements, and does the last ones at the end. Without
+    them its end undoes the others.
+    """
+    words = ["psql", "-X", "-q", "-h", str(server.folder), "-p", str(server.port), "-U", "postgres", "idempotency"]
+    if isinstance(server, MariaDB):
+        words = ["mariadb", "--no-defaults", "-n", "-u", "root", f"--socket={server.folder}/socket", "idempotency"]
     other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    other.stdin.write(lock)
+    other.stdin.write(f"{statements}; SELECT 'done';\n")
     other.stdin.flush()
-    until(lambda: "locked" in other.stdout.readline(), "it is locked")
+    until(lambda: "done" in other.stdout.readline(), statements)
     try:
         yield
     finally:
-        other.communicate()  # its end undoes it
+        other.communicate(last)
+
+
+def locked(store):
+    """Somebody else has the table, and lets go of it at the end."""
+    if isinstance(store, Sqlite):
+        return store.locked()
+    lock = "LOCK TABLES idempotency WRITE" if isinstance(store, MariaDB) else "BEGIN; LOCK TABLE idempotency"
+    return other_session(store, lock)
+
+
+def deleted(server):
+    """Somebody else has deleted all rows, and commits at the end."""
+    return other_session(server, "BEGIN; DELETE FROM idempotency", "COMMIT;\n")
 
 
 def threads(driven):
@@ -129,20 +138,6 @@ def test_table_that_somebody_has_locked(store, drive):
     assert driven.hear().status == "SUCCESS"
 
 
-@contextlib.contextmanager
-def deleted(server):
-    """Somebody else has deleted all rows, and commits at the end."""
-    words = ["psql", "-X", "-q", "-h", str(server.folder), "-p", str(server.port), "-U", "postgres", "idempotency"]
-    if isinstance(server, MariaDB):
-        words = ["mariadb", "--no-defaults", "-n", "-u", "root", f"--socket={server.folder}/socket", "idempotency"]
-    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    other.stdin.write("BEGIN; DELETE FROM idempotency; SELECT 'deleted';\n")
-    other.stdin.flush()
-    until(lambda: "deleted" in other.stdout.readline(), "they are deleted")
-    yield
-    other.communicate("COMMIT;\n")
-
-
 def test_claim_that_waits_beyond_its_deadline(server, drive):
     """It has looked at the time, waits for the lock of a row, and may come to it late; it is given back meanwhile."""
     owner, late, keeper = (drive(server.url(), timeout_ms=5000).attached() for _ in range(3))
@@ -161,11 +156,15 @@ def test_claim_that_waits_beyond_its_deadline(server, drive):
         assert owner.status("fetch", slot) == "NOTFOUND"
 
 
+def waiting_for_locks(postgres):
+    return int(postgres.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'"))
+
+
 def giving_back(server):
     """Is that statement under way? In PostgreSQL as the second that waits."""
     if isinstance(server, Postgres):
-        return server.sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "2"
+        return waiting_for_locks(server) == 2
     return server.sql(
         "SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND info LIKE 'DELETE%'") == "1"
 
@@ -261,8 +260,7 @@ def test_connection_that_ends_in_a_call(server, drive):
 def waiting(server):
     """Does a statement of the store's wait for a lock?"""
     if isinstance(server, Postgres):
-        return server.sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idem' AND wait_event_type = 'Lock'") == "1"
+        return waiting_for_locks(server) == 1
     return server.sql(
         "SELECT count(*) FROM information_schema.processlist WHERE user = 'idem' AND state LIKE 'Waiting for%lock'"
     ) == "1"
