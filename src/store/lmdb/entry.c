@@ -137,7 +137,7 @@ typedef struct lmdb_due {
 } lmdb_due;
 
 /* Moves to the next such row. MDB_NOTFOUND when there is none. */
-static int next_due(lmdb_base *base, MDB_cursor *cursor, apr_int64_t now, lmdb_due *due)
+static int next_row_due(lmdb_base *base, MDB_cursor *cursor, apr_int64_t now, lmdb_due *due)
 {
     MDB_val k, v;
     apr_int64_t expires;
@@ -167,7 +167,7 @@ int idem_lmdb_anything_expired(lmdb_base *base, MDB_txn *txn, int *any)
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST && !*any; i++) {
-        rc = next_due(base, cursor, now, &due);
+        rc = next_row_due(base, cursor, now, &due);
         if (rc != 0)
             break;
         *any = !due.matches || !due.entry.there;
@@ -186,7 +186,7 @@ int idem_lmdb_erase_expired(lmdb_base *base, MDB_txn *txn, int most, int *remove
     if (rc != 0)
         return rc;
     for (int i = 0; i < LOOK_PAST_MOST + most && *removed < most; i++) {
-        rc = next_due(base, cursor, now, &due);
+        rc = next_row_due(base, cursor, now, &due);
         if (rc != 0)
             break;
         if (due.matches && due.entry.there)
