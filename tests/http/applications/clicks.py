@@ -146,6 +146,10 @@ class Clicks:
     def waits(self):
         return self.httpd.log.count("-> WAITING, wait")
 
+    def fields(self):
+        """The names of the fields that the application has seen in forms."""
+        return {name for run in self.origin.runs() for name in run["fields"]}
+
     def wait_for_the_second(self, held):
         """The second click has come: to the application, or to wait at the guard for the first one's answer."""
         if self.guarded:

@@ -2,6 +2,8 @@
 """
 Fixtures of the applications: each test runs behind the application's policy, and again with the module off.
 
+A test of the guard "form" runs where IDEMPOTENCY_FORM adds keys to all pages, and they are the only source of keys.
+
 A module of tests says NAME and SITE. NAME is the application's policy, its path, and the fixture that runs it; SITE
 configures its folder.
 """
@@ -10,6 +12,7 @@ import pytest
 import browsing
 import env
 from clicks import Clicks
+from corpus import CORPUS
 from httpd import Httpd
 
 # The policy's ten seconds are for people; a busy machine may need longer between two steps of a test.
@@ -21,6 +24,16 @@ GUARD = """
     </If>
 </Location>
 """
+KEYED = """
+<Location /{name}>
+    IdempotencyEngine On
+    IdempotencyKey form:idempotency_key
+    IdempotencyConcurrent wait
+    SetOutputFilter IDEMPOTENCY_FORM
+    SetInputFilter IDEMPOTENCY_FORM
+</Location>
+""" + CORPUS
+GUARDS = {"on": GUARD, "off": "", "form": KEYED}
 
 
 @pytest.fixture(scope="module", params=["on", "off"])
@@ -32,7 +45,7 @@ def guard(request):
 def httpd(request, stage, store, guard):
     module = request.module
     request.getfixturevalue(module.NAME)
-    policy = GUARD.replace("{name}", module.NAME).replace("{repo}", str(env.REPO)) if guard == "on" else ""
+    policy = GUARDS[guard].replace("{name}", module.NAME).replace("{repo}", str(env.REPO))
     server = Httpd(stage, module.SITE + policy, store)
     yield server.start()
     server.stop()
@@ -46,6 +59,7 @@ def driver():
 
 @pytest.fixture
 def clicks(request, driver, httpd, stage, origin, guard):
-    clicks = Clicks(driver, "http://{}:{}/{}".format(*httpd.address, request.module.NAME), origin, httpd, guard == "on")
+    base = "http://{}:{}/{}".format(*httpd.address, request.module.NAME)
+    clicks = Clicks(driver, base, origin, httpd, guard != "off")
     yield clicks
     clicks.close()

@@ -15,6 +15,7 @@ import pytest
 import dokuwiki as wiki
 import env
 import shipped
+from corpus import judge_pages
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 STORES = ["lmdb"]
@@ -172,3 +173,17 @@ def test_reload_with_the_form(form, clicks, httpd):
     assert (form.made(), form.seen()) == (1, clicks.guarded)
 
 
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_keys_of_forms_are_the_guard(form, clicks, stage):
+    """Each page has its key, and DokuWiki does not see it."""
+    clicks.submit_twice(form, stage.root / "docs")
+    assert_times(form, clicks)
+    assert {"sectok", "do"} < clicks.fields() and "idempotency_key" not in clicks.fields()
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_pages_with_keys(clicks, dokuwiki, stage):
+    dokuwiki.write("corpus")
+    actions = ["show", "edit", "revisions", "recent", "login", "register", "resendpwd", "media", "search", "index"]
+    paths = [f"/doku.php?id=corpus&do={action}" for action in actions]
+    assert judge_pages(clicks, [*paths, "/lib/exe/mediamanager.php?ns="], stage.root / "docs") >= 6

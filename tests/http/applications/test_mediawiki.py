@@ -7,6 +7,7 @@ the page that was saved.
 import pytest
 
 import shipped
+from corpus import judge_pages
 
 pytestmark = [pytest.mark.mpm_independent, pytest.mark.long]
 STORES = ["lmdb"]
@@ -88,12 +89,16 @@ class Edit:
         return f"title={self.title}" in self.clicks.url() and self.clicks.shows(".mw-parser-output")
 
 
-@pytest.fixture(params=["", "new"], ids=["page", "section"])
-def form(request, clicks, mediawiki, host, guard):
+def log_in(clicks):
     clicks.open("/index.php?title=Special:UserLogin")
     clicks.fill(wpName="Admin", wpPassword="secret-of-the-tests")
     clicks.press("#wpLoginAttempt")
     clicks.wait_for("#pt-logout")
+
+
+@pytest.fixture(params=["", "new"], ids=["page", "section"])
+def form(request, clicks, mediawiki, host, guard):
+    log_in(clicks)
     clicks.origin.clear()
     return Edit(clicks, mediawiki, f"{host.replace('.', '')}{guard}", request.param)
 
@@ -127,3 +132,22 @@ def test_two_tabs(form, clicks):
     """Each tab has its own token and its own time of start."""
     clicks.submit_in_two_tabs(form)
     assert_times(form, clicks)
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_keys_of_forms_are_the_guard(form, clicks, stage):
+    """Each page has its key, and MediaWiki does not see it."""
+    clicks.submit_twice(form, stage.root / "docs")
+    assert_times(form, clicks)
+    assert "wpTextbox1" in clicks.fields() and "idempotency_key" not in clicks.fields()
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_pages_with_keys(clicks, mediawiki, stage):
+    log_in(clicks)
+    special = ["RecentChanges", "Preferences", "MovePage/Main_Page", "Search", "UserLogin", "CreateAccount", "Version",
+               "SpecialPages", "Watchlist", "Log", "Block", "Import", "Export"]
+    titles = [f"Special:{page}" for page in special]
+    titles += ["Main_Page"] + [f"Main_Page&action={action}" for action in ("edit", "history", "delete", "protect")]
+    paths = [f"/index.php?title={title}" for title in titles]
+    assert judge_pages(clicks, paths, stage.root / "docs") >= 8

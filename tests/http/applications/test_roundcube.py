@@ -13,6 +13,7 @@ import pytest
 
 import env
 import shipped
+from corpus import judge_pages
 from lossy import Lossy
 from mailserver import PASSWORD, Mailbox
 
@@ -264,3 +265,23 @@ def test_contact_is_saved_twice(clicks, roundcube, stage, host, guard):
     contact = Contact(clicks, roundcube, f"{host}-{guard}")
     clicks.submit_twice(contact, stage.root / "docs")
     assert clicks.runs(contact.path) == contact.made() == (1 if clicks.guarded else 2)
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_keys_of_forms_are_the_guard(mail, clicks, httpd):
+    """The page of a mail has its key, and Roundcube does not see it."""
+    mail.open()
+    assert clicks.script("return document.querySelector('form[name=form] [name=idempotency_key]').value.length") == 36
+    clicks.press(mail.button)
+    wait_for_roundcube(mail, clicks)
+    assert_once(mail, clicks)
+    assert "_message" in clicks.fields() and "idempotency_key" not in clicks.fields()
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_pages_with_keys(mail, clicks, stage):
+    paths = ["", "?_task=mail", "?_task=mail&_action=compose", "?_task=mail&_action=import", "?_task=addressbook",
+             "?_task=addressbook&_action=edit&_framed=1&_source=0", "?_task=settings&_action=preferences",
+             "?_task=settings&_action=edit-prefs&_section=general&_framed=1", "?_task=settings&_action=identities",
+             "?_task=settings&_action=add-identity&_framed=1", "?_task=settings&_action=edit-folder&_framed=1"]
+    assert judge_pages(clicks, [f"/{path}" for path in paths], stage.root / "docs") >= 6

@@ -10,6 +10,7 @@ import pytest
 
 import env
 import shipped
+from corpus import judge_pages
 from lossy import Lossy
 
 sys.path.append(str(env.REPO / "tests/store/servers"))
@@ -264,3 +265,20 @@ def test_post_by_rest_twice(clicks, wordpress, guard):
     ids = clicks.driver.execute_async_script(REST, f"Twice, {guard}")
     assert len(set(ids)) == wordpress.count("posts", f"post_title = 'Twice, {guard}' AND post_status = 'publish'")
     assert len(set(ids)) == (1 if clicks.guarded else 2)
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_keys_of_forms_are_the_guard(form, clicks, stage):
+    """Each page has its key, also that of the login, and WordPress does not see it."""
+    clicks.submit_twice(form, stage.root / "docs")
+    assert_times(form, clicks)
+    assert {"submit", "html-upload"} & clicks.fields() and "idempotency_key" not in clicks.fields()
+
+
+@pytest.mark.parametrize("guard", ["form"], indirect=True)
+def test_pages_with_keys(clicks, wordpress, stage):
+    log_in(clicks)
+    paths = [f"/wp-admin/{page}.php" for page in (
+        "index", "edit", "upload", "media-new", "edit-comments", "edit-tags", "profile", "user-new", "plugins", "tools",
+        "import", "options-general", "options-permalink", "post-new")]
+    assert judge_pages(clicks, ["/", "/hello-world/", "/wp-login.php", *paths], stage.root / "docs") >= 12
