@@ -55,7 +55,7 @@ struct idem_cli {
     /* how */
     int json, dry_run, force, body, raw, forget_damaged;
     apr_array_header_t *scope; /* of const char *: NAME=VALUE */
-    const char *state, *older, *newer, *prefix, *as, *key, *parts, *version;
+    const char *state, *older, *newer, *prefix, *replayed, *as, *key, *parts, *version;
     apr_int64_t limit; /* 0 for none */
 
     const unsigned char *mark; /* import: of the store that was exported */
@@ -121,6 +121,9 @@ apr_interval_time_t idem_cli_duration(const char *text);
 /* What verify has found; and what an export had to leave behind, on standard error. */
 void idem_cli_say_verdict(idem_cli *cli, const idem_tally *tally, apr_uint64_t removed);
 void idem_cli_say_left_behind(apr_uint64_t running, apr_uint64_t damaged);
+
+/* How often keys were sent again; NULL where the store keeps no count of it. */
+apr_hash_t *idem_cli_again(idem_cli *cli);
 
 /* The filter that the options say. */
 idem_exit idem_cli_filter(idem_cli *cli, idem_filter *filter);

@@ -10,8 +10,8 @@
     "SLOT is the slot's 64 hexadecimal digits, or as many of the first ones as name one entry: a log line has eight."
 
 const idem_command idem_commands_of_store[] = {
-    {"list", "", "lists entries, one a line: slot, state, written, expires, attempt, status, bytes",
-     "With --json each line is an object. States: running, record, tombstone, unknown, damaged.", "eonpl", 0, 0,
+    {"list", "", "lists entries, one a line: slot, state, written, expires, attempt, status, bytes, replays",
+     "With --json each line is an object. States: running, record, tombstone, unknown, damaged.", "eonpml", 0, 0,
      idem_cli_list},
     {"show", "SLOT", "shows one entry with everything that is known of it", EXACT, "b", 1, 1, idem_cli_show},
     {"find", "--key KEY --scope NAME=VALUE ...", "finds the entry of a key, and says which scope it used",
@@ -36,7 +36,7 @@ const idem_command idem_commands_of_store[] = {
     {"export", "", "writes the entries as lines of JSON, for import into any store",
      "A request that runs, and what is damaged, stay behind and are counted. The last line says that nothing is "
      "missing.",
-     "eonp", 0, 0, idem_cli_export},
+     "eonpm", 0, 0, idem_cli_export},
     {"import", "[FILE]", "puts the entries of an export into a store; without FILE from standard input",
      "The store must have the mark of the same secret, or none yet. An entry that stands there stays. Lives go on "
      "where they\n"

@@ -55,6 +55,32 @@ static idem_exit filter_age(idem_cli *cli, const char *option, const char *text,
     return IDEM_EXIT_OK;
 }
 
+static idem_exit filter_replayed(idem_cli *cli, idem_filter *filter)
+{
+    char *end = NULL;
+    apr_int64_t n = cli->replayed ? apr_strtoi64(cli->replayed, &end, 10) : -1;
+
+    if (cli->replayed && (n < 0 || n > 1000000000 || end == cli->replayed || *end))
+        return idem_cli_fail(cli, IDEM_EXIT_USAGE, "--replayed-more-than takes a number from 0 on, not \"%s\"",
+                             cli->replayed);
+    filter->replayed_least = (apr_uint64_t)(n + 1);
+    if (n >= 0 && cli->front && !idem_again_is_kept(cli->front))
+        return idem_cli_fail(cli, IDEM_EXIT_UNABLE,
+                             "%s keeps no count of replays: ask the server that counts them, by --url",
+                             idem_front_url(cli->front));
+    return IDEM_EXIT_OK;
+}
+
+apr_hash_t *idem_cli_again(idem_cli *cli)
+{
+    apr_hash_t *all;
+    const char *why = NULL;
+
+    if (!idem_again_is_kept(cli->front) || idem_again_load(cli->front, cli->pool, &all, &why) != APR_SUCCESS)
+        return NULL;
+    return all;
+}
+
 idem_exit idem_cli_filter(idem_cli *cli, idem_filter *filter)
 {
     const char *wrong = cli->prefix ? idem_filter_prefix(filter, cli->prefix) : NULL;
@@ -62,6 +88,8 @@ idem_exit idem_cli_filter(idem_cli *cli, idem_filter *filter)
 
     if (wrong)
         return idem_cli_fail(cli, IDEM_EXIT_USAGE, "--prefix %s", wrong);
+    if (code == IDEM_EXIT_OK)
+        code = filter_replayed(cli, filter);
     if (code == IDEM_EXIT_OK)
         code = filter_age(cli, "--older-than", cli->older, &filter->older_than);
     return code == IDEM_EXIT_OK ? filter_age(cli, "--newer-than", cli->newer, &filter->newer_than) : code;
@@ -90,6 +118,7 @@ idem_exit idem_cli_list(idem_cli *cli)
 
     if (code != IDEM_EXIT_OK)
         return code;
+    list.again = idem_cli_again(cli);
     do {
         done = idem_list_part(&list, cli->pool, &why);
         idem_cli_progress(cli, "entries", list.looked_at);
@@ -152,6 +181,7 @@ static idem_exit show_slot(idem_cli *cli, const unsigned char *slot)
 
     if (done != IDEM_DONE_OK)
         return idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why);
+    idem_view_tell(&view, idem_cli_again(cli));
     idem_cli_say_view(cli, &view, cli->body ? IDEM_SHOWN_BODY : IDEM_SHOWN_HEADERS);
     return IDEM_EXIT_OK;
 }
@@ -214,6 +244,8 @@ static idem_exit say_found(idem_cli *cli, const idem_scope *scope, const unsigne
     idem_done done = idem_entry_show(cli->front, slot, cli->pool, &view, &why);
 
     memcpy(view.slot, slot, IDEM_SLOT_LEN);
+    if (done == IDEM_DONE_OK)
+        idem_view_tell(&view, idem_cli_again(cli));
     if (cli->json) {
         json_t *json = json_object();
 

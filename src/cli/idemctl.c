@@ -36,6 +36,7 @@ static const apr_getopt_option_t options[] = {
     {"older-than", 'o', 1, "only entries written longer ago: 10min, 24h, 7d"},
     {"newer-than", 'n', 1, "only entries written since"},
     {"prefix", 'p', 1, "only slots that begin with these digits"},
+    {"replayed-more-than", 'm', 1, "only entries that were replayed more often than so many times"},
     {"limit", 'l', 1, "at most so many"},
     {"body", 'b', 0, "the response's body, too"},
     {"key", 'k', 1, "the key as the client sent it; - reads it from standard input"},
@@ -126,6 +127,7 @@ static const char **text_of_option(idem_cli *cli, int letter)
     case 'o': return &cli->older;
     case 'n': return &cli->newer;
     case 'p': return &cli->prefix;
+    case 'm': return &cli->replayed;
     case 'k': return &cli->key;
     case 'q': return &cli->parts;
     case 'a': return &cli->as;

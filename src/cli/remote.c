@@ -30,14 +30,17 @@ static const char *text_of_member(const json_t *json, const char *name)
 static int say_remote_row(idem_cli *cli, json_t *entry)
 {
     const json_t *response = json_object_get(entry, "response"), *status = json_object_get(response, "status");
+    const json_t *replayed = json_object_get(json_object_get(entry, "sent_again"), "replayed");
 
     if (cli->json)
         return idem_cli_say_json(cli, json_incref(entry));
-    return idem_cli_say(cli, "%.16s  %-9s  %-24s  %-24s  %7" JSON_INTEGER_FORMAT "  %-6s  %9" JSON_INTEGER_FORMAT "\n",
-                        text_of_member(entry, "slot"), text_of_member(entry, "state"), text_of_member(entry, "written"),
-                        text_of_member(entry, "expires"), json_integer_value(json_object_get(entry, "attempt")),
-                        status ? apr_ltoa(cli->pool, (long)json_integer_value(status)) : "-",
-                        json_integer_value(json_object_get(entry, "bytes")));
+    return idem_cli_say(
+        cli, "%.16s  %-9s  %-24s  %-24s  %7" JSON_INTEGER_FORMAT "  %-6s  %9" JSON_INTEGER_FORMAT "  %7s\n",
+        text_of_member(entry, "slot"), text_of_member(entry, "state"), text_of_member(entry, "written"),
+        text_of_member(entry, "expires"), json_integer_value(json_object_get(entry, "attempt")),
+        status ? apr_ltoa(cli->pool, (long)json_integer_value(status)) : "-",
+        json_integer_value(json_object_get(entry, "bytes")),
+        replayed ? apr_psprintf(cli->pool, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(replayed)) : "-");
 }
 
 /* path has its question mark already. */
@@ -49,6 +52,8 @@ static const char *with_filter(idem_cli *cli, const char *path, const idem_filte
         query = apr_pstrcat(cli->pool, query, "&state=", in_url(cli, cli->state), NULL);
     if (cli->prefix)
         query = apr_pstrcat(cli->pool, query, "&prefix=", in_url(cli, cli->prefix), NULL);
+    if (filter->replayed_least)
+        query = apr_psprintf(cli->pool, "%s&replayed_more_than=%" APR_UINT64_T_FMT, query, filter->replayed_least - 1);
     if (filter->older_than)
         query = apr_psprintf(cli->pool, "%s&older=%" APR_TIME_T_FMT, query, apr_time_sec(filter->older_than));
     if (filter->newer_than)

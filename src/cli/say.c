@@ -97,10 +97,11 @@ int idem_cli_say_row(idem_cli *cli, const idem_view *view)
         return idem_cli_say_view(cli, view, IDEM_SHOWN_ROW);
     apr_pool_create(&pool, cli->pool);
     goes_on = idem_cli_say(
-        cli, "%.*s  %-9s  %-24s  %-24s  %7u  %-6s  %9" APR_SIZE_T_FMT "%s%s\n", ROW_DIGITS, idem_view_slot(view, pool),
-        idem_shown_word(view->state), or_dash(idem_shown_moment(view->written, pool)),
+        cli, "%.*s  %-9s  %-24s  %-24s  %7u  %-6s  %9" APR_SIZE_T_FMT "  %7s%s%s\n", ROW_DIGITS,
+        idem_view_slot(view, pool), idem_shown_word(view->state), or_dash(idem_shown_moment(view->written, pool)),
         or_dash(idem_shown_moment(view->expires, pool)), view->head.attempt, shown_status(view, pool), view->size,
-        view->fault ? "  " : "", view->fault ? view->fault : "");
+        view->has_counts ? apr_psprintf(pool, "%" APR_UINT64_T_FMT, view->replayed) : "-", view->fault ? "  " : "",
+        view->fault ? view->fault : "");
     apr_pool_destroy(pool);
     return goes_on;
 }

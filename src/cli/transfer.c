@@ -62,6 +62,7 @@ idem_exit idem_cli_export(idem_cli *cli)
         return code;
     if (rv != APR_SUCCESS && rv != APR_NOTFOUND)
         return idem_cli_fail(cli, IDEM_EXIT_FAILED, "%s", why);
+    list.again = list.filter.replayed_least ? idem_cli_again(cli) : NULL;
     idem_cli_say_json(cli, idem_export_head(idem_front_url(cli->front), rv == APR_SUCCESS ? mark : NULL, cli->pool));
     do {
         done = idem_list_part(&list, cli->pool, &why);

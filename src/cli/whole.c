@@ -14,6 +14,7 @@ typedef struct tour {
     idem_cli *cli;
     idem_tally tally;
     int shows_damage;
+    apr_uint64_t own; /* entries that the store keeps for itself */
 } tour;
 
 static int tour_entry(void *baton, const idem_view *view)
@@ -36,6 +37,7 @@ static idem_done go_through(idem_cli *cli, tour *t, const char **why)
         idem_cli_progress(cli, "entries", list.looked_at);
     } while (done == IDEM_DONE_OK && *list.place && !cli->closed);
     idem_cli_progress_end(cli);
+    t->own = list.own;
     return done;
 }
 
@@ -200,7 +202,7 @@ static idem_exit say_swept(idem_cli *cli, apr_uint64_t removed)
     return IDEM_EXIT_OK;
 }
 
-/* What the store has and does not list has expired, the mark aside. Many entries are an estimate on some stores. */
+/* What the store has and does not list has expired. Many entries are an estimate on some stores. */
 static idem_exit foresee_sweep(idem_cli *cli)
 {
     tour t = {.cli = cli};
@@ -208,7 +210,7 @@ static idem_exit foresee_sweep(idem_cli *cli)
     const char *why = NULL;
     apr_status_t rv = idem_front_account(cli->front, cli->pool, &status, &why);
     idem_done done = rv == APR_SUCCESS ? go_through(cli, &t, &why) : idem_done_of(rv);
-    apr_uint64_t shown = t.tally.all + 1, expired = status.entries > shown ? status.entries - shown : 0;
+    apr_uint64_t shown = t.tally.all + t.own, expired = status.entries > shown ? status.entries - shown : 0;
 
     if (done != IDEM_DONE_OK)
         return idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why);

@@ -58,7 +58,7 @@ idem_done idem_entry_show(idem_front *front, const unsigned char *slot, apr_pool
                           const char **why)
 {
     idem_found found;
-    apr_status_t rv = idem_front_is_mark(slot) ? APR_NOTFOUND : idem_front_look(front, slot, pool, &found, why);
+    apr_status_t rv = idem_front_is_own(slot) ? APR_NOTFOUND : idem_front_look(front, slot, pool, &found, why);
 
     if (rv == APR_NOTFOUND)
         return sentence(why, IDEM_DONE_ABSENT, "there is no entry for this slot: nothing was kept, or it has expired");

@@ -81,11 +81,18 @@ static int visit_entry(void *baton, const unsigned char *slot, const idem_found 
         p->is_behind = 1;
         return 0;
     }
-    if (order || idem_front_is_mark(slot))
+    if (order)
         return 1;
+    if (idem_front_is_own(slot)) {
+        p->list->own++;
+        return 1;
+    }
     p->list->looked_at++;
     apr_pool_clear(p->pool);
     idem_view_make(p->list->front, slot, found, p->pool, &view);
+    idem_view_tell(&view, p->list->again);
+    if (view.replayed < filter->replayed_least)
+        return 1;
     if ((filter->states && !(filter->states & 1U << view.state)) || !is_of_age(filter, &view, p->now))
         return 1;
     return p->list->viewer(p->list->baton, &view);

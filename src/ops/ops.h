@@ -8,7 +8,7 @@
 #ifndef IDEM_OPS_H
 #define IDEM_OPS_H
 
-#include "front.h"
+#include "again.h"
 
 /* ---- an entry, as a person wants to see it ----------------------------------------------------------------------- */
 
@@ -38,6 +38,9 @@ typedef struct idem_view {
     apr_time_t written;                      /* …, for as long as an entry's ttl is counted from that */
     idem_blob value;                         /* as it stands in the store */
     apr_size_t size;                         /* … its bytes */
+    int has_counts;                          /* how often it was sent again is known: */
+    apr_uint64_t replayed, refused;          /* … answered from it, and not answered so */
+    apr_time_t last;                         /* … when it was asked for last; 0: not since it was written */
     unsigned char version[IDEM_VERSION_LEN]; /* another one whenever the entry is another one */
 } idem_view;
 
@@ -48,6 +51,9 @@ int idem_shown_of(const char *word, idem_shown *state); /* 0: there is no such w
 /* found lives as long as view. */
 void idem_view_make(idem_front *front, const unsigned char *slot, const idem_found *found, apr_pool_t *pool,
                     idem_view *view);
+
+/* How often it was sent again, of what idem_again_load() gave; NULL: nobody knows. */
+void idem_view_tell(idem_view *view, apr_hash_t *again);
 
 /* "3fa9…" in full; the version in digits. */
 const char *idem_view_slot(const idem_view *view, apr_pool_t *pool);
@@ -75,6 +81,7 @@ typedef struct idem_filter {
     apr_interval_time_t older_than, newer_than; /* since it was written; 0 for any age */
     unsigned char prefix[IDEM_SLOT_LEN];
     int prefix_digits;
+    apr_uint64_t replayed_least; /* of what idem_list.again knows */
 } idem_filter;
 
 /* view lives until it returns. 0: no more. */
@@ -85,6 +92,8 @@ typedef struct idem_list {
     idem_filter filter;
     char place[IDEM_PLACE_LEN]; /* where it goes on; "" before the first part, and behind the last one */
     apr_uint64_t looked_at;     /* entries so far, shown or not */
+    apr_uint64_t own;           /* entries so far that the store keeps for itself */
+    apr_hash_t *again;          /* how often keys were sent again; NULL: nobody knows */
     idem_viewer *viewer;
     void *baton;
 } idem_list;

@@ -164,6 +164,16 @@ static const char *cause_of(const idem_view *view)
     return view->head.flags & IDEM_HEAD_RETRY ? "resolved-retry" : "reported";
 }
 
+json_t *idem_shown_again(apr_uint64_t replayed, apr_uint64_t refused, apr_time_t last, apr_pool_t *pool)
+{
+    json_t *json = json_object();
+
+    set_number(json, "replayed", replayed);
+    set_number(json, "refused", refused);
+    json_object_set_new(json, "last", idem_shown_time(last, pool));
+    return json;
+}
+
 json_t *idem_shown_view(const idem_view *view, idem_shown_detail detail, apr_pool_t *pool)
 {
     json_t *json = json_object();
@@ -179,6 +189,9 @@ json_t *idem_shown_view(const idem_view *view, idem_shown_detail detail, apr_poo
     json_object_set_new(json, "attempt", readable ? json_integer((json_int_t)view->head.attempt) : json_null());
     set_number(json, "bytes", view->size);
     json_object_set_new(json, "sealed", json_boolean(view->is_sealed));
+    json_object_set_new(json, "sent_again",
+                        view->has_counts ? idem_shown_again(view->replayed, view->refused, view->last, pool)
+                                         : json_null());
     json_object_set_new(json, "owner", owner_of(view));
     json_object_set_new(json, "fingerprint", readable ? print_of(&view->head.print) : json_null());
     json_object_set_new(json, "response", response_of(view, detail, pool));

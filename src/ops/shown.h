@@ -19,6 +19,9 @@ typedef enum idem_shown_detail {
 
 json_t *idem_shown_view(const idem_view *view, idem_shown_detail detail, apr_pool_t *pool);
 
+/* How often a key was sent again; last is null for never. */
+json_t *idem_shown_again(apr_uint64_t replayed, apr_uint64_t refused, apr_time_t last, apr_pool_t *pool);
+
 /* Of entries that were counted; and what the store says of itself. */
 json_t *idem_shown_tally(const idem_tally *tally, apr_pool_t *pool);
 json_t *idem_shown_store(const idem_front *front, const idem_store_status *status, const char *why, apr_pool_t *pool);

@@ -76,6 +76,18 @@ void idem_view_make(idem_front *front, const unsigned char *slot, const idem_fou
     make_version(view, found->value);
 }
 
+void idem_view_tell(idem_view *view, apr_hash_t *again)
+{
+    const idem_again *row = idem_again_of(again, view->slot, view->written);
+
+    view->has_counts = again != NULL;
+    if (!row)
+        return;
+    view->replayed = row->replayed;
+    view->refused = row->refused;
+    view->last = row->last;
+}
+
 const char *idem_view_slot(const idem_view *view, apr_pool_t *pool)
 {
     return apr_pescape_hex(pool, view->slot, IDEM_SLOT_LEN, 0);

@@ -31,6 +31,7 @@ static const struct route {
     {"GET", "stats", READS, idem_admin_stats},
     {"GET", "history", READS, idem_admin_history},
     {"GET", "events", READS, idem_admin_events},
+    {"GET", "repeats", READS, idem_admin_again},
     {"GET", "token", READS, idem_admin_token},
     {"GET", "openapi.json", READS, idem_admin_description},
 };

@@ -45,7 +45,7 @@ typedef int idem_admin_verb(idem_admin_call *call);
 
 idem_admin_verb idem_admin_list, idem_admin_show, idem_admin_find, idem_admin_forget, idem_admin_resolve;
 idem_admin_verb idem_admin_stats, idem_admin_history, idem_admin_events, idem_admin_sweep, idem_admin_token,
-    idem_admin_description, idem_admin_index, idem_admin_export;
+    idem_admin_description, idem_admin_index, idem_admin_export, idem_admin_again;
 
 /* What a list is asked for by the query. 0, or the problem is filled. */
 int idem_admin_read_filter(idem_admin_call *call, idem_filter *filter);

@@ -11,7 +11,9 @@
 #include "log.h"
 #include "metrics_private.h"
 #include "recent.h"
+#include "repeats.h"
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #define SWEEP_USUAL 1000
@@ -221,8 +223,44 @@ int idem_admin_sweep(idem_admin_call *call)
         return idem_admin_answer_failed(call, idem_done_of(rv), why);
     IDEM_SLOG(call->r->server, APLOG_NOTICE, 202, "user %s, from %s: %d expired entries were removed", call->r->user,
               call->r->useragent_ip, removed);
+    idem_repeats_tell(call->front, 1, call->r->pool);
     json = json_object();
     json_object_set_new(json, "removed", json_integer(removed));
+    return idem_admin_answer(call, HTTP_OK, json);
+}
+
+/* ---- keys that were sent again ----------------------------------------------------------------------------------- */
+
+#define AGAIN_USUAL 20
+
+int idem_admin_again(idem_admin_call *call)
+{
+    const char *limit = apr_table_get(call->query, "limit"), *why = NULL;
+    int most = limit ? atoi(limit) : AGAIN_USUAL;
+    apr_pool_t *pool = call->r->pool;
+    json_t *json, *list;
+    apr_array_header_t *rows;
+    apr_hash_t *all;
+
+    if (most < 1 || most > IDEM_AGAIN_MOST) {
+        idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
+                       "limit is a number from 1 to " APR_STRINGIFY(IDEM_AGAIN_MOST) ".");
+        return idem_admin_answer_problem(call);
+    }
+    if (idem_repeats_load(call->front, pool, &all, &why) != APR_SUCCESS)
+        return idem_admin_answer_failed(call, IDEM_DONE_FAILED, why);
+    json = json_object();
+    list = json_array();
+    rows = idem_again_top(all, most, pool);
+    for (int i = 0; i < rows->nelts; i++) {
+        const idem_again *row = APR_ARRAY_IDX(rows, i, const idem_again *);
+        json_t *one = idem_shown_again(row->replayed, row->refused, row->last, pool);
+
+        json_object_set_new(one, "prefix", json_string(apr_pescape_hex(pool, row->slot, IDEM_AGAIN_SLOT, 0)));
+        json_array_append_new(list, one);
+    }
+    json_object_set_new(json, "keys", list);
+    json_object_set_new(json, "kept", json_boolean(idem_again_is_kept(call->front)));
     return idem_admin_answer(call, HTTP_OK, json);
 }
 
@@ -240,8 +278,8 @@ int idem_admin_token(idem_admin_call *call)
 
 int idem_admin_index(idem_admin_call *call)
 {
-    static const char *const paths[] = {"entries", "find",   "sweep", "export",       "stats",
-                                        "history", "events", "token", "openapi.json", NULL};
+    static const char *const paths[] = {"entries", "find",    "sweep", "export",       "stats", "history",
+                                        "events",  "repeats", "token", "openapi.json", NULL};
     json_t *json = json_object(), *list = json_array();
 
     for (int i = 0; paths[i]; i++)

@@ -8,6 +8,7 @@
 #include "admin_private.h"
 
 #include "log.h"
+#include "repeats.h"
 #include "transfer.h"
 
 #include <apr_strings.h>
@@ -128,6 +129,8 @@ int idem_admin_export(idem_admin_call *call)
 
     if (may_not_export(call, &list.filter))
         return idem_admin_answer_problem(call);
+    if (list.filter.replayed_least && idem_repeats_load(call->front, r->pool, &list.again, &why) != APR_SUCCESS)
+        return idem_admin_answer_failed(call, IDEM_DONE_FAILED, why);
     rv = idem_front_read_mark(call->front, r->pool, mark, &why);
     if (rv != APR_SUCCESS && rv != APR_NOTFOUND)
         return idem_admin_answer_failed(call, idem_done_of(rv), why);

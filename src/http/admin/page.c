@@ -62,7 +62,8 @@ static int keep_filled(void *data, const char *name, const char *value)
 
 static int has_parameter(const idem_admin_call *call)
 {
-    static const char *const names[] = {"view", "state", "older", "newer", "prefix", "limit", "cursor"};
+    static const char *const names[] = {"view",   "state", "older",  "newer",
+                                        "prefix", "limit", "cursor", "replayed_more_than"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (apr_table_get(call->query, names[i]))

@@ -35,6 +35,19 @@ static const char *remark_of(request_rec *r, const json_t *entry)
     return json_is_true(json_object_get(entry, "sealed")) ? "sealed" : "";
 }
 
+/* What stands there, and whether its client sends it again and again. */
+static const char *with_replays(request_rec *r, const json_t *entry)
+{
+    const json_t *again = json_object_get(entry, "sent_again");
+    json_int_t replayed = json_integer_value(json_object_get(again, "replayed"));
+    const char *remark = remark_of(r, entry);
+
+    if (!replayed)
+        return remark;
+    return apr_psprintf(r->pool, "%s%sreplayed %" APR_INT64_T_FMT "×", remark, *remark ? "; " : "",
+                        (apr_int64_t)replayed);
+}
+
 static void put_row(request_rec *r, const json_t *entry)
 {
     const char *slot = idem_page_word(r, entry, "slot"), *state = idem_page_word(r, entry, "state");
@@ -43,7 +56,7 @@ static void put_row(request_rec *r, const json_t *entry)
                   "<tr><th scope=\"row\"><a class=\"slot\" href=\"./?slot=$\" aria-label=\"slot $\">$…</a></th>"
                   "<td><span class=\"state $\">$</span></td><td>$</td><td class=\"when\">",
                   slot, apr_pstrmemdup(r->pool, slot, 12), apr_pstrmemdup(r->pool, slot, 12), state, state,
-                  remark_of(r, entry));
+                  with_replays(r, entry));
     idem_page_put_moment(r, json_object_get(entry, "written"));
     ap_rputs("</td></tr>\n", r);
 }
@@ -103,6 +116,8 @@ static void put_filters(idem_admin_call *call)
                                     {NULL, NULL}};
     static const choice ages[] = {{"", "any"},        {"60", "1 minute"},   {"600", "10 minutes"}, {"3600", "1 hour"},
                                   {"86400", "1 day"}, {"604800", "1 week"}, {NULL, NULL}};
+    static const choice times[] = {{"", "any"},           {"0", "once or more"},    {"9", "10 or more"},
+                                   {"99", "100 or more"}, {"999", "1,000 or more"}, {NULL, NULL}};
     const char *prefix = apr_table_get(call->query, "prefix");
 
     ap_rputs("<form class=\"filters\" method=\"get\" action=\"./\"><input type=\"hidden\" name=\"view\" "
@@ -111,6 +126,7 @@ static void put_filters(idem_admin_call *call)
     put_choices(call, "state", "State", states);
     put_choices(call, "older", "Older than", ages);
     put_choices(call, "newer", "Newer than", ages);
+    put_choices(call, "replayed_more_than", "Replayed", times);
     idem_page_put(
         call->r,
         "<p class=\"field\"><label for=\"digits\">Slot begins with</label><input id=\"digits\" name=\"prefix\" "

@@ -68,6 +68,16 @@ static const char *entry_meaning(const char *state, const char *cause)
     return "The entry cannot be read. Nothing is executed for this key: its outcome counts as unknown.";
 }
 
+static void put_sent_again(request_rec *r, const json_t *again)
+{
+    if (!json_is_object(again))
+        return;
+    put_fact(r, "Replayed", idem_page_word(r, again, "replayed"));
+    put_fact(r, "Refused", idem_page_word(r, again, "refused"));
+    if (json_is_string(json_object_get(again, "last")))
+        put_moment_fact(r, "Last asked for", json_object_get(again, "last"));
+}
+
 static void put_facts(request_rec *r, const json_t *entry)
 {
     ap_rputs("<dl class=\"facts\">\n", r);
@@ -77,6 +87,7 @@ static void put_facts(request_rec *r, const json_t *entry)
     put_fact(r, "Cause", idem_page_word(r, entry, "cause"));
     put_fact(r, "Owner", owner_shown(r, json_object_get(entry, "owner")));
     put_fact(r, "Attempt", idem_page_word(r, entry, "attempt"));
+    put_sent_again(r, json_object_get(entry, "sent_again"));
     put_fact(r, "Fingerprint", print_text(r, json_object_get(entry, "fingerprint")));
     put_fact(r, "Sealed", idem_page_word(r, entry, "sealed"));
     put_fact(r, "Size", idem_page_size(r, json_integer_value(json_object_get(entry, "bytes"))));

@@ -174,10 +174,45 @@ static void put_numbers(idem_admin_call *call, const json_t *stats, const json_t
     ap_rputs("</div>\n", r);
 }
 
+/* ---- keys that are hammered -------------------------------------------------------------------------------------- */
+
+#define HAMMERED "10" /* keys that are shown */
+
+static void put_again_row(request_rec *r, const json_t *key)
+{
+    const char *prefix = idem_page_word(r, key, "prefix");
+
+    idem_page_put(r,
+                  "<tr><th scope=\"row\"><a class=\"slot\" href=\"./?prefix=$\" aria-label=\"slot $\">$…</a></th>"
+                  "<td class=\"number\">$</td><td class=\"number\">$</td><td class=\"when\">",
+                  prefix, apr_pstrmemdup(r->pool, prefix, 12), apr_pstrmemdup(r->pool, prefix, 12),
+                  idem_page_word(r, key, "replayed"), idem_page_word(r, key, "refused"));
+    idem_page_put_moment(r, json_object_get(key, "last"));
+    ap_rputs("</td></tr>\n", r);
+}
+
+static void put_hammered(request_rec *r, const json_t *answer)
+{
+    json_t *keys = json_object_get(answer, "keys"), *key;
+    size_t i;
+
+    if (!json_array_size(keys))
+        return;
+    ap_rputs("<h2 id=\"again\">Sent again</h2>\n<table class=\"entries\"><caption>Keys that were sent again most often"
+             "</caption>\n<thead><tr><th scope=\"col\">Slot</th><th scope=\"col\" class=\"number\">Replayed</th>"
+             "<th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Last</th></tr></thead>\n<tbody>",
+             r);
+    json_array_foreach(keys, i, key)
+    {
+        put_again_row(r, key);
+    }
+    ap_rputs("</tbody></table>\n", r);
+}
+
 int idem_page_overview(idem_admin_call *call)
 {
     apr_table_t *none = apr_table_make(call->r->pool, 2);
-    const json_t *stats, *history, *work;
+    const json_t *stats, *history, *work, *again;
 
     call->query = none;
     apr_table_setn(none, "entries", "0");
@@ -188,11 +223,15 @@ int idem_page_overview(idem_admin_call *call)
     apr_table_setn(none, "limit", WORK_MOST);
     work = idem_page_ask(call, idem_admin_list);
     apr_table_clear(none);
+    apr_table_setn(none, "limit", HAMMERED);
+    again = idem_page_ask(call, idem_admin_again);
+    apr_table_clear(none);
     idem_page_begin(call, HTTP_OK, "Overview");
     idem_page_put_search(call);
     put_work(call, work);
     put_held(call->r, json_object_get(stats, "counted"));
     put_numbers(call, stats, history);
+    put_hammered(call->r, again);
     put_store(call->r, json_object_get(stats, "store"));
     return idem_page_end(call);
 }

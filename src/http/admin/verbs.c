@@ -8,6 +8,7 @@
 #include "admin_private.h"
 
 #include "log.h"
+#include "repeats.h"
 
 #include <apr_strings.h>
 
@@ -76,12 +77,35 @@ static int read_seconds(idem_admin_call *call, const char *name, apr_interval_ti
     return 0;
 }
 
+/* More than so many times. */
+static int read_replayed(idem_admin_call *call, apr_uint64_t *least)
+{
+    const char *text = apr_table_get(call->query, "replayed_more_than");
+    char *end;
+    apr_int64_t n = text ? apr_strtoi64(text, &end, 10) : -1;
+
+    if (text && (n < 0 || n > 1000000000 || *end || !*text))
+        return idem_admin_say(call, HTTP_BAD_REQUEST, "invalid", "replayed_more_than is a number from 0 on.");
+    *least = (apr_uint64_t)(n + 1);
+    return 0;
+}
+
+/* How often keys were sent again: what it costs to know that nobody pays but who asks. Without it all else is shown. */
+static apr_hash_t *load_again(const idem_admin_call *call)
+{
+    apr_hash_t *all;
+    const char *why = NULL;
+    apr_status_t rv = idem_repeats_load(call->front, call->r->pool, &all, &why);
+
+    return rv == APR_SUCCESS ? all : NULL;
+}
+
 int idem_admin_read_filter(idem_admin_call *call, idem_filter *filter)
 {
     const char *prefix = apr_table_get(call->query, "prefix"), *wrong;
 
-    if (read_states(call, filter) || read_seconds(call, "older", &filter->older_than) ||
-        read_seconds(call, "newer", &filter->newer_than))
+    if (read_replayed(call, &filter->replayed_least) || read_states(call, filter) ||
+        read_seconds(call, "older", &filter->older_than) || read_seconds(call, "newer", &filter->newer_than))
         return 1;
     wrong = prefix ? idem_filter_prefix(filter, prefix) : NULL;
     return wrong ? idem_admin_say(call, HTTP_BAD_REQUEST, "invalid",
@@ -119,6 +143,7 @@ int idem_admin_list(idem_admin_call *call)
     if (read_part(call, &list, &r.most))
         return idem_admin_answer_problem(call);
     r.list = json_array();
+    list.again = load_again(call);
     do
         done = idem_list_part(&list, call->r->pool, &why);
     while (done == IDEM_DONE_OK && *list.place && json_array_size(r.list) < r.most && apr_time_now() < until);
@@ -159,6 +184,7 @@ int idem_admin_show(idem_admin_call *call)
     done = idem_entry_show(call->front, slot, call->r->pool, &view, &why);
     if (done != IDEM_DONE_OK)
         return idem_admin_answer_failed(call, done, why);
+    idem_view_tell(&view, load_again(call));
     if (!call->taken)
         apr_table_setn(call->r->headers_out, "ETag",
                        apr_pstrcat(call->r->pool, "\"", idem_view_version(&view, call->r->pool), "\"", NULL));
@@ -221,6 +247,8 @@ int idem_admin_find(idem_admin_call *call)
     if (done != IDEM_DONE_OK && done != IDEM_DONE_ABSENT)
         return idem_admin_answer_failed(call, done, why);
     memcpy(view.slot, slot, IDEM_SLOT_LEN);
+    if (done == IDEM_DONE_OK)
+        idem_view_tell(&view, load_again(call));
     answer = json_object();
     json_object_set_new(answer, "slot", json_string(idem_view_slot(&view, pool)));
     json_object_set_new(answer, "scope", idem_shown_scope(&scope, pool));

@@ -22,6 +22,7 @@
 #include "mpm.h"
 #include "notify.h"
 #include "pools.h"
+#include "repeats.h"
 #include "stores.h"
 #include "threads.h"
 #include "wakeup.h"
@@ -314,6 +315,7 @@ static int sweep_step(idem_front *front, apr_pool_t *pool)
     if (!atomic_load(&stop)) {
         idem_front_sweep(front, SWEEP_STEP, pool, &removed, &why);
         idem_notify_room(front, pool);
+        idem_repeats_tell(front, 0, pool);
     }
     atomic_store(&busy, 0);
     return removed;

@@ -19,7 +19,7 @@
 #include <apr_strings.h>
 #include <http_config.h>
 
-#define LAYOUT 1 /* raised when a number changes its meaning or its place */
+#define LAYOUT 2 /* raised when a number changes its meaning or its place */
 #define OTHERS "others"
 
 const apr_interval_time_t idem_metrics_bounds[IDEM_BOUNDS] = {100,    300,    1000,    3000,    10000,   30000,
@@ -285,6 +285,14 @@ idem_front *idem_metrics_front(const idem_store_counts *counts)
     for (int i = 0; i < watched_count; i++)
         if (watched[i].counts == counts && counts != &metrics->stores[IDEM_METRICS_STORES - 1])
             return watched[i].front;
+    return NULL;
+}
+
+idem_store_counts *idem_metrics_counts(const idem_front *front)
+{
+    for (int i = 0; i < watched_count; i++)
+        if (watched[i].front == front)
+            return watched[i].counts;
     return NULL;
 }
 

@@ -42,6 +42,7 @@ typedef struct idem_store_counts {
     atomic_ulong within[IDEM_OPS][IDEM_BOUNDS + 1]; /* each duration in one of them */
     atomic_ulong spent[IDEM_OPS];                   /* microseconds */
     atomic_ulong openings;                          /* of circuit breakers */
+    atomic_ulong told;                              /* when it was told how often keys were sent again, seconds */
 } idem_store_counts;
 
 typedef struct idem_process_gauges {
@@ -56,6 +57,8 @@ enum { IDEM_REPEATS_BUCKETS = 1024, IDEM_REPEATS_WAYS = 4 };
 typedef struct idem_repeats_entry {
     atomic_ulong tag; /* the slot's first bytes; 0: empty */
     atomic_ulong replayed, refused, last;
+    atomic_ulong store;                         /* its number, from 1 on */
+    atomic_ulong fresh_replayed, fresh_refused; /* … that the store has not been told yet */
 } idem_repeats_entry;
 
 typedef struct idem_metrics {
@@ -81,6 +84,9 @@ void idem_metrics_sum(idem_metrics_sums *sums);
 
 /* The store of this configuration that is counted there, NULL if there is none any more. */
 idem_front *idem_metrics_front(const idem_store_counts *counts);
+
+/* Where a store's counts are; NULL for one that is not of this configuration. */
+idem_store_counts *idem_metrics_counts(const idem_front *front);
 
 /* The next named store from *i on, NULL behind the last. */
 const idem_store_counts *idem_metrics_next_store(const idem_metrics *metrics, int *i);

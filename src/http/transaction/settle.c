@@ -230,7 +230,7 @@ static apr_status_t txn_end(void *data)
     if (!txn->unguarded)
         count_request(txn);
     if (!txn->detecting && txn->seen.head.state && txn->outcome != IDEM_OUTCOME_EXECUTED)
-        idem_repeats_note(txn->head.slot, txn->outcome == IDEM_OUTCOME_REPLAYED);
+        idem_repeats_note(txn->front, txn->head.slot, txn->outcome == IDEM_OUTCOME_REPLAYED);
     return APR_SUCCESS;
 }
 

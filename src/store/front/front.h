@@ -150,8 +150,11 @@ void idem_front_want_mark(idem_front *front, const unsigned char *mark);
 /* The first part's mark, zeros for a store without a secret. APR_NOTFOUND: it has none yet. */
 apr_status_t idem_front_read_mark(idem_front *front, apr_pool_t *pool, unsigned char *mark, const char **why);
 
-/* Is this slot a mark's? Of a store with several parts only the first one's is known. */
-int idem_front_is_mark(const unsigned char *slot);
+/* Is this slot a mark's, or the next one? Of a store with several parts only the first one's mark is known. */
+int idem_front_is_own(const unsigned char *slot);
+
+/* Where it is kept how often keys were sent again (src/ops/again.h): the digest of a text, as the mark's is. */
+const unsigned char *idem_front_again_slot(void);
 
 /*
  * A part of the list of all entries, as idem_driver.page has it. A driver without page() is asked by each(), as long as
@@ -172,6 +175,9 @@ apr_status_t idem_front_forget(idem_front *front, const unsigned char *slot, apr
  * one. */
 apr_status_t idem_front_forget_seen(idem_front *front, const unsigned char *slot, idem_blob seen, apr_pool_t *pool,
                                     const char **why);
+
+/* Settles a value under one of our own slots. IDEM_ELOST: another one stands there. */
+apr_status_t idem_front_put(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why);
 
 /* The driver's account, whatever it costs. */
 apr_status_t idem_front_account(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why);

@@ -12,10 +12,12 @@
 #include "digest.h"
 
 #include <apr_strings.h>
+#include <pthread.h>
 
 #define MARK_LIFE (apr_time_from_sec(86400) * 3650)
 
 #define MARK "mod_idempotency: the mark of the slot secret"
+#define AGAIN "mod_idempotency: how often keys were sent again"
 
 /*
  * The digest of a text is the digest of no scope and key: those begin with a count. Where the store has parts each has
@@ -30,11 +32,25 @@ apr_status_t idem_front_mark_slot(idem_front *front, int part, unsigned char slo
     return rv;
 }
 
-int idem_front_is_mark(const unsigned char *slot)
-{
-    unsigned char mark[IDEM_SLOT_LEN];
+static unsigned char own_slots[2][IDEM_SLOT_LEN]; /* the first part's mark; AGAIN */
+static pthread_once_t own_slots_once = PTHREAD_ONCE_INIT;
 
-    return idem_digest_of(NULL, idem_blob_str(MARK), mark) == APR_SUCCESS && !memcmp(mark, slot, IDEM_SLOT_LEN);
+static void make_own_slots(void)
+{
+    (void)idem_digest_of(NULL, idem_blob_str(MARK), own_slots[0]);
+    (void)idem_digest_of(NULL, idem_blob_str(AGAIN), own_slots[1]);
+}
+
+int idem_front_is_own(const unsigned char *slot)
+{
+    pthread_once(&own_slots_once, make_own_slots);
+    return !memcmp(own_slots[0], slot, IDEM_SLOT_LEN) || !memcmp(own_slots[1], slot, IDEM_SLOT_LEN);
+}
+
+const unsigned char *idem_front_again_slot(void)
+{
+    pthread_once(&own_slots_once, make_own_slots);
+    return own_slots[1];
 }
 
 static const unsigned char no_secret[IDEM_DIGEST_LEN];

@@ -186,6 +186,16 @@ apr_status_t idem_front_forget_seen(idem_front *front, const unsigned char *slot
     return end_tending(&call, rv, why);
 }
 
+apr_status_t idem_front_put(idem_front *front, idem_blob value, apr_pool_t *pool, const char **why)
+{
+    idem_call call;
+    apr_status_t rv = begin_tending(front, &call, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = front->store->driver->settle(front->store, &call, idem_value_slot(value), value);
+    return end_tending(&call, rv, why);
+}
+
 apr_status_t idem_front_account(idem_front *front, apr_pool_t *pool, idem_store_status *status, const char **why)
 {
     idem_call call;
