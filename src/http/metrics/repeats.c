@@ -3,8 +3,8 @@
  * repeats.c - the table of repeats.h, in the memory of metrics.c.
  *
  * Called at the end of each request that found its key known, and by the keeper. Also called to show keys: on the page
- * of mod_status, and in an administrator's list. A bucket is chosen by the slot's first bytes, which are a digest's. One
- * process takes what is new, tells the store, and puts it back if that fails.
+ * of mod_status, and in an administrator's list. A bucket is chosen by the slot's first bytes, which are a digest's.
+ * What is new is taken by one process, which tells the store, and put back if that fails.
  */
 #include "repeats.h"
 
