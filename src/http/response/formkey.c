@@ -334,7 +334,7 @@ static apr_status_t scan_data(ap_filter_t *f, form_page *page, apr_bucket_brigad
             rv = apr_bucket_split(b, used);
         if (rv != APR_SUCCESS)
             return rv;
-        if (used)
+        if (used || !due) /* an empty bucket goes its way, too */
             hold_page(page, b, f->r->pool);
         if (due)
             rv = add_field(f, page);
