@@ -38,11 +38,27 @@ static char *put_escaped(char *to, unsigned char ch)
     return to + 6;
 }
 
+static int is_escaped(unsigned char ch)
+{
+    return ch < 0x20 || ch == '"' || ch == '\\' || ch == 0x7f;
+}
+
+/* As nearly all texts are: printable ASCII, and nothing in it means anything to JSON. */
+static int is_plain(const unsigned char *s)
+{
+    while (*s < 0x80 && !is_escaped(*s))
+        s++;
+    return !*s;
+}
+
 const char *idem_json_escaped(const char *text, apr_pool_t *pool)
 {
     const unsigned char *s = (const unsigned char *)text;
-    char *start = apr_palloc(pool, strlen(text) * ESCAPED_MAX + 1), *to = start;
+    char *start, *to;
 
+    if (is_plain(s))
+        return text;
+    start = to = apr_palloc(pool, strlen(text) * ESCAPED_MAX + 1);
     while (*s) {
         apr_size_t len = utf8_length(s);
 
@@ -51,7 +67,7 @@ const char *idem_json_escaped(const char *text, apr_pool_t *pool)
             to += 3;
             s++;
         }
-        else if (*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f) {
+        else if (is_escaped(*s)) {
             to = put_escaped(to, *s++);
         }
         else {

@@ -8,7 +8,9 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-/* text as the inside of a JSON string (RFC 8259, section 7), whatever it holds: bytes that are no UTF-8 become U+FFFD.
+/*
+ * text as the inside of a JSON string (RFC 8259, section 7), whatever it holds: bytes that are no UTF-8 become U+FFFD.
+ * It is text itself where nothing in it has to be written in another way.
  */
 const char *idem_json_escaped(const char *text, apr_pool_t *pool);
 

@@ -55,6 +55,29 @@ static void claim_orphan_job(worker *w)
     CHECK(w->k, memcmp(idem_value_token(w->found.value), n.mine.bytes, IDEM_TOKEN_LEN) == 0);
 }
 
+/* A claim whose caller says that it has just seen the slot empty. */
+static apr_status_t claim_as_empty(worker *w, const kit_name *slot, const kit_name *token)
+{
+    idem_call *call = kit_call(w);
+
+    call->looked = 1;
+    return w->k->driver->claim(w->store, call, slot->bytes, kit_small(w, IDEM_STATE_LEASE, slot, token), &w->found);
+}
+
+static void claim_looked_job(worker *w)
+{
+    names n = of(900), lost = of(901);
+
+    EXPECT(w, claim_as_empty(w, &n.slot, &n.mine), APR_SUCCESS);
+    EXPECT(w, claim_as_empty(w, &n.slot, &n.mine), APR_SUCCESS); /* the repetition of one whose answer was lost */
+    EXPECT(w, claim_as_empty(w, &n.slot, &n.other), APR_EEXIST); /* another came between */
+    CHECK(w->k, kit_same(w->found.value, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine)));
+    EXPECT_STANDS(w, &n.slot, kit_small(w, IDEM_STATE_LEASE, &n.slot, &n.mine));
+    EXPECT(w, kit_settle(w, IDEM_STATE_RECORD, &lost.slot, &lost.mine), APR_SUCCESS);
+    EXPECT(w, claim_as_empty(w, &lost.slot, &lost.other), APR_EEXIST);
+    CHECK(w->k, kit_same(w->found.value, kit_small(w, IDEM_STATE_RECORD, &lost.slot, &lost.mine)));
+}
+
 /* ---- settle ------------------------------------------------------------------------------------------------------ */
 
 static void settle_job(worker *w)
@@ -248,6 +271,7 @@ static void heal_job(worker *w)
     }
 
 ALONE(claim)
+ALONE(claim_looked)
 ALONE(claim_orphan)
 ALONE(settle)
 ALONE(settle_other)
@@ -263,6 +287,7 @@ ALONE(heal)
 
 const kit_case kit_cases_slot[] = {
     {"a claim wins an empty slot, loses to whatever stands, and may be repeated", 0, claim_case},
+    {"a claim of a slot that was seen empty finds what has come since", 0, claim_looked_case},
     {"a claim that meets an orphaned lease loses and is told so", 0, claim_orphan_case},
     {"settling replaces one's own lease once; repeating it changes nothing", 0, settle_case},
     {"settling another's lease is refused and changes nothing", 0, settle_other_case},
