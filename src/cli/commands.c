@@ -27,20 +27,20 @@ const idem_command idem_commands_of_store[] = {
            "retry: the next request with this key and the same content runs, whatever IdempotencyInterrupted says.",
      "adv", 1, 1, idem_cli_resolve},
     {"sweep", "", "removes expired entries, as the server does by itself", NULL, "d", 0, 0, idem_cli_sweep},
-    {"stats", "", "counts what the store holds, and says what it says of itself", NULL, "", 0, 0, idem_cli_stats},
+    {"stats", "", "counts the entries of the store, and shows its state", NULL, "", 0, 0, idem_cli_stats},
     {"verify", "", "checks every entry: checksum, slot, form and, with --secret, seal; names the damaged ones",
      "Nothing is repaired, unless --forget-damaged is given: then damaged entries are removed, and their operations "
      "can run\n"
      "again. Exit code 6: there is damage.",
      "xd", 0, 0, idem_cli_verify},
     {"export", "", "writes the entries as lines of JSON, for import into any store",
-     "A request that runs, and what is damaged, stay behind and are counted. The last line says that nothing is "
-     "missing.",
+     "Running requests and damaged entries stay behind and are counted. The last line says that the export is "
+     "whole.",
      "eonpm", 0, 0, idem_cli_export},
     {"import", "[FILE]", "puts the entries of an export into a store; without FILE from standard input",
      "The store must have the mark of the same secret, or none yet. An entry that stands there stays. Lives go on "
      "where they\n"
      "were; sealed records are written anew with --secret only, and begin their lives anew without it.",
      "d", 0, 1, idem_cli_import},
-    {"watch", "--url URL", "shows what is done with guarded requests, as they end", NULL, "l", 0, 0, idem_cli_watch},
+    {"watch", "--url URL", "shows the outcome of each guarded request, as it ends", NULL, "l", 0, 0, idem_cli_watch},
     {.name = NULL}};

@@ -330,8 +330,8 @@ static idem_exit verify_remote(idem_cli *cli)
 static idem_exit refuse_import(idem_cli *cli)
 {
     return idem_cli_fail(cli, IDEM_EXIT_UNABLE,
-                         "an import needs the store itself, --store instead of --url: who may use the admin API may "
-                         "not make up what clients are answered");
+                         "an import needs the store itself, --store instead of --url: users of the admin API may "
+                         "not make up answers to clients");
 }
 
 /* ---- watch ------------------------------------------------------------------------------------------------------- */

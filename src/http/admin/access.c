@@ -81,8 +81,8 @@ static const char *why_forbidden(request_rec *r, int writes)
         return "Only the server's configuration may name the handler idempotency-admin, by SetHandler; an "
                ".htaccess file may not.";
     if (idem_htaccess_meddles(r))
-        return "An .htaccess file may say here who the user is: give the place of this handler an Alias to a "
-               "folder of its own, with AllowOverride None.";
+        return "An .htaccess file could decide here about the user's authentication. Give the place of this handler an "
+               "Alias to a folder of its own, with AllowOverride None.";
     if (is_authenticated(r))
         return NULL;
     if (writes)

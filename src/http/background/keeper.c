@@ -112,7 +112,7 @@ static kept_job *new_job(idem_front *front)
     if (full || idem_pool_alone(&pool) != APR_SUCCESS) {
         idem_metrics_job(IDEM_JOB_DROPPED);
         IDEM_SLOG(keeper.server, APLOG_ERR, 70,
-                  "too many settlements wait for the store: this process dropped one, whose key stays taken "
+                  "too many settlements wait for the store: this process dropped one. The key stays taken "
                   "until this process ends");
         return NULL;
     }

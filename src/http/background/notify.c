@@ -147,7 +147,7 @@ void idem_notify_start(server_rec *s, apr_pool_t *pconf)
         out = ends[1];
     }
     if (!ends || start_notifier(apr_pcalloc(pconf, sizeof(apr_proc_t))) != APR_SUCCESS) {
-        IDEM_SLOG(s, APLOG_ERR, 221, "no process for IdempotencyNotify: nobody is told of anything");
+        IDEM_SLOG(s, APLOG_ERR, 221, "no process for IdempotencyNotify: its program will not run");
         out = -1;
     }
 }

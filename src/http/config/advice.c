@@ -42,8 +42,8 @@ static void advise(server_rec *s, const idem_settings *settings, const char *whe
                   where);
     if (!settings->spool && looks_into_body(settings))
         IDEM_SLOG(s, APLOG_WARNING, 175,
-                  "%s: something is looked for in the body, and IdempotencySpool 0 reads none of it: keys there are "
-                  "answered 413, and what is compared is compared as bytes",
+                  "%s: parts name something in the body, and IdempotencySpool 0 reads none of it: a key there is "
+                  "answered 413, and bodies are compared as bytes",
                   where);
 }
 

@@ -92,18 +92,17 @@ static void status_end(const status_group *group)
 
 static void status_requests(request_rec *r, int is_brief, const idem_metrics *metrics)
 {
-    status_group group =
-        status_begin(r, is_brief, "IdempotencyRequests", "Guarded requests by what was done with them");
+    status_group group = status_begin(r, is_brief, "IdempotencyRequests", "Guarded requests by outcome");
 
     for (int i = IDEM_OUTCOME_NONE + 1; i < IDEM_OUTCOMES; i++)
         status_count(&group, idem_outcome_word((idem_outcome)i), &metrics->outcomes[0][i]);
     status_count(&group, "undecided", &metrics->undecided);
     status_end(&group);
-    group = status_begin(r, is_brief, "IdempotencySettlements", "Executed requests by what was kept of them");
+    group = status_begin(r, is_brief, "IdempotencySettlements", "Executed requests by settlement");
     for (int i = IDEM_SETTLEMENT_NONE + 1; i < IDEM_SETTLEMENTS; i++)
         status_count(&group, idem_settlement_word((idem_settlement)i), &metrics->settlements[i]);
     status_end(&group);
-    group = status_begin(r, is_brief, "IdempotencyDetected", "What would have been done under DetectionOnly");
+    group = status_begin(r, is_brief, "IdempotencyDetected", "Outcomes that DetectionOnly requests would have had");
     for (int i = IDEM_OUTCOME_NONE + 1; i < IDEM_OUTCOMES; i++)
         status_count(&group, idem_outcome_word((idem_outcome)i), &metrics->outcomes[1][i]);
     status_end(&group);

@@ -90,7 +90,7 @@ static void put_build(page *p)
     for (const idem_driver *const *driver = idem_registry_drivers(); *driver; driver++)
         drivers = drivers ? apr_pstrcat(p->pool, drivers, " ", (*driver)->scheme, NULL) : (*driver)->scheme;
     family(p, p->open ? "idempotency_build" : "idempotency_build_info", p->open ? "info" : "gauge",
-           "What the module was built with and for.");
+           "The module's version and build.");
     apr_brigade_printf(
         p->bb, NULL, NULL,
         "idempotency_build_info{version=\"%s\",httpd=\"%s\",apr=\"%s\",drivers=\"%s\",record_format=\"%d\"} 1\n",
@@ -106,13 +106,13 @@ static void put_outcomes(page *p, const char *name, const char *help, const atom
 
 static void put_requests(page *p, const idem_metrics *metrics)
 {
-    put_outcomes(p, "idempotency_requests", "Guarded requests by what was done with them.", metrics->outcomes[0]);
+    put_outcomes(p, "idempotency_requests", "Guarded requests by outcome.", metrics->outcomes[0]);
     put_outcomes(p, "idempotency_detected_requests",
-                 "Requests under DetectionOnly by what would have been done with them.", metrics->outcomes[1]);
+                 "Requests under DetectionOnly by the outcome that they would have had.", metrics->outcomes[1]);
     counter_family(p, "idempotency_undecided_requests",
                    "Guarded requests that ended before there was an outcome: an upload broke off, or a client left.");
     apr_brigade_printf(p->bb, NULL, NULL, "idempotency_undecided_requests_total %lu\n", read_of(&metrics->undecided));
-    counter_family(p, "idempotency_settlements", "Executed requests by what was kept of them.");
+    counter_family(p, "idempotency_settlements", "Executed requests by settlement.");
     for (int i = IDEM_SETTLEMENT_NONE + 1; i < IDEM_SETTLEMENTS; i++)
         counter(p, "idempotency_settlements", "settlement", idem_settlement_word((idem_settlement)i),
                 &metrics->settlements[i]);
@@ -227,7 +227,7 @@ static void put_rooms(page *p, const idem_metrics *metrics)
 
     ask_stores(&all, metrics, p->pool);
     put_room(p, metrics, "idempotency_store_entries",
-             "What a local store holds; expired entries stay until they are swept.", all.told, all.entries);
+             "Entries in a local store; expired entries stay until they are swept.", all.told, all.entries);
     put_room(p, metrics, "idempotency_store_used_bytes", "How much of its room a local store uses.", all.told,
              all.used);
     put_room(p, metrics, "idempotency_store_size_bytes", "The room that a local store has.", all.told, all.size);

@@ -155,7 +155,7 @@ static const char *set_trust(const idem_redis_tls *tls, apr_pool_t *pool)
     if (!tls->trust)
         return SSL_CTX_set_default_verify_paths(tls->context)
                    ? NULL
-                   : apr_psprintf(pool, "what the system trusts cannot be read: %s", tls_reason());
+                   : apr_psprintf(pool, "the system's trusted certificates cannot be read: %s", tls_reason());
     X509_STORE_up_ref(tls->trust);
     SSL_CTX_set_cert_store(tls->context, tls->trust);
     /* ca= may name the server's own certificate, too. */

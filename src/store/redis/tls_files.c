@@ -148,7 +148,7 @@ static apr_status_t read_key(idem_redis_reading *r, idem_redis_tls *tls)
         tls->secret = PEM_read_bio_PrivateKey(file.bio, NULL, no_passphrase, &asked);
         if (!tls->secret)
             rv = wrong_file(r, &file,
-                            asked ? "has a passphrase, which nobody can be asked for: write the key without one"
+                            asked ? "has a passphrase, and a server cannot ask for it: write the key without one"
                                   : "contains no private key (PEM, \"BEGIN PRIVATE KEY\")");
         else if (!X509_check_private_key(tls->leaf, tls->secret))
             rv = wrong_file(r, &file, apr_psprintf(r->pool, "is not the key of the certificate in %s", tls->cert));

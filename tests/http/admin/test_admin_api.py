@@ -337,7 +337,7 @@ def test_htaccess_has_no_say_in_who_the_user_is(folder, stage):
     (tenant / ".htaccess").write_text(f"AuthType Basic\nAuthName mine\nAuthUserFile {stage.root}/passwords\n"
                                       "Require valid-user\n")
     answer = api.get("/operators/v1/entries")
-    assert problem(answer) == (403, "forbidden") and "who the user is" in answer.json["detail"]
+    assert problem(answer) == (403, "forbidden") and "user's authentication" in answer.json["detail"]
 
 
 def test_metrics_in_htaccess_where_that_is_allowed(new_httpd, host):

@@ -29,8 +29,8 @@ def test_page_and_report_say_the_same(httpd, api):
     api.post("/pay", key="k1")
     Metrics(httpd).until('settlements_total{settlement="recorded"}', 1)
     report, (page, _) = ServerStatus(httpd).report(), ServerStatus(httpd).page()
-    assert page["Guarded requests by what was done with them"]["executed"] == "1" == str(report["RequestsExecuted"])
-    assert page["Executed requests by what was kept of them"]["recorded"] == "1" == str(report["SettlementsRecorded"])
+    assert page["Guarded requests by outcome"]["executed"] == "1" == str(report["RequestsExecuted"])
+    assert page["Executed requests by settlement"]["recorded"] == "1" == str(report["SettlementsRecorded"])
     assert page[f"Store lmdb:{httpd.root}/store"]["entries"] == str(report["Store[0]Entries"])
     named = sum(name.endswith(("]Name", "]Slot")) for name in report)  # what stands in a table's heading
     assert sum(map(len, page.values())) == len(report) - named

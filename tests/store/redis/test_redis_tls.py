@@ -345,7 +345,7 @@ def test_files_are_looked_at(ca, tmp_path, refusal, drive):
         ([key], "options cert= and key= belong together: cert= is missing"),
         ([f"cert={text}", key], f"option cert={text}: it contains no certificate"),
         ([cert, f"key={text}"], f"option key={text}: it contains no private key"),
-        ([cert, f"key={locked}"], "it has a passphrase, which nobody can be asked for"),
+        ([cert, f"key={locked}"], "it has a passphrase, and a server cannot ask for it"),
         ([cert, f"key={other.key}"], f"it is not the key of the certificate in {client.cert}"),
         (["servername="], "takes a name of 1 to 253 characters"),
         (["servername=a b"], 'takes the name of a host or its number, not "a b"'),
