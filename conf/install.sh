@@ -21,9 +21,9 @@ put_module() {
     echo "installed  $destdir$libexec/mod_idempotency.so"
 }
 
-put_config() { # FILE NAME
-    there=$destdir$config/$2
-    mkdir -p "$destdir$config"
+put_config() { # FILE PLACE
+    there=$destdir$2
+    mkdir -p "${there%/*}"
     if [ ! -e "$there" ]; then
         install -m 644 "$1" "$there"
         echo "installed  $there"
@@ -101,8 +101,8 @@ sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/
 grep -q "^LoadModule idempotency_module $libexec/" "$scratch/idempotency.load"
 
 put_module
-put_config "$scratch/idempotency.load" idempotency.load
-put_config "$here/idempotency.conf" idempotency.conf
+put_config "$scratch/idempotency.load" "$loading"
+put_config "$here/idempotency.conf" "$config/idempotency.conf"
 put_schemas
 put_policies
 put_monitoring
@@ -119,6 +119,10 @@ elif [ $layout = debian ]; then
     echo "Next:"
     echo "    a2enmod idempotency"
     echo "    systemctl restart apache2"
+elif [ $layout = rhel ]; then
+    echo "httpd reads these files. The module takes effect with:"
+    echo "    apachectl configtest"
+    echo "    systemctl restart httpd"
 else
     echo "Next, with these two lines in httpd.conf:"
     echo "    Include $config/idempotency.load"

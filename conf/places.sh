@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Where things are put: read by install.sh and uninstall.sh, which have set apxs, destdir and here.
-# Debian's layout gets mods-available (a2enmod finds the module there), any other SYSCONFDIR/extra.
+# Debian's layout gets mods-available (a2enmod finds the module there). Fedora's and RHEL's get conf.modules.d and
+# conf.d, whose files httpd reads. Any other gets SYSCONFDIR/extra.
 # shellcheck shell=sh disable=SC2034,SC2154
 libexec=$($apxs -q LIBEXECDIR)
 sysconf=$($apxs -q SYSCONFDIR)
@@ -18,10 +19,20 @@ documents=$share/doc/mod_idempotency
 texts_listed() { awk '/^[A-Za-z]/ { print $1 }' "$here/site/pages"; }
 site_listed() { awk '/^[A-Za-z]/ { print $2 } $1 == "+" { print $3 }' "$here/site/pages"; }
 
-if [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
+# LAYOUT= says which, where a package is made on another system.
+layout=${LAYOUT:-}
+if [ -n "$layout" ]; then
+    :
+elif [ -d "$sysconf/mods-available" ] || { [ "$sysconf" = /etc/apache2 ] && [ -e /etc/debian_version ]; }; then
     layout=debian
-    config=$sysconf/mods-available
+elif [ -d "${sysconf%/conf}/conf.modules.d" ]; then
+    layout=rhel
 else
     layout=other
-    config=$sysconf/extra
 fi
+case $layout in
+debian) config=$sysconf/mods-available loading=$config/idempotency.load ;;
+rhel) config=${sysconf%/conf}/conf.d loading=${sysconf%/conf}/conf.modules.d/10-idempotency.conf ;;
+other) config=$sysconf/extra loading=$config/idempotency.load ;;
+*) echo "LAYOUT is debian, rhel or other, not $layout" >&2 && exit 1 ;;
+esac

@@ -19,8 +19,8 @@ take() { # FILE…
     done
 }
 
-take_config() { # FILE NAME
-    there=$destdir$config/$2
+take_config() { # FILE PLACE
+    there=$destdir$2
     take "$there.new"
     if [ -e "$there" ] && ! cmp -s "$1" "$there"; then
         echo "kept       $there (it was edited)"
@@ -57,8 +57,8 @@ sed "s|^LoadModule idempotency_module .*|LoadModule idempotency_module $libexec/
 take "$destdir$libexec/mod_idempotency.so" "$destdir$sbin/idemctl" "$destdir$man/man8/idemctl.8" \
     "$destdir$man/man5/mod_idempotency.5" \
     "$destdir$share/bash-completion/completions/idemctl" "$destdir$share/zsh/site-functions/_idemctl"
-take_config "$scratch/idempotency.load" idempotency.load
-take_config "$here/idempotency.conf" idempotency.conf
+take_config "$scratch/idempotency.load" "$loading"
+take_config "$here/idempotency.conf" "$config/idempotency.conf"
 take_all_of schema "$schema"
 take_all_of policies "$policies"
 take_all_of monitoring "$monitoring"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is given to others: other versions of httpd, source archives, packages. Included by the Makefile.
 
-.PHONY: platform dist man deb deb-test
+.PHONY: platform headers compiled dist man deb deb-test rpm-test container-test
 
 # The code for an httpd that is older than the one here: compiled without a warning, loaded into this one.
 platform:
@@ -12,6 +12,14 @@ platform:
 	    { ! grep -w -e ap_parse_strict_length -e ap_hook_child_stopping; }
 	@tests/install/test_install.sh '$(BUILD)/platform/mod_idempotency.so'
 ## make platform      the module as httpd 2.4.37 (RHEL 8) lets one compile it
+
+# Those of other versions, as far as they can be had; HEADERS= adds SUITE=URI of an archive, or folders of source.
+HEADERS ?=
+compiled: $(MODULE)
+headers:
+	+@tests/platform/matrix '$(MAKE)' '$(BUILD)/headers' $(HEADERS)
+## make headers       the sources against the headers of each Debian suite that can be had, and of
+##                    HEADERS='SUITE=URI… TREE…', Ubuntu's or httpd's trunk
 
 # Of the last commit, whatever else lies in the folder: the same commit makes the same bytes.
 DIST = mod_idempotency-$(VERSION)
@@ -60,3 +68,10 @@ deb-test: deb
 	@tests/install/test_package.sh '$(DEB)'/libapache2-mod-idempotency_*.deb '$(DEB)/next/build'
 ## make deb-test      that package in a chroot with a real apache2: install, upgrade and downgrade under load, remove,
 ##                    purge (root, mmdebstrap)
+
+rpm-test:
+	@CC='$(CC)' tests/install/test_rpm.sh
+## make rpm-test      packaging/rpm and packaging/selinux with Debian's rpm, rpmlint and checkmodule
+container-test:
+	@$(PYTHON) tests/install/test_container.py
+## make container-test  packaging/container step by step in a chroot, then the container's life (root, mmdebstrap)

@@ -35,7 +35,7 @@ RequestHeader set X-Owner "expr=%{{note:forensic-id}}@{number}"
 CustomLog {{root}}/requests.log "%{{X-Request}}i %P %{{IDEMPOTENCY_OUTCOME}}e \
 %{{IDEMPOTENCY_SETTLEMENT}}e %{{IDEMPOTENCY_SLOT}}e %>s"
 ScriptAlias /act {{stage}}/actors/act.cgi
-ProxyPass /far http://{backend}:{far}/ retry=0
+ProxyPass /far http://{backend}:{far}/ retry=1ms
 IdempotencyInterrupted {policy}
 IdempotencyLease {lease}s
 IdempotencyMaxResponse {most}

@@ -18,13 +18,16 @@ EOF
 install_to() { "$root/conf/install.sh" "$module" "$scratch/apxs" "${1:-}" >"$scratch/said"; }
 says() { grep -qF "$1" "$scratch/said"; }
 mode() { stat -c %a "$1"; }
-loads() { # FOLDER: does httpd accept what stands there?
-    local modules
+loads() { loads_in "$1" "$1"; } # FOLDER
+loads_in() { # FOLDER FOLDER: does httpd accept what loads modules in one, and what stands in the other?
+    local modules loading
     modules=$(apxs -q LIBEXECDIR)
+    loading=$1/*.load
+    [ "$1" = "$2" ] || loading=$1/*.conf
     printf '%s\n' "ServerRoot $scratch" "PidFile $scratch/pid" "Listen 127.0.0.1:1" "ErrorLog $scratch/log" \
         "ServerName install.test" "LoadModule mpm_event_module $modules/mod_mpm_event.so" \
         "LoadModule authz_core_module $modules/mod_authz_core.so" \
-        "Include $1/*.load" "Include $1/*.conf" "IdempotencyStore lmdb:$scratch/store" >"$scratch/httpd.conf"
+        "Include $loading" "Include $2/*.conf" "IdempotencyStore lmdb:$scratch/store" >"$scratch/httpd.conf"
     "$(command -v apache2 || command -v httpd)" -t -f "$scratch/httpd.conf" >"$scratch/said" 2>&1
 }
 
@@ -135,6 +138,35 @@ uninstall_from
 check "an edited file stays" is_left "$live" "$live/etc/mods-available/idempotency.conf"
 check "as it was edited" cmp -s "$scratch/edited" "$live/etc/mods-available/idempotency.conf"
 check "and is mentioned" says "kept       $live/etc/mods-available/idempotency.conf"
+
+# As httpd-devel's apxs answers on Fedora and RHEL; httpd reads conf.modules.d first, conf.d behind it.
+rhel=$scratch/rhel
+mkdir -p "$rhel/etc/httpd/conf" "$rhel/etc/httpd/conf.modules.d" "$rhel/etc/httpd/conf.d"
+apxs_of "$rhel/usr/lib64/httpd/modules" "$rhel/etc/httpd/conf" "$rhel/usr/share/httpd"
+install_to
+check "conf.modules.d loads it" grep -qx \
+    "LoadModule idempotency_module $rhel/usr/lib64/httpd/modules/mod_idempotency.so" \
+    "$rhel/etc/httpd/conf.modules.d/10-idempotency.conf"
+check "conf.d has its configuration" cmp -s "$root/conf/idempotency.conf" "$rhel/etc/httpd/conf.d/idempotency.conf"
+check "nothing stands where httpd does not look" test ! -e "$rhel/etc/httpd/conf/extra"
+check "httpd is called httpd there" says 'systemctl restart httpd'
+check "httpd accepts them" loads_in "$rhel/etc/httpd/conf.modules.d" "$rhel/etc/httpd/conf.d"
+echo 'IdempotencyTTL 1h' >>"$rhel/etc/httpd/conf.d/idempotency.conf"
+install_to
+check "ours beside an edited file is not read" test -e "$rhel/etc/httpd/conf.d/idempotency.conf.new"
+check "so httpd still accepts them" loads_in "$rhel/etc/httpd/conf.modules.d" "$rhel/etc/httpd/conf.d"
+uninstall_from
+check "the edited file stays alone" is_left "$rhel" "$rhel/etc/httpd/conf.d/idempotency.conf"
+
+# A package for another system than this one.
+elsewhere=$scratch/elsewhere
+apxs_of /usr/lib64/httpd/modules /etc/httpd/conf /usr/share/httpd
+LAYOUT=rhel install_to "$elsewhere"
+check "LAYOUT= says for which" test -e "$elsewhere/etc/httpd/conf.modules.d/10-idempotency.conf"
+LAYOUT=rhel uninstall_from "$elsewhere"
+check "and from where" is_left "$elsewhere" ""
+! LAYOUT=rhell install_to "$elsewhere" 2>"$scratch/said" || fail "a layout that does not exist is refused"
+check "with its name" says rhell
 
 if [ -e /etc/debian_version ]; then
     apxs_of /usr/lib/apache2/modules /etc/apache2 /usr/share/apache2

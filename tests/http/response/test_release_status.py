@@ -14,7 +14,7 @@ CONFIG = """
 <Location /cgi/also>
     IdempotencyReleaseStatus +500 -503
 </Location>
-ProxyPass /unreachable http://127.0.0.1:9/ retry=0
+ProxyPass /unreachable http://127.0.0.1:9/ retry=1ms
 """
 
 
