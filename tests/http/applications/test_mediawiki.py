@@ -6,6 +6,7 @@ the page that was saved.
 """
 import pytest
 
+import env
 import shipped
 from corpus import judge_pages
 
@@ -70,7 +71,7 @@ def mediawiki(stage):
 
 class Edit:
     """A new page, or a new section of a talk page."""
-    path, button = INDEX, "#wpSave"
+    path, button, field = INDEX, "#wpSave", "wpSummary"
 
     def __init__(self, clicks, mediawiki, title, section):
         self.clicks, self.mediawiki, self.section = clicks, mediawiki, section
@@ -80,6 +81,9 @@ class Edit:
     def open(self):
         new = "&section=new" if self.section else ""
         self.clicks.open(f"/index.php?title={self.title}&action=edit{new}")
+        self.fill()
+
+    def fill(self):
         self.clicks.fill(wpTextbox1="What is said once is enough.", wpSummary="Once")
 
     def made(self):
@@ -121,9 +125,7 @@ def test_double_click_as_fast_as_a_mouse(form, clicks):
 
 
 def test_enter_twice(form, clicks):
-    form.open()
-    clicks.enter_twice("wpSummary")
-    clicks.wait_for_answer(form)
+    clicks.submit_by_enter(form)
     if clicks.guarded:
         assert_times(form, clicks)
 
@@ -132,6 +134,41 @@ def test_two_tabs(form, clicks):
     """Each tab has its own token and its own time of start."""
     clicks.submit_in_two_tabs(form)
     assert_times(form, clicks)
+
+
+def test_back_and_submit(form, clicks):
+    """The browser asks for the form again, and that is a form for the revision that was just saved: another edit.
+
+    MediaWiki makes no second revision of the same text. A section it adds once more, with and without the module.
+    """
+    clicks.submit_back_and_again(form)
+    assert clicks.runs(form.path) == 2
+    env.until(lambda: form.made() == (2 if form.section else 1), "what is made of two edits")
+
+
+def test_reload_with_the_form(form, clicks, httpd):
+    sent = clicks.submit_over_a_broken_line(form, httpd.address)
+    assert clicks.runs(form.path) == (1 if clicks.guarded else sent)
+    if clicks.guarded:
+        assert form.made() == 1
+
+
+@pytest.fixture
+def visitors(clicks, mediawiki, host, guard):
+    """The form of somebody who has not logged in."""
+    return Edit(clicks, mediawiki, f"{host.replace('.', '')}{guard}visitor", "")
+
+
+def test_visitor_clicks_twice(visitors, clicks, stage):
+    """There is a key in the page."""
+    clicks.submit_twice(visitors, stage.root / "docs")
+    assert_times(visitors, clicks)
+    assert "idempotency_key" not in clicks.fields()
+
+
+def test_visitor_reloads_with_the_form(visitors, clicks, httpd):
+    sent = clicks.submit_over_a_broken_line(visitors, httpd.address)
+    assert clicks.runs(visitors.path) == (1 if clicks.guarded else sent)
 
 
 @pytest.mark.parametrize("guard", ["form"], indirect=True)
