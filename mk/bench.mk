@@ -26,3 +26,11 @@ bench bench-quick: all $(BUILD)/mod_idem_bench.so
 	@$(MEASURED)/bench.py $(BENCH_SCOPE) $(BENCH_ARGS)
 ## make bench         requests a second, as a ratio to httpd without the module, an hour (BENCH_ARGS="--write",
 ##                     "--only redis"); refuses to report where the machine was not quiet; bench-quick: a minute
+
+# Room for SCALE records of 2 KiB, twice, is needed where TMPDIR is.
+.PHONY: scale
+SCALE ?= 10000000
+scale: all $(BUILD)/mod_idem_bench.so
+	@$(MEASURED)/scale.py $(SCALE) $(BENCH_ARGS)
+## make scale         the embedded store with ten million records against a thousand: p99, sweep, start, bytes of a
+##                     record, four children (SCALE=1000000, BENCH_ARGS="--write"); refuses as make bench does
