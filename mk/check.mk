@@ -64,6 +64,14 @@ $(BUILD)/driven: $(BUILD)/tests/store/conformance/driven.o $(CONFORMANCE) $(CORE
 	$(Q)$(LINK) -o $@ $^ $(OFFLINE_LIBS)
 servers: $(BUILD)/driven $(BUILD)/conformance
 	@IDEM_BUILD=$(BUILD) $(PYTEST) $(SPREAD) --dist loadfile tests/store $(PYTEST_ARGS)
+# The same server under another name: whatever program is there is taken for Redis by its tests.
+.PHONY: valkey
+valkey: $(BUILD)/driven $(BUILD)/conformance
+	@program=$$(tests/deps/valkey '$(BUILD)/valkey'); test -n "$$program" || exit 0; "$$program" --version && \
+	    IDEM_REDIS_SERVER="$$program" IDEM_BUILD=$(BUILD) $(PYTEST) $(SPREAD) --dist loadfile tests/store/redis \
+	    $(PYTEST_ARGS)
+## make valkey        tests/store/redis with Valkey's server instead of Redis's (skipped where it cannot be had)
+
 ## make servers       tests/store/**/test_*.py: conformance and failures of the stores that are servers of their own
 
 # Modules that only tests load.

@@ -18,7 +18,7 @@ test: deps
 # functions with the most paths took three quarters of its time; of 64 requests at once there are 40 rounds, not 200, on
 # each MPM and store, since each round is the same race.
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
-ALL_WAITS    := integration servers hosts clients sdks browser applications million million-entries chaos
+ALL_WAITS    := integration servers valkey hosts clients sdks browser applications million million-entries chaos
 ALL_READS    := $(TEST_READS) tidy-deep
 ALL_WORKS    := $(TEST_WORKS) platform headers deb-test rpm-test container-test
 ALL_WORKS    += cost mix integration-asan tsan valgrind coverage fuzz fuzz-million faults

@@ -32,6 +32,7 @@ PROMISES = {
     "redis-everysec": Promise(loses={"killed": 2.0}),
     "redis-memory": Promise(loses={"killed": ALL, "stopped": ALL}),
     "redis-wait": Promise(),
+    "redis-tls": Promise(),
     "memcache": Promise(loses={"killed": ALL, "stopped": ALL},
                         hangs=True, server_of=lambda key: int.from_bytes(slot_of(key)[:8], "big") % 2),
     "pgsql": Promise(),

@@ -11,6 +11,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "store/servers
 
 import memcached_server
 import redis_server
+from certificates import Authority
 from mariadb_server import MariaDB
 from memcached_server import Memcached
 from postgres_server import Postgres
@@ -42,6 +43,16 @@ class Place:
     def close(self):
         for server in self.servers:
             server.__exit__()
+
+
+class RedisOverTls(Place):
+    """Nothing is spoken but TLS, and every client has to show a certificate."""
+
+    def __init__(self, folder, address):
+        authority = Authority(folder / "authority")
+        tls = redis_server.Tls(authority, authority.issue("server", f"IP:{address}"), clients=True)
+        super().__init__(Redis(folder / "redis", *KEEPS_ALL, address=address, tls=tls))
+        self.options = " ".join(tls.options())
 
 
 class RedisGroup(Place):
@@ -112,6 +123,7 @@ STORES = {
     "redis-everysec": lambda folder, address: Place(Redis(folder / "redis", *KEEPS_MOST, address=address)),
     "redis-memory": lambda folder, address: Place(Redis(folder / "redis", address=address)),
     "redis-wait": lambda folder, address: RedisGroup(folder, address, "wait=1,300"),
+    "redis-tls": RedisOverTls,
     "memcache": lambda folder, address: TwoMemcached(folder, address, "-M"),
     "pgsql": lambda _, address: Place(Postgres(address=address)),
     "pgsql-async": lambda _, address: Place(Postgres("synchronous_commit=off", address=address)),

@@ -191,46 +191,62 @@ static apr_status_t dial_name(idem_call *call, const idem_redis_address *address
     return rv;
 }
 
-static apr_status_t dial_line(idem_call *call, const idem_redis_address *address, idem_redis_conn **conn)
+/* NULL if it cannot be had; *rv says why. */
+static idem_redis_conn *dial_line(idem_call *call, const idem_redis_address *address, apr_status_t *rv)
 {
     redisContext *redis = NULL;
-    apr_status_t rv = address->port ? dial_name(call, address, &redis) : dial_one(call, address->host, 0, &redis);
+    idem_redis_conn *conn;
 
-    if (rv != APR_SUCCESS)
-        return rv;
-    if (!redis)
-        return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
-    *conn = calloc(1, sizeof(**conn));
-    if (!*conn) {
+    *rv = address->port ? dial_name(call, address, &redis) : dial_one(call, address->host, 0, &redis);
+    if (*rv != APR_SUCCESS)
+        return NULL;
+    conn = redis ? calloc(1, sizeof(*conn)) : NULL;
+    if (!conn) {
         redisFree(redis);
-        return idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
+        *rv = idem_fail(call, APR_ENOMEM, "no memory for a connection to Redis");
+        return NULL;
     }
-    (*conn)->redis = redis;
-    bound_reader(*conn);
-    return APR_SUCCESS;
+    conn->redis = redis;
+    bound_reader(conn);
+    return conn;
+}
+
+/* The handshake, where the store speaks TLS; the connection is closed if it fails. *again: it failed with a session. */
+static apr_status_t greet_line(const idem_redis *store, idem_call *call, const idem_redis_address *address,
+                               idem_redis_conn *conn, int *again)
+{
+    apr_status_t rv;
+
+    *again = 0;
+    if (!store->tls || !address->port)
+        return APR_SUCCESS;
+    rv = idem_redis_tls_greet(conn, store->tls, call, address);
+    if (rv == APR_SUCCESS)
+        return rv;
+    if (conn->offered && rv != APR_TIMEUP) {
+        idem_redis_tls_forget_session(conn);
+        *again = 1;
+    }
+    idem_redis_hang_up(conn);
+    return rv;
 }
 
 /* A server may give out sessions that it does not take back: then it is asked once more, without one. */
 apr_status_t idem_redis_dial(const idem_redis *store, idem_call *call, const idem_redis_address *address,
                              idem_redis_conn **conn)
 {
-    apr_status_t rv;
-    int again;
+    apr_status_t rv = APR_EGENERAL;
+    int again = 1;
 
-    do {
-        again = 0;
-        rv = dial_line(call, address, conn);
-        if (rv != APR_SUCCESS || !store->tls || !address->port)
+    while (again) {
+        idem_redis_conn *made = dial_line(call, address, &rv);
+
+        if (!made)
             return rv;
-        rv = idem_redis_tls_greet(*conn, store->tls, call, address);
+        rv = greet_line(store, call, address, made, &again);
         if (rv == APR_SUCCESS)
-            return rv;
-        if ((*conn)->offered && rv != APR_TIMEUP) {
-            idem_redis_tls_forget_session(*conn);
-            again = 1;
-        }
-        idem_redis_hang_up(*conn);
-    } while (again);
+            *conn = made;
+    }
     return rv;
 }
 

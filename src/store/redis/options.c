@@ -86,50 +86,67 @@ static apr_status_t read_sentinel_password(idem_redis_reading *r, const char *va
 
 /* ---- of TLS ------------------------------------------------------------------------------------------------------ */
 
-static apr_status_t needs_tls(idem_redis_reading *r, const char *option)
+/* What the option is for; NULL, and the reason said, in a store that speaks none. */
+static idem_redis_tls *tls_of(idem_redis_reading *r, const char *option)
 {
-    return r->store->tls ? APR_SUCCESS
-                         : wrong(r, "option %s= is for TLS: write rediss:// or rediss-sentinel://", option);
+    if (!r->store->tls)
+        wrong(r, "option %s= is for TLS: write rediss:// or rediss-sentinel://", option);
+    return r->store->tls;
 }
 
-static apr_status_t read_path(idem_redis_reading *r, const char *option, const char *value, const char **path)
+/* The same for a path, which has to be a whole one. */
+static idem_redis_tls *tls_for_path(idem_redis_reading *r, const char *option, const char *path)
 {
-    apr_status_t rv = needs_tls(r, option);
+    idem_redis_tls *tls = tls_of(r, option);
 
-    if (rv == APR_SUCCESS && *value != '/')
-        return wrong(r, "option %s=PATH needs an absolute path, not \"%s\"", option, value);
-    if (rv == APR_SUCCESS)
-        *path = value;
-    return rv;
+    if (!tls || *path == '/')
+        return tls;
+    wrong(r, "option %s=PATH needs an absolute path, not \"%s\"", option, path);
+    return NULL;
 }
 
 static apr_status_t read_ca(idem_redis_reading *r, const char *value)
 {
-    return read_path(r, "ca", value, r->store->tls ? &r->store->tls->ca : NULL);
+    idem_redis_tls *tls = tls_for_path(r, "ca", value);
+
+    if (!tls)
+        return APR_EINVAL;
+    tls->ca = value;
+    return APR_SUCCESS;
 }
 
 static apr_status_t read_cert(idem_redis_reading *r, const char *value)
 {
-    return read_path(r, "cert", value, r->store->tls ? &r->store->tls->cert : NULL);
+    idem_redis_tls *tls = tls_for_path(r, "cert", value);
+
+    if (!tls)
+        return APR_EINVAL;
+    tls->cert = value;
+    return APR_SUCCESS;
 }
 
 static apr_status_t read_key_path(idem_redis_reading *r, const char *value)
 {
-    return read_path(r, "key", value, r->store->tls ? &r->store->tls->key : NULL);
+    idem_redis_tls *tls = tls_for_path(r, "key", value);
+
+    if (!tls)
+        return APR_EINVAL;
+    tls->key = value;
+    return APR_SUCCESS;
 }
 
 static apr_status_t read_servername(idem_redis_reading *r, const char *value)
 {
-    apr_status_t rv = needs_tls(r, "servername");
+    idem_redis_tls *tls = tls_of(r, "servername");
 
-    if (rv != APR_SUCCESS)
-        return rv;
+    if (!tls)
+        return APR_EINVAL;
     for (const char *c = value; *c; c++)
         if (!apr_isalnum(*c) && !strchr(".-_:", *c))
             return wrong(r, "option servername=NAME takes the name of a host or its number, not \"%s\"", value);
     if (!*value || strlen(value) > NAME_MOST)
         return wrong(r, "option servername=NAME takes a name of 1 to %d characters", NAME_MOST);
-    r->store->tls->servername = value;
+    tls->servername = value;
     return APR_SUCCESS;
 }
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Redis that is spoken to over TLS: files that only root can read, what a check of the configuration says of them,
-and what a start says of certificates that are not accepted.
+what a start says of certificates that are not accepted, and idemctl.
 """
 import os
 import sys
 
 import pytest
 
+import ctl
 import env
 from client import Api
 
@@ -43,6 +44,18 @@ def test_replay_and_a_key_that_is_for_root_only(redis, new_httpd, host, origin):
     assert api.post("/pay", key="k1").replayed
     assert origin.executions("/pay") == 1
     assert not [line for line in server.startup if "IDEM062" in line]
+
+
+def test_idemctl_speaks_tls(redis, new_httpd, host):
+    server = new_httpd(store=store_of(redis)).start()
+    assert Api(server.address, host, "/proxy").post("/pay", key="k1").problem == (201, None)
+    idemctl = ctl.Ctl(redis.url(), *(f"--option={word}" for word in redis.tls.options()))
+    (entry, ) = idemctl.json("list")
+    assert entry["state"] == "record"
+    assert idemctl("forget", entry["slot"]).code == ctl.OK
+    assert idemctl.json("list") == []
+    stranger = ctl.Ctl(redis.url(), *(f"--option={word}" for word in redis.tls.options()[:1]))("list")
+    assert stranger.code == ctl.FAILED and "it wants a certificate of its clients" in stranger.err
 
 
 def test_configtest_says_what_is_wrong_and_where(ca, redis, new_httpd):
