@@ -180,6 +180,7 @@ static void *claim_for_ever(void *data)
 
     while (!ends)
         call_in_thread(h);
+    call_in_thread(h); /* the last one began when the store was back, however late this thread has its turn */
     return NULL;
 }
 
