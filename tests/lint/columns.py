@@ -2,7 +2,8 @@
 """No line of a source or of a document has more than 120 columns.
 
 In documents these may be longer: tables, code blocks, links that cannot break. In sources: a string, an address or a
-path that fills its line by itself, and what stands between "clang-format off" and "on".
+path that fills its line by itself, and what stands between "clang-format off" and "on". In configurations: a
+directive, which is one line.
 """
 import re
 import unicodedata
@@ -12,6 +13,7 @@ import source
 COLUMNS = 120
 SOURCES = (".c", ".h", ".def", ".py", ".sh", ".mk", "Makefile")
 DOCUMENTS = (".md",)
+CONFIGURATIONS = (".conf",)
 
 FENCE = re.compile(r"^\s*```")
 OFF, ON = re.compile(r"clang-format off"), re.compile(r"clang-format on")
@@ -48,16 +50,25 @@ def exempt_of_source(lines):
         yield by_hand or cannot_break(line)
 
 
+def exempt_of_configuration(lines):
+    for line in lines:
+        words = line.split(maxsplit=1) or [""]
+        yield cannot_break(line) or not words[0] == "#"
+
+
 def too_long(path):
     lines = source.text_of(path).split("\n")
-    exempt = exempt_of_document(lines) if path.endswith(DOCUMENTS) else exempt_of_source(lines)
+    if path.endswith(DOCUMENTS):
+        exempt = exempt_of_document(lines)
+    else:
+        exempt = exempt_of_configuration(lines) if path.endswith(CONFIGURATIONS) else exempt_of_source(lines)
     for number, (line, is_exempt) in enumerate(zip(lines, exempt), 1):
         if not is_exempt and width(line) > COLUMNS:
             yield f"{path}:{number}: {width(line)} columns, the limit is {COLUMNS}"
 
 
 def main():
-    paths = source.files(ends=SOURCES + DOCUMENTS)
+    paths = source.files(ends=SOURCES + DOCUMENTS + CONFIGURATIONS)
     for kind in (SOURCES, DOCUMENTS):
         if not any(path.endswith(kind) for path in paths):
             source.finish("columns", [f".:1: has no {', '.join(kind)}"], 0, "files")

@@ -160,7 +160,7 @@ def test_long_line_is_found(lines, path):
 @pytest.mark.parametrize("path, text", [
     ("docs/one.md", f"| {LONG} |"), ("docs/one.md", f"```\n{LONG}\n```"), ("docs/one.md", "[a](" + "x" * 150 + ")"),
     ("src/one.c", "/* clang-format off */\n" + LONG + "\n/* clang-format on */"), ("src/one.c", "ä" * 120),
-    ("src/one.c", 'x = "' + "x" * 150 + '";'),
+    ("src/one.c", 'x = "' + "x" * 150 + '";'), ("conf/one.conf", "Header set A " + "b " * 60),
 ])
 def test_line_that_may_be_long_passes(lines, path, text):
     lines.write(path, text + "\n")
@@ -174,6 +174,9 @@ def test_exemption_ends(lines):
     lines.write("docs/one.md", "One.\n")
     lines.write("src/one.c", f"/* clang-format off */\n/* clang-format on */\n{LONG}\n")
     expect(lines, "columns", "src/one.c:3:")
+    lines.write("src/one.c", "int one;\n")
+    lines.write("conf/one.conf", f"# One.\n# {LONG}\nHeader set A b\n")
+    expect(lines, "columns", "conf/one.conf:2:")
 
 
 def test_tree_without_documents_is_found(lines):
@@ -250,15 +253,18 @@ def test_circles_without_objects_fail(tree):
 
 @pytest.mark.skipif(not shutil.which("ctags"), reason="ctags is not there")
 def test_twin_is_found(tree):
-    place = tree.copy("statics")
-    allowed = next(line for line in place.read_text().splitlines() if line.startswith("CEILING = "))
-    place.write_text(place.read_text().replace(allowed, "CEILING = 0"))
     tree.write("src/a.c", "static int one_begin(void) { return 1; }\nint one(void) { return one_begin(); }\n")
     tree.write("src/b.c", "static int two_begin(void) { return 2; }\nint two(void) { return two_begin(); }\n")
     passed, said = tree.lint("statics")
     assert passed and "2 names" in said, said
     tree.write("src/b.c", "static int one_begin(void) { return 2; }\nint two(void) { return one_begin(); }\n")
     expect(tree, "statics", "src/a.c:1: one_begin() is the name of another function in src/b.c")
+
+
+@pytest.mark.skipif(not shutil.which("ctags"), reason="ctags is not there")
+def test_static_of_one_word_is_found(tree):
+    tree.write("src/a.c", "static int begin(void) { return 1; }\nint one(void) { return begin(); }\n")
+    expect(tree, "statics", "src/a.c:1: begin() does not name its subject")
 
 
 def test_statics_without_sources_fail(tree):
