@@ -32,7 +32,7 @@ apr_time_t idem_clock_step(idem_clock_state *state, apr_time_t wall, apr_time_t 
     return now;
 }
 
-static apr_time_t micros(const struct timespec *t)
+static apr_time_t timespec_micros(const struct timespec *t)
 {
     return (apr_time_t)t->tv_sec * APR_USEC_PER_SEC + (apr_time_t)t->tv_nsec / 1000;
 }
@@ -42,10 +42,10 @@ apr_time_t idem_clock_uptime(void)
     struct timespec t;
 #ifdef CLOCK_BOOTTIME
     if (clock_gettime(CLOCK_BOOTTIME, &t) == 0)
-        return micros(&t);
+        return timespec_micros(&t);
 #endif
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return micros(&t);
+    return timespec_micros(&t);
 }
 
 void idem_clock_start(idem_clock *clock, apr_time_t now)
@@ -102,7 +102,7 @@ struct timespec idem_clock_deadline(apr_time_t deadline)
     apr_time_t at;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    at = micros(&t) + (left > 0 ? left : 0);
+    at = timespec_micros(&t) + (left > 0 ? left : 0);
     t.tv_sec = (time_t)(at / APR_USEC_PER_SEC);
     t.tv_nsec = (long)(at % APR_USEC_PER_SEC) * 1000;
     return t;

@@ -56,7 +56,7 @@ static int lock_byte_until(int fd, unsigned byte, short type, apr_time_t deadlin
     }
 }
 
-static int initialise(lock_page *page)
+static int initialise_page(lock_page *page)
 {
     pthread_mutexattr_t attr;
     int err = pthread_mutexattr_init(&attr);
@@ -82,7 +82,7 @@ static int join_users(idem_filelock *lock)
 {
     int err = idem_bytelock_set(lock->fd, BYTE_IN_USE, F_WRLCK);
     if (err == 0) {
-        err = initialise(lock->page);
+        err = initialise_page(lock->page);
         if (err != 0)
             return err;
     }

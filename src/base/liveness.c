@@ -54,7 +54,7 @@ static void install_fork_handler(void)
     pthread_atfork(NULL, NULL, close_after_fork);
 }
 
-static int remember(int fd)
+static int remember_fd(int fd)
 {
     pthread_once(&fork_handler_once, install_fork_handler);
     for (int i = 0; i < MOST_HELD; i++) {
@@ -92,7 +92,7 @@ apr_status_t idem_liveness_open(idem_liveness **liveness, const char *path, apr_
             close(mine->fd);
         return APR_FROM_OS_ERROR(err);
     }
-    mine->place = remember(mine->fd);
+    mine->place = remember_fd(mine->fd);
     *liveness = mine;
     return APR_SUCCESS;
 }

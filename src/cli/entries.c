@@ -287,7 +287,7 @@ idem_exit idem_cli_find(idem_cli *cli)
 
 /* ---- forget, resolve --------------------------------------------------------------------------------------------- */
 
-static idem_exit report(idem_cli *cli, const idem_view *view, const char *verb)
+static idem_exit report_change(idem_cli *cli, const idem_view *view, const char *verb)
 {
     if (cli->json) {
         json_t *json = json_object();
@@ -322,7 +322,7 @@ static idem_exit act_on_slot(idem_cli *cli, idem_wish *wish, act *doing, const c
     done = doing(cli->front, wish, cli->pool, &view, &why);
     if (done != IDEM_DONE_OK)
         return idem_cli_fail(cli, idem_cli_exit_of(done), "%s", why ? why : "nothing was changed");
-    return report(cli, &view, verb);
+    return report_change(cli, &view, verb);
 }
 
 idem_exit idem_cli_forget(idem_cli *cli)

@@ -239,7 +239,7 @@ static idem_exit run_command(idem_cli *cli)
     return code;
 }
 
-static idem_exit obey(idem_cli *cli, int argc, const char *const *argv)
+static idem_exit obey_command(idem_cli *cli, int argc, const char *const *argv)
 {
     int wants_help = 0;
     idem_exit code;
@@ -270,7 +270,7 @@ int main(int argc, const char *const *argv)
     if (apr_app_initialize(&argc, &argv, NULL) != APR_SUCCESS || apr_pool_create(&cli.pool, NULL) != APR_SUCCESS)
         return IDEM_EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a write fails instead, and that is no error here */
-    code = obey(&cli, argc, argv);
+    code = obey_command(&cli, argc, argv);
     apr_pool_destroy(cli.pool);
     apr_terminate();
     return (int)code;

@@ -45,7 +45,7 @@ idem_exit idem_cli_exit_of(idem_done done)
 
 /* ---- standard output --------------------------------------------------------------------------------------------- */
 
-static int wrote(idem_cli *cli, int good)
+static int wrote_out(idem_cli *cli, int good)
 {
     if (!good)
         cli->closed = 1;
@@ -63,7 +63,7 @@ int idem_cli_say(idem_cli *cli, const char *format, ...)
     va_start(args, format);
     n = vprintf(format, args);
     va_end(args);
-    return wrote(cli, n >= 0);
+    return wrote_out(cli, n >= 0);
 }
 
 int idem_cli_say_json(idem_cli *cli, json_t *json)
@@ -71,7 +71,7 @@ int idem_cli_say_json(idem_cli *cli, json_t *json)
     int good = !cli->closed && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
 
     json_decref(json);
-    return wrote(cli, good);
+    return wrote_out(cli, good);
 }
 
 /* ---- entries ----------------------------------------------------------------------------------------------------- */

@@ -137,7 +137,7 @@ static const unsigned char *feed_tail(idem_bodyhash *h, const unsigned char *byt
 /* ---- looking for one --------------------------------------------------------------------------------------------- */
 
 /* One byte that goes on with a match. */
-static void match(idem_bodyhash *h, const unsigned char *byte)
+static void match_byte(idem_bodyhash *h, const unsigned char *byte)
 {
     if (++h->matched <= KEPT)
         feed_digest(h, byte, 1);
@@ -148,7 +148,7 @@ static void match(idem_bodyhash *h, const unsigned char *byte)
     h->tail = TAIL_BEGIN;
 }
 
-static void mismatch(idem_bodyhash *h)
+static void mismatch_restart(idem_bodyhash *h)
 {
     idem_blob held = held_back(h);
 
@@ -177,9 +177,9 @@ static void feed_multipart(idem_bodyhash *h, const unsigned char *at, const unsi
         else if (!h->matched && *at != '\r')
             at = feed_plain(h, at, end);
         else if (*at == h->pattern[h->matched])
-            match(h, at++);
+            match_byte(h, at++);
         else
-            mismatch(h);
+            mismatch_restart(h);
     }
 }
 
@@ -254,7 +254,7 @@ static const char *skip_space(const char *s)
 }
 
 /* The value between from and to, without its quotes and escapes. */
-static const char *unquoted(const char *from, const char *to, apr_pool_t *pool)
+static const char *unquoted_value(const char *from, const char *to, apr_pool_t *pool)
 {
     char *value, *put;
 
@@ -270,7 +270,7 @@ static const char *unquoted(const char *from, const char *to, apr_pool_t *pool)
     return value;
 }
 
-static int usable(const char *boundary)
+static int boundary_usable(const char *boundary)
 {
     apr_size_t len = strlen(boundary);
 
@@ -311,8 +311,8 @@ const char *idem_multipart_boundary(const char *content_type, apr_pool_t *pool, 
     to = idem_quoted_find(from, ';');
     while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
         to--;
-    boundary = unquoted(from, to, pool);
-    if (!usable(boundary))
+    boundary = unquoted_value(from, to, pool);
+    if (!boundary_usable(boundary))
         return NULL;
     *stripped = apr_pstrcat(pool, apr_pstrmemdup(pool, content_type, (apr_size_t)(parameter - content_type)), to, NULL);
     return boundary;

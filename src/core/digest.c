@@ -50,7 +50,7 @@ static void fetch_algorithms(void)
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 }
 
-static int algorithms(void)
+static int algorithms_ready(void)
 {
     return CRYPTO_THREAD_run_once(&fetched, fetch_algorithms) && sha256 && hmac;
 }
@@ -121,7 +121,7 @@ apr_status_t idem_digest_start(idem_digest **digest, const idem_blob *secret)
     *digest = NULL;
     if (!d)
         return APR_ENOMEM;
-    if (!algorithms() || !(secret && secret->len ? start_hmac(d, secret) : start_sha256(d))) {
+    if (!algorithms_ready() || !(secret && secret->len ? start_hmac(d, secret) : start_sha256(d))) {
         free_digest(d);
         return APR_EGENERAL;
     }

@@ -38,7 +38,7 @@ static int scan_is_xml(const idem_htmlscan *scan)
     return scan->tree.is_xml;
 }
 
-static unsigned char folded(const idem_htmlscan *scan, unsigned char c)
+static unsigned char folded_letter(const idem_htmlscan *scan, unsigned char c)
 {
     return !scan_is_xml(scan) && c >= 'A' && c <= 'Z' ? (unsigned char)(c + ('a' - 'A')) : c;
 }
@@ -141,7 +141,7 @@ static void in_name(idem_htmlscan *scan, unsigned char c)
     else if (c == '>')
         tag_done(scan);
     else
-        tag_name_add(&scan->tag, folded(scan, c));
+        tag_name_add(&scan->tag, folded_letter(scan, c));
 }
 
 static void in_closing(idem_htmlscan *scan, unsigned char c)
@@ -159,7 +159,7 @@ static void in_closing(idem_htmlscan *scan, unsigned char c)
 static void attribute_add(idem_htmlscan *scan, unsigned char c)
 {
     if (scan->attribute_len < IDEM_HTML_NAME)
-        scan->attribute[scan->attribute_len] = (char)folded(scan, c);
+        scan->attribute[scan->attribute_len] = (char)folded_letter(scan, c);
     scan->attribute_len++;
 }
 

@@ -250,7 +250,7 @@ static int all_are(idem_blob value, int (*test)(unsigned char))
 }
 
 /* raw is what stands between the quotes, each backslash in it followed by what it escapes. */
-static idem_blob unescaped(idem_blob raw, apr_pool_t *pool)
+static idem_blob unescape_key(idem_blob raw, apr_pool_t *pool)
 {
     unsigned char *copy, *put;
 
@@ -279,7 +279,7 @@ static idem_key_fault parse_string(idem_blob value, apr_pool_t *pool, idem_blob 
         return IDEM_KEY_AFTER;
     if (!raw.len)
         return IDEM_KEY_EMPTY;
-    *key = unescaped(raw, pool);
+    *key = unescape_key(raw, pool);
     return IDEM_KEY_OK;
 }
 

@@ -51,7 +51,7 @@ static idem_keyring *make_ring(apr_pool_t *pool)
 }
 
 /* HKDF-SHA256 without salt; label keeps keys of one secret for different purposes apart. */
-static int derive(idem_blob secret, const char *label, unsigned char *out, apr_size_t len)
+static int derive_key(idem_blob secret, const char *label, unsigned char *out, apr_size_t len)
 {
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
@@ -73,9 +73,9 @@ static const char *add_slot(idem_keyring *ring, idem_blob secret)
     if (ring->has_slot)
         return "has more than one slot: line";
     ring->has_slot = 1;
-    return derive(secret, "mod_idempotency slot 1", ring->slot, sizeof ring->slot) &&
-                   derive(secret, "mod_idempotency fingerprint 1", ring->print, sizeof ring->print) &&
-                   derive(secret, "mod_idempotency mark 1", ring->mark, sizeof ring->mark)
+    return derive_key(secret, "mod_idempotency slot 1", ring->slot, sizeof ring->slot) &&
+                   derive_key(secret, "mod_idempotency fingerprint 1", ring->print, sizeof ring->print) &&
+                   derive_key(secret, "mod_idempotency mark 1", ring->mark, sizeof ring->mark)
                ? NULL
                : "could not be used: libcrypto has no HKDF-SHA256";
 }
@@ -86,8 +86,8 @@ static const char *add_seal(idem_keyring *ring, idem_blob secret)
 
     if (ring->seals == IDEM_SEAL_KEYS_MAX)
         return "has more than " APR_STRINGIFY(IDEM_SEAL_KEYS_MAX) " seal: lines";
-    if (!derive(secret, "mod_idempotency seal id 1", seal->id, sizeof seal->id) ||
-        !derive(secret, "mod_idempotency seal 1", seal->key, sizeof seal->key))
+    if (!derive_key(secret, "mod_idempotency seal id 1", seal->id, sizeof seal->id) ||
+        !derive_key(secret, "mod_idempotency seal 1", seal->key, sizeof seal->key))
         return "could not be used: libcrypto has no HKDF-SHA256";
     if (idem_keyring_find(ring, seal->id))
         return "has the same seal: line twice";

@@ -21,7 +21,7 @@
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
-static void tell(idem_form *form, const void *data, apr_size_t len)
+static void tell_form(idem_form *form, const void *data, apr_size_t len)
 {
     if (len)
         form->listener->data(form->listener->baton, data, len);
@@ -33,9 +33,9 @@ static void give_back(idem_form *form)
     int no_lf = form->cr == CR_OF_HEADER || form->cr == CR_ALONE;
 
     if (form->cr == CR_OF_DATA || form->cr == CR_ALONE)
-        tell(form, "\r", 1);
+        tell_form(form, "\r", 1);
     if (form->matched)
-        tell(form, form->pattern + no_lf, form->matched - (apr_size_t)no_lf);
+        tell_form(form, form->pattern + no_lf, form->matched - (apr_size_t)no_lf);
     form->cr = 0;
     form->matched = 0;
 }
@@ -77,7 +77,7 @@ static const unsigned char *feed_data(idem_form *form, const unsigned char *at, 
     give_back(form);
     while (at < end && *at != '\r' && *at != '\n')
         at++;
-    tell(form, from, (apr_size_t)(at - from));
+    tell_form(form, from, (apr_size_t)(at - from));
     if (at < end && *at == '\r') {
         form->cr = CR_OF_DATA;
         at++;

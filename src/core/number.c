@@ -49,7 +49,7 @@ static double double_of(const decimal *d, int count)
 }
 
 /* The nearest one of so many digits: "d.ddd…e±dd", with whatever the locale has for a point. */
-static void nearest(double number, int count, decimal *d)
+static void nearest_decimal(double number, int count, decimal *d)
 {
     char text[64], *e;
 
@@ -76,16 +76,16 @@ static int step_up(decimal *d)
     return 1;
 }
 
-static void shortest(double number, decimal *d)
+static void shortest_decimal(double number, decimal *d)
 {
     int few = number < DBL_MIN; /* a subnormal number has less than DBL_DIG digits */
 
     for (int count = few ? 1 : DBL_DIG; count <= DIGITS_MOST; count++) {
-        nearest(number, count, d);
+        nearest_decimal(number, count, d);
         if (double_of(d, count) == number || (step_up(d) && double_of(d, count) == number))
             break;
         if (count == DIGITS_MOST)
-            nearest(number, count, d);
+            nearest_decimal(number, count, d);
     }
     drop_zeros(d);
 }
@@ -137,7 +137,7 @@ apr_size_t idem_number_write(double number, char out[IDEM_NUMBER_MOST])
     }
     if (number < 0)
         *to++ = '-';
-    shortest(fabs(number), &d);
+    shortest_decimal(fabs(number), &d);
     to = put_decimal(to, &d);
     *to = '\0';
     return (apr_size_t)(to - out);
@@ -203,6 +203,6 @@ int idem_number_is_exact(const char *text, apr_size_t len)
     number = double_of(&said, said.count);
     if (!isfinite(number) || number == 0)
         return 0;
-    shortest(number, &written);
+    shortest_decimal(number, &written);
     return said.count == written.count && said.exponent == written.exponent && !strcmp(said.digits, written.digits);
 }

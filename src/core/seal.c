@@ -25,7 +25,8 @@ static EVP_CIPHER_CTX *new_context(void)
     return CRYPTO_THREAD_run_once(&fetched, fetch_cipher) && cipher ? EVP_CIPHER_CTX_new() : NULL;
 }
 
-static int encrypt(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, unsigned char *at, apr_size_t len)
+static int encrypt_sealed(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, unsigned char *at,
+                          apr_size_t len)
 {
     unsigned char *nonce = at + IDEM_SEAL_ID_LEN, *text = at + IDEM_SEAL_BEFORE;
     int n;
@@ -48,14 +49,14 @@ apr_status_t idem_seal(const idem_keyring *ring, idem_blob head, unsigned char *
     if (idem_random(at + IDEM_SEAL_ID_LEN, IDEM_SEAL_NONCE_LEN) != APR_SUCCESS)
         return APR_EGENERAL;
     ctx = new_context();
-    good = ctx && encrypt(ctx, key, head, at, len);
+    good = ctx && encrypt_sealed(ctx, key, head, at, len);
     EVP_CIPHER_CTX_free(ctx);
     return good ? APR_SUCCESS : APR_EGENERAL;
 }
 
 /* All before the seal itself is looked at fails for want of memory only. */
-static apr_status_t decrypt(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, idem_blob sealed,
-                            unsigned char *out)
+static apr_status_t decrypt_sealed(EVP_CIPHER_CTX *ctx, const unsigned char *key, idem_blob head, idem_blob sealed,
+                                   unsigned char *out)
 {
     const unsigned char *nonce = sealed.data + IDEM_SEAL_ID_LEN, *text = sealed.data + IDEM_SEAL_BEFORE;
     apr_size_t len = sealed.len - IDEM_SEAL_EXTRA;
@@ -87,7 +88,7 @@ apr_status_t idem_unseal(const idem_keyring *ring, idem_blob head, idem_blob sea
         return APR_EGENERAL;
     out = apr_palloc(pool, sealed.len - IDEM_SEAL_EXTRA + 1); /* EVP wants a place also for nothing */
     ctx = new_context();
-    status = ctx ? decrypt(ctx, key, head, sealed, out) : APR_ENOMEM;
+    status = ctx ? decrypt_sealed(ctx, key, head, sealed, out) : APR_ENOMEM;
     EVP_CIPHER_CTX_free(ctx);
     *why = status == APR_SUCCESS ? NULL : "the record's seal is broken: it was altered, or moved from another slot";
     *plain = idem_blob_of(out, sealed.len - IDEM_SEAL_EXTRA);

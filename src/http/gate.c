@@ -6,7 +6,7 @@
  * once. The hook then calls the other handlers itself, so it sees their return codes. Internal redirects come by again
  * with a new request_rec on the same pool: they join the transaction that they find there.
  *
- * The loop in decide() carries out what the lease's table says and feeds back what came out. It chooses nothing.
+ * The loop in decide_request() does what the lease's table says and feeds back what came out. It chooses nothing.
  */
 #include "gate.h"
 
@@ -72,7 +72,7 @@ static void take_back(request_rec *r, const conn_rec *lent, conn_rec *real)
 }
 
 /* One handler of the chain. While it runs, an end of stream on r is held (recorder.c). */
-static int visit(idem_txn *txn, request_rec *r)
+static int visit_handler(idem_txn *txn, request_rec *r)
 {
     request_rec *outer = txn->inside;
     conn_rec *real = r->connection, *lent;
@@ -103,10 +103,10 @@ static int visit(idem_txn *txn, request_rec *r)
 static int enter_handler(idem_txn *txn)
 {
     idem_txn_outcome(txn, IDEM_OUTCOME_EXECUTED);
-    return visit(txn, txn->r);
+    return visit_handler(txn, txn->r);
 }
 
-static int bypass(idem_txn *txn)
+static int bypass_engine(idem_txn *txn)
 {
     IDEM_LOG(txn, APLOG_WARNING, 50, "the store is down: this request runs unguarded (IdempotencyStoreFailure bypass)");
     idem_txn_outcome(txn, IDEM_OUTCOME_BYPASSED);
@@ -120,7 +120,7 @@ static int refuse_request(idem_txn *txn)
     return idem_respond(txn, txn->r, idem_chain_entry(txn->r), 1);
 }
 
-static int replay(idem_txn *txn)
+static int replay_record(idem_txn *txn)
 {
     int status = txn->detecting ? OK : idem_places_ask(txn, txn->r);
 
@@ -145,7 +145,7 @@ static int left_already(const idem_txn *txn)
     return txn->r->connection->aborted || (txn->wait_until && idem_client_gone(txn->r));
 }
 
-static idem_event claim(idem_txn *txn)
+static idem_event claim_for_request(idem_txn *txn)
 {
     idem_event event;
 
@@ -168,13 +168,13 @@ static idem_event before_start(idem_txn *txn)
 
 /* ---- the decision ------------------------------------------------------------------------------------------------ */
 
-static int decide(idem_txn *txn)
+static int decide_request(idem_txn *txn)
 {
     idem_action action = idem_txn_step(txn, IDEM_EV_GUARDED);
 
     for (;;) {
         switch (action) {
-        case IDEM_DO_CLAIM: action = idem_txn_step(txn, claim(txn)); break;
+        case IDEM_DO_CLAIM: action = idem_txn_step(txn, claim_for_request(txn)); break;
         case IDEM_DO_TAKE_OVER: action = idem_txn_step(txn, idem_txn_take_over(txn)); break;
         case IDEM_DO_WAIT: action = idem_txn_step(txn, idem_wait(txn)); break;
         case IDEM_DO_COMPARE: action = idem_txn_step(txn, idem_compare_settled(txn)); break;
@@ -182,8 +182,8 @@ static int decide(idem_txn *txn)
         case IDEM_DO_RELEASE: idem_txn_release(txn); return HTTP_BAD_REQUEST;
         case IDEM_DO_RELEASE_REFUSE: idem_txn_release(txn); return refuse_request(txn);
         case IDEM_DO_ENTER: return enter_handler(txn);
-        case IDEM_DO_BYPASS: return bypass(txn);
-        case IDEM_DO_REPLAY: return replay(txn);
+        case IDEM_DO_BYPASS: return bypass_engine(txn);
+        case IDEM_DO_REPLAY: return replay_record(txn);
         case IDEM_DO_REFUSE: return refuse_request(txn);
         case IDEM_DO_NOTHING: return txn->input_status ? txn->input_status : HTTP_BAD_REQUEST;
         default: return HTTP_INTERNAL_SERVER_ERROR;
@@ -209,7 +209,7 @@ static int refuse_late(idem_txn *txn)
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 /* Nothing was claimed. */
-static int stop(idem_txn *txn, int status)
+static int stop_unclaimed(idem_txn *txn, int status)
 {
     if (txn->problem)
         return refuse_early(txn, txn->problem, txn->detail);
@@ -242,15 +242,15 @@ static int read_scope(idem_txn *txn)
     return status;
 }
 
-static int guard(idem_txn *txn, const idem_way *way)
+static int guard_request(idem_txn *txn, const idem_way *way)
 {
     int status = read_scope(txn);
 
     if (status != OK || txn->problem)
-        return stop(txn, status);
+        return stop_unclaimed(txn, status);
     idem_warn_volatile_auth(txn);
     if (idem_name_slot(txn, txn->key) != APR_SUCCESS)
-        return stop(txn, HTTP_INTERNAL_SERVER_ERROR);
+        return stop_unclaimed(txn, HTTP_INTERNAL_SERVER_ERROR);
     if (way->over && memcmp(way->slot, txn->head.slot, IDEM_SLOT_LEN) != 0)
         return refuse_late(txn);
     status = read_body(txn);
@@ -258,7 +258,7 @@ static int guard(idem_txn *txn, const idem_way *way)
         status = HTTP_INTERNAL_SERVER_ERROR;
     if (txn->asked.body)
         idem_body_forget(txn->asked.body);
-    return status == OK ? decide(txn) : stop(txn, status);
+    return status == OK ? decide_request(txn) : stop_unclaimed(txn, status);
 }
 
 /* ---- is it guarded ----------------------------------------------------------------------------------------------- */
@@ -289,7 +289,7 @@ static int let_pass(idem_txn *txn)
 }
 
 /* On its way in an execution that another guard decided: that was the decision. */
-static int pass(request_rec *r, idem_txn *txn)
+static int pass_guarded(request_rec *r, idem_txn *txn)
 {
     IDEM_SLOG(r->server, APLOG_DEBUG, 130, "passed: this request belongs to an execution that another guard holds");
     if (txn)
@@ -299,7 +299,7 @@ static int pass(request_rec *r, idem_txn *txn)
 }
 
 /* The engine has looked at it: it is not guarded. */
-static int leave(request_rec *r, idem_txn *txn, const char *why)
+static int leave_unguarded(request_rec *r, idem_txn *txn, const char *why)
 {
     idem_status_unused(r, why);
     return txn ? let_pass(txn) : DECLINED;
@@ -380,7 +380,7 @@ static int guard_found(idem_txn *txn, const idem_finding *found, const idem_way 
     if (found->status != APR_SUCCESS) {
         IDEM_LOG(txn, APLOG_ERR, 53, "the key could not be looked up: %s",
                  found->detail ? found->detail : "unknown reason");
-        return stop(txn, HTTP_INTERNAL_SERVER_ERROR);
+        return stop_unclaimed(txn, HTTP_INTERNAL_SERVER_ERROR);
     }
     if (found->problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, found->problem, found->detail);
@@ -389,7 +389,7 @@ static int guard_found(idem_txn *txn, const idem_finding *found, const idem_way 
     problem = txn->is_own_key ? IDEM_PROBLEM_NONE : idem_keyage_read(txn);
     if (problem != IDEM_PROBLEM_NONE)
         return refuse_early(txn, problem, txn->detail);
-    return guard(txn, way);
+    return guard_request(txn, way);
 }
 
 static int is_unguarded(const idem_finding *found, const idem_settings *settings)
@@ -416,7 +416,7 @@ static int is_excepted(request_rec *r, const idem_asked *asked, idem_txn **txn, 
     return exception == IDEM_EXCEPT_YES;
 }
 
-static int consider(request_rec *r)
+static int consider_request(request_rec *r)
 {
     const idem_settings *settings = idem_settings_of(r);
     idem_asked asked;
@@ -430,7 +430,7 @@ static int consider(request_rec *r)
     if (lookup && (settings->engine == IDEM_ENGINE_DETECTION || !idem_guards_method(settings, asked.method)))
         return refuse_lookup(r, NULL, IDEM_PROBLEM_LOOKUP_UNAVAILABLE);
     if (!idem_guards_method(settings, asked.method))
-        return leave(r, NULL, "method");
+        return leave_unguarded(r, NULL, "method");
     asked.session_cookies = settings->session_cookies;
     asked.fingerprint = settings->fingerprint;
     idem_find_key(&asked, settings, &found);
@@ -438,27 +438,27 @@ static int consider(request_rec *r)
         txn = start_txn(r, &asked);
         status = read_for_key(txn, &found);
         if (status != OK)
-            return stop(txn, status);
+            return stop_unclaimed(txn, status);
     }
     if (is_unguarded(&found, settings) && !lookup)
-        return leave(r, txn, "no-key");
+        return leave_unguarded(r, txn, "no-key");
     if (is_excepted(r, &asked, &txn, &status))
-        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_LOOKUP_UNAVAILABLE) : leave(r, txn, "except");
+        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_LOOKUP_UNAVAILABLE) : leave_unguarded(r, txn, "except");
     if (status != OK)
-        return stop(txn, status);
+        return stop_unclaimed(txn, status);
     if (found.key.data)
         idem_execution_read(r, idem_stores_front(r->server), found.key, &way);
     if (way.inside) /* a guard that knew of no execution has begun one for a client that only asks */
-        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_KEY_UNKNOWN) : pass(r, txn);
+        return lookup ? refuse_lookup(r, txn, IDEM_PROBLEM_KEY_UNKNOWN) : pass_guarded(r, txn);
     return guard_found(txn ? txn : start_txn(r, &asked), &found, &way);
 }
 
 /* A later request of a chain that was decided. Whatever the decision was, the body read ahead is its handler's to
  * read. */
-static int join(idem_txn *txn, request_rec *r)
+static int join_decided(idem_txn *txn, request_rec *r)
 {
     if (txn->phase == IDEM_PHASE_RUNNING && txn->inside != r)
-        return visit(txn, r);
+        return visit_handler(txn, r);
     if (txn->intake)
         idem_intake_join(txn, r);
     if (txn->unguarded)
@@ -474,7 +474,7 @@ int idem_gate(request_rec *r)
         return DECLINED;
     txn = idem_txn_of(r);
     if (txn)
-        return join(txn, r);
+        return join_decided(txn, r);
     if (r->prev && idem_execution_passes(r))
         return DECLINED;
     if (idem_engine_of(r) == IDEM_ENGINE_OFF)
@@ -482,7 +482,7 @@ int idem_gate(request_rec *r)
     idem_expose_join(r);
     if (is_error_page(r) || is_decided(r))
         return DECLINED;
-    return idem_sent_is_keyless(r) ? idem_status_keyless(r) : consider(r);
+    return idem_sent_is_keyless(r) ? idem_status_keyless(r) : consider_request(r);
 }
 
 int idem_gate_log(request_rec *r)

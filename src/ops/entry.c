@@ -48,7 +48,7 @@ int idem_slot_parse(const char *digits, unsigned char slot[IDEM_SLOT_LEN])
            apr_unescape_hex(slot, digits, APR_ESCAPE_STRING, 0, NULL) == APR_SUCCESS;
 }
 
-static idem_done sentence(const char **why, idem_done done, const char *text)
+static idem_done done_because(const char **why, idem_done done, const char *text)
 {
     *why = text;
     return done;
@@ -61,7 +61,8 @@ idem_done idem_entry_show(idem_front *front, const unsigned char *slot, apr_pool
     apr_status_t rv = idem_front_is_own(slot) ? APR_NOTFOUND : idem_front_look(front, slot, pool, &found, why);
 
     if (rv == APR_NOTFOUND)
-        return sentence(why, IDEM_DONE_ABSENT, "there is no entry for this slot: nothing was kept, or it has expired");
+        return done_because(why, IDEM_DONE_ABSENT,
+                            "there is no entry for this slot: nothing was kept, or it has expired");
     if (rv != APR_SUCCESS)
         return idem_done_of(rv);
     idem_view_make(front, slot, &found, pool, view);
@@ -69,23 +70,24 @@ idem_done idem_entry_show(idem_front *front, const unsigned char *slot, apr_pool
 }
 
 /* What stands there, if it is what the caller means. */
-static idem_done meet(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view, const char **why)
+static idem_done meet_entry(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view,
+                            const char **why)
 {
     idem_done done = idem_entry_show(front, wish->slot, pool, view, why);
 
     if (done != IDEM_DONE_OK || !wish->version || !strcmp(wish->version, idem_view_version(view, pool)))
         return done;
-    return sentence(why, IDEM_DONE_CHANGED, "the entry has changed since it was shown: look again");
+    return done_because(why, IDEM_DONE_CHANGED, "the entry has changed since it was shown: look again");
 }
 
-static idem_done explain(idem_done done, const char **why)
+static idem_done explain_absence(idem_done done, const char **why)
 {
     switch (done) {
-    case IDEM_DONE_ALIVE: return sentence(why, done, "the request runs, and its owner lives: wait for its end");
+    case IDEM_DONE_ALIVE: return done_because(why, done, "the request runs, and its owner lives: wait for its end");
     case IDEM_DONE_CHANGED:
     case IDEM_DONE_ABSENT:
-        return sentence(why, IDEM_DONE_CHANGED,
-                        "somebody else was faster: the entry is another one by now; look again");
+        return done_because(why, IDEM_DONE_CHANGED,
+                            "somebody else was faster: the entry is another one by now; look again");
     default: return done;
     }
 }
@@ -103,12 +105,12 @@ static idem_done take_unknown(idem_front *front, const idem_view *view, idem_hea
         mine->lease = SHORT_LEASE;
     if (rv == APR_SUCCESS)
         rv = idem_front_takeover(front, mine, view->head.token, pool, why);
-    return explain(idem_done_of(rv), why);
+    return explain_absence(idem_done_of(rv), why);
 }
 
 static idem_done give_up_lease(idem_front *front, const idem_head *mine, apr_pool_t *pool, const char **why)
 {
-    return explain(idem_done_of(idem_front_release(front, mine->slot, mine->token, pool, why)), why);
+    return explain_absence(idem_done_of(idem_front_release(front, mine->slot, mine->token, pool, why)), why);
 }
 
 static idem_done end_lease(idem_front *front, idem_head *mine, idem_resolution as, apr_pool_t *pool, const char **why)
@@ -123,24 +125,24 @@ static idem_done end_lease(idem_front *front, idem_head *mine, idem_resolution a
     rv = idem_front_encode(front, mine, NULL, pool, &value);
     if (rv == APR_SUCCESS)
         rv = idem_front_settle(front, value, pool, why);
-    return explain(idem_done_of(rv), why);
+    return explain_absence(idem_done_of(rv), why);
 }
 
 idem_done idem_entry_resolve(idem_front *front, const idem_wish *wish, apr_pool_t *pool, idem_view *view,
                              const char **why)
 {
     idem_head mine;
-    idem_done done = meet(front, wish, pool, view, why);
+    idem_done done = meet_entry(front, wish, pool, view, why);
 
     if (done != IDEM_DONE_OK)
         return done;
     if (view->state == IDEM_SHOWN_RUNNING)
-        return explain(IDEM_DONE_ALIVE, why);
+        return explain_absence(IDEM_DONE_ALIVE, why);
     if (view->state == IDEM_SHOWN_DAMAGED)
-        return sentence(why, IDEM_DONE_UNFIT,
-                        "the entry is damaged and has no token to be taken by: forget frees its key");
+        return done_because(why, IDEM_DONE_UNFIT,
+                            "the entry is damaged and has no token to be taken by: forget frees its key");
     if (view->state != IDEM_SHOWN_UNKNOWN)
-        return sentence(why, IDEM_DONE_UNFIT, "its outcome is known, so there is nothing to resolve");
+        return done_because(why, IDEM_DONE_UNFIT, "its outcome is known, so there is nothing to resolve");
     if (wish->dry_run)
         return IDEM_DONE_OK;
     done = take_unknown(front, view, &mine, pool, why);
@@ -151,18 +153,18 @@ idem_done idem_entry_forget(idem_front *front, const idem_wish *wish, apr_pool_t
                             const char **why)
 {
     idem_head mine;
-    idem_done done = meet(front, wish, pool, view, why);
+    idem_done done = meet_entry(front, wish, pool, view, why);
 
     if (done != IDEM_DONE_OK)
         return done;
     if (view->state == IDEM_SHOWN_RUNNING && !wish->force)
-        return explain(IDEM_DONE_ALIVE, why);
+        return explain_absence(IDEM_DONE_ALIVE, why);
     if (wish->dry_run)
         return IDEM_DONE_OK;
     if (view->state == IDEM_SHOWN_DAMAGED) /* it has no token to be known by, and nobody replaces it */
-        return explain(idem_done_of(idem_front_forget(front, wish->slot, pool, why)), why);
+        return explain_absence(idem_done_of(idem_front_forget(front, wish->slot, pool, why)), why);
     if (view->state != IDEM_SHOWN_UNKNOWN)
-        return explain(idem_done_of(idem_front_forget_seen(front, wish->slot, view->value, pool, why)), why);
+        return explain_absence(idem_done_of(idem_front_forget_seen(front, wish->slot, view->value, pool, why)), why);
     done = take_unknown(front, view, &mine, pool, why);
     return done == IDEM_DONE_OK ? give_up_lease(front, &mine, pool, why) : done;
 }

@@ -13,7 +13,7 @@
 #define EXPR "expr="
 
 /* The name as a server spells it: words in lower case, and so a header's name. */
-static const char *spelled(const char *word, apr_pool_t *pool)
+static const char *spelled_as_served(const char *word, apr_pool_t *pool)
 {
     char *name = apr_pstrdup(pool, word);
     char *end;
@@ -57,7 +57,7 @@ const char *idem_scope_parts(idem_scope *scope, const char *parts, apr_pool_t *p
     if (apr_tokenize_to_argv(parts, &words, pool) != APR_SUCCESS)
         return "is the value of IdempotencyScope: \"host user\"";
     for (; *words; words++) {
-        const char *name = spelled(*words, pool), *wrong = fault_of_part(name);
+        const char *name = spelled_as_served(*words, pool), *wrong = fault_of_part(name);
 
         if (wrong)
             return apr_psprintf(pool, "%s %s", *words, wrong);
@@ -71,7 +71,7 @@ const char *idem_scope_parts(idem_scope *scope, const char *parts, apr_pool_t *p
 
 const char *idem_scope_set(idem_scope *scope, const char *name, const char *value, apr_pool_t *pool)
 {
-    const char *wanted = spelled(name, pool);
+    const char *wanted = spelled_as_served(name, pool);
 
     for (int i = 0; i < scope->count; i++) {
         idem_part_value *part = &scope->parts[i];

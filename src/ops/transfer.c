@@ -137,7 +137,7 @@ static const char *judge_value(arrival *a)
 }
 
 /* Encoded with what is left of its life. */
-static apr_status_t shorten(arrival *a)
+static apr_status_t encode_for_the_rest(arrival *a)
 {
     idem_head head = a->head;
 
@@ -202,7 +202,7 @@ idem_imported idem_import_entry(idem_front *front, const json_t *line, int dry_r
         return a.is_closed ? IDEM_IMPORTED_ANEW : IDEM_IMPORTED_PUT;
     if (a.is_closed || !a.left)
         return put_entry(&a, a.is_closed ? IDEM_IMPORTED_ANEW : IDEM_IMPORTED_PUT, why);
-    rv = shorten(&a);
+    rv = encode_for_the_rest(&a);
     if (rv == IDEM_ETOOBIG)
         rv = APR_SUCCESS; /* the value as it came is as long, and put_entry() finds out */
     return rv == APR_SUCCESS ? put_entry(&a, IDEM_IMPORTED_PUT, why)

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A static function's name says what it is about, and stands in one file only. A search for it finds the right one.
+"""A static function's name carries its subject, and stands in one file only. A search for it finds the right one.
 
-A name that two files have is a finding. CEILING is how many there may be; it only falls.
+A name of one word says what is done, not to what: it is a finding. So is a name that two files have.
 """
 import re
 import subprocess
-import sys
 
 import source
-
-CEILING = 0
 
 
 def homes():
@@ -31,16 +28,14 @@ def homes():
 
 def main():
     found = homes()
-    twins = {name: places for name, places in found.items() if len(places) > 1}
     findings = []
-    if len(twins) > CEILING:
-        for name, places in sorted(twins.items()):
-            path, number = min(places.items())
+    for name, places in sorted(found.items()):
+        path, number = min(places.items())
+        if "_" not in name:
+            findings.append(f"{path}:{number}: {name}() does not name its subject: two words are the least")
+        if len(places) > 1:
             findings.append(f"{path}:{number}: {name}() is the name of another function in "
                             f"{', '.join(sorted(set(places) - {path}))}")
-        print(f"statics: {len(twins)} names have twins, {CEILING} may: one of those below is new", file=sys.stderr)
-    elif len(twins) < CEILING:
-        print(f"statics: {len(twins)} names have twins, {CEILING} may: lower CEILING in tests/lint/statics.py")
     source.finish("statics", findings, len(found), "names")
 
 

@@ -38,7 +38,7 @@ static const struct route {
 #define ROUTES ((int)(sizeof(routes) / sizeof(routes[0])))
 
 /* Does path go with the pattern? The word that stands for * goes to *word. */
-static int matches(idem_admin_call *call, const char *pattern)
+static int path_matches(idem_admin_call *call, const char *pattern)
 {
     const char *star = ap_strchr_c(pattern, '*'), *path = call->path, *slash;
     apr_size_t before = star ? (apr_size_t)(star - pattern) : 0;
@@ -62,7 +62,7 @@ static const struct route *find_route(idem_admin_call *call)
     const char *allowed = NULL;
 
     for (int i = 0; i < ROUTES; i++) {
-        if (!matches(call, routes[i].pattern))
+        if (!path_matches(call, routes[i].pattern))
             continue;
         if (!strcmp(call->r->method, routes[i].method) || (call->r->header_only && !strcmp(routes[i].method, "GET")))
             return &routes[i];

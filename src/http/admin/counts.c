@@ -47,7 +47,7 @@ static json_t *settlements_of(const atomic_ulong *counters)
     return json;
 }
 
-static json_t *counted(void)
+static json_t *counts_as_json(void)
 {
     const idem_metrics *metrics = idem_metrics_shared();
     idem_metrics_sums sums;
@@ -110,7 +110,7 @@ int idem_admin_stats(idem_admin_call *call)
     json_object_set_new(json, "now", idem_shown_time(apr_time_now(), pool));
     json_object_set_new(json, "store", store);
     json_object_set_new(json, "entries", uncounted ? json_null() : count_entries_for(call));
-    json_object_set_new(json, "counted", counted());
+    json_object_set_new(json, "counted", counts_as_json());
     json_object_set_new(json, "shows_responses", json_boolean(idem_admin_may_show(call)));
     return idem_admin_answer(call, HTTP_OK, json);
 }

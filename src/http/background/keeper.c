@@ -83,7 +83,7 @@ static void note_size(const kept_job *job, int sign)
     idem_metrics_change(IDEM_GAUGE_BYTES, sign * (long)job->value.len);
 }
 
-static void enqueue(kept_job *job)
+static void enqueue_job(kept_job *job)
 {
     job->pause = FIRST_PAUSE;
     job->next = idem_monotonic();
@@ -136,7 +136,7 @@ void idem_keeper_settle(idem_front *front, const idem_head *head, idem_blob valu
     job->head = *head;
     job->value.data = apr_pmemdup(job->pool, keep.data, keep.len);
     job->value.len = keep.len;
-    enqueue(job);
+    enqueue_job(job);
 }
 
 void idem_keeper_settle_head(idem_front *front, const idem_head *head)
@@ -147,7 +147,7 @@ void idem_keeper_settle_head(idem_front *front, const idem_head *head)
         return;
     job->head = *head;
     memcpy(job->slot, head->slot, IDEM_SLOT_LEN);
-    enqueue(job);
+    enqueue_job(job);
 }
 
 void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const unsigned char *token)
@@ -158,7 +158,7 @@ void idem_keeper_withdraw(idem_front *front, const unsigned char *slot, const un
         return;
     memcpy(job->slot, slot, IDEM_SLOT_LEN);
     memcpy(job->token, token, IDEM_TOKEN_LEN);
-    enqueue(job);
+    enqueue_job(job);
 }
 
 void idem_keeper_hurry(const idem_front *front)
@@ -186,7 +186,7 @@ static int is_final(apr_status_t rv)
 }
 
 /* 0: it settles nothing. */
-static idem_state settles(const kept_job *job)
+static idem_state job_settles(const kept_job *job)
 {
     return job->value.data ? idem_value_state(job->value) : job->head.state;
 }
@@ -197,7 +197,7 @@ static apr_status_t try_job(const kept_job *job, apr_pool_t *pool)
     const char *why = NULL;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!settles(job))
+    if (!job_settles(job))
         return idem_front_release(job->front, job->slot, job->token, pool, &why);
     if (!value.data)
         rv = idem_front_encode(job->front, &job->head, NULL, pool, &value);
@@ -209,7 +209,7 @@ static void keep_job_lease(const kept_job *job, apr_pool_t *pool)
 {
     const char *why = NULL;
 
-    if (settles(job) && !(idem_front_store(job->front)->flags & IDEM_HOST_LOCAL))
+    if (job_settles(job) && !(idem_front_store(job->front)->flags & IDEM_HOST_LOCAL))
         idem_front_renew(job->front, &job->head, pool, &why);
 }
 
@@ -230,7 +230,7 @@ static int run_job(kept_job *job)
     slot = job->value.data ? idem_value_slot(job->value) : job->slot;
     idem_wakeup_ring(slot);
     /* UNKNOWN is also sent after a takeover that nobody knows to have happened: the slot may rightly be another's */
-    refused = rv == IDEM_ELOST && settles(job) && settles(job) != IDEM_STATE_UNKNOWN;
+    refused = rv == IDEM_ELOST && job_settles(job) && job_settles(job) != IDEM_STATE_UNKNOWN;
     idem_metrics_job(refused ? IDEM_JOB_REFUSED : IDEM_JOB_ACKNOWLEDGED);
     if (refused)
         idem_notify_post(IDEM_TELL_LOST, job->front, slot, 0);
@@ -240,7 +240,7 @@ static int run_job(kept_job *job)
                   idem_front_url(job->front), slot[0], slot[1], slot[2], slot[3]);
     else
         IDEM_SLOG(keeper.server, APLOG_INFO, 72, "store %s acknowledged a late %s", idem_front_url(job->front),
-                  settles(job) ? "settlement" : "withdrawal");
+                  job_settles(job) ? "settlement" : "withdrawal");
     return 1;
 }
 
@@ -322,7 +322,7 @@ static int sweep_step(idem_front *front, apr_pool_t *pool)
 }
 
 /* Each child sweeps on its own. */
-static void sweep(int steps)
+static void sweep_steps(int steps)
 {
     const apr_array_header_t *fronts = idem_stores_all();
     apr_pool_t *pool;
@@ -350,7 +350,7 @@ void idem_keeper_request_ended(void)
     }
     /* Only where there are no threads: nobody else looks at running meanwhile. */
     if (!keeper.threaded && !keeper.running && !atomic_load(&stop) && idem_monotonic() >= keeper.next_sweep)
-        sweep(1);
+        sweep_steps(1);
 }
 
 static void wait_a_little(void)
@@ -368,7 +368,7 @@ static void *keeper_main(void *unused)
         wait_a_little();
         run_due();
         if (!atomic_load(&stop) && idem_monotonic() >= keeper.next_sweep)
-            sweep(INT_MAX);
+            sweep_steps(INT_MAX);
     }
     return NULL;
 }
@@ -411,7 +411,7 @@ void idem_keeper_last_tries(const atomic_int *hurry)
     }
 }
 
-static void forked(void)
+static void keeper_forked(void)
 {
     atomic_store(&busy, 0); /* there is no such thread here */
 }
@@ -423,7 +423,7 @@ static void start_thread(void)
     int failed;
 
     if (!keeper.threaded && !guarded++)
-        pthread_atfork(NULL, NULL, forked);
+        pthread_atfork(NULL, NULL, keeper_forked);
     failed = idem_thread_start(keeper_main, NULL, 0);
     keeper.running = !failed;
     atomic_store(&wanted, failed); /* the end of the next request asks again */

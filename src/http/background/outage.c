@@ -114,7 +114,7 @@ static void count_state(watched *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void changed(void *baton, const idem_health *health)
+static void health_changed(void *baton, const idem_health *health)
 {
     watched *parts = baton, *w = &parts[health->part];
 
@@ -135,7 +135,7 @@ static void changed(void *baton, const idem_health *health)
     start_probing(w);
 }
 
-static void watch(watched *w, idem_front *front, int part, server_rec *s)
+static void watch_front(watched *w, idem_front *front, int part, server_rec *s)
 {
     idem_health health;
 
@@ -158,8 +158,8 @@ static void watch_all(idem_front *front, server_rec *s)
     if (!parts)
         abort();
     for (int i = 0; i < health.parts; i++)
-        watch(&parts[i], front, i, s);
-    idem_front_set_watcher(front, changed, parts);
+        watch_front(&parts[i], front, i, s);
+    idem_front_set_watcher(front, health_changed, parts);
     count_state(parts);
     for (int i = 0; i < health.parts; i++) {
         idem_front_part_health(front, i, &health);

@@ -53,12 +53,12 @@ static int renewer_count;
 static atomic_int stop, busy;
 
 /* A third of the lease: two renewals may fail before it lapses. */
-static apr_interval_time_t period(const idem_held *held)
+static apr_interval_time_t renewal_period(const idem_held *held)
 {
     return held->lease.lease / 3;
 }
 
-static void say(renewer_thread *renewer, const idem_held *held, apr_status_t rv, const char *why)
+static void say_renewal(renewer_thread *renewer, const idem_held *held, apr_status_t rv, const char *why)
 {
     int trouble = rv != APR_SUCCESS && rv != IDEM_ELOST;
 
@@ -86,7 +86,7 @@ static int is_abandoned(renewer_thread *renewer, const idem_held *held)
 }
 
 /* In the store, without the lock; held cannot go away meanwhile. */
-static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
+static apr_status_t renew_lease(renewer_thread *renewer, const idem_held *held)
 {
     apr_pool_t *pool;
     const char *why = NULL;
@@ -102,7 +102,7 @@ static apr_status_t renew(renewer_thread *renewer, const idem_held *held)
         rv = idem_front_claim(renewer->front, &held->lease, pool, &seen, &why);
     if (rv == APR_EEXIST)
         rv = IDEM_ELOST;
-    say(renewer, held, rv, why);
+    say_renewal(renewer, held, rv, why);
     apr_pool_destroy(pool);
     return rv;
 }
@@ -114,7 +114,7 @@ static apr_status_t renew_unless_ending(renewer_thread *renewer, const idem_held
 
     atomic_fetch_add(&busy, 1);
     if (!atomic_load(&stop))
-        rv = renew(renewer, held);
+        rv = renew_lease(renewer, held);
     atomic_fetch_sub(&busy, 1);
     return rv;
 }
@@ -140,14 +140,15 @@ static void end_abandoned(renewer_thread *renewer, idem_held *held)
     free(held);
 }
 
-static void finish(renewer_thread *renewer, idem_held *held, apr_status_t rv)
+static void finish_renewal(renewer_thread *renewer, idem_held *held, apr_status_t rv)
 {
     held->renewing = 0;
     if (held->abandoned) {
         end_abandoned(renewer, held);
         return;
     }
-    held->due = idem_monotonic() + (rv == APR_SUCCESS ? period(held) : period(held) / 4 + SHORTEST_PAUSE);
+    held->due =
+        idem_monotonic() + (rv == APR_SUCCESS ? renewal_period(held) : renewal_period(held) / 4 + SHORTEST_PAUSE);
     held->late = rv != APR_SUCCESS && rv != IDEM_ELOST;
     if (rv == IDEM_ELOST)
         held->due = APR_INT64_MAX; /* settling will say so to the request */
@@ -155,7 +156,7 @@ static void finish(renewer_thread *renewer, idem_held *held, apr_status_t rv)
     pthread_cond_broadcast(&renewer->changed);
 }
 
-static void *run(void *data)
+static void *run_renewer(void *data)
 {
     renewer_thread *renewer = data;
 
@@ -174,7 +175,7 @@ static void *run(void *data)
         pthread_mutex_unlock(&renewer->lock);
         rv = renew_unless_ending(renewer, held);
         pthread_mutex_lock(&renewer->lock);
-        finish(renewer, held, rv);
+        finish_renewal(renewer, held, rv);
     }
     pthread_mutex_unlock(&renewer->lock);
     return NULL;
@@ -183,7 +184,7 @@ static void *run(void *data)
 /* The lock is held. 0, or why there is none; the next lease tries again. */
 static int start_if_needed(renewer_thread *renewer)
 {
-    int failed = renewer->started ? 0 : idem_thread_start(run, renewer, 0);
+    int failed = renewer->started ? 0 : idem_thread_start(run_renewer, renewer, 0);
 
     renewer->started = !failed;
     if (failed)
@@ -214,7 +215,7 @@ apr_status_t idem_renewer_hold(idem_front *front, const idem_head *lease, idem_h
         return APR_ENOMEM;
     held->renewer = renewer;
     held->lease = *lease;
-    held->due = idem_monotonic() + period(held);
+    held->due = idem_monotonic() + renewal_period(held);
     pthread_mutex_lock(&renewer->lock);
     failed = start_if_needed(renewer);
     if (!failed) {

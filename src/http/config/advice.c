@@ -12,30 +12,31 @@
 
 #include <http_core.h>
 
-static int has(const apr_array_header_t *parts, idem_part_kind kind)
+static int has_part(const apr_array_header_t *parts, idem_part_kind kind)
 {
     return idem_parts_have(parts, kind);
 }
 
 static int looks_into_body(const idem_settings *settings)
 {
-    return has(settings->key_sources, IDEM_PART_FINGERPRINT) || idem_parts_in_body(settings->key_sources) ||
+    return has_part(settings->key_sources, IDEM_PART_FINGERPRINT) || idem_parts_in_body(settings->key_sources) ||
            idem_parts_in_body(settings->scope) || idem_parts_in_body(settings->fingerprint);
 }
 
-static void advise(server_rec *s, const idem_settings *settings, const char *where)
+static void advise_server(server_rec *s, const idem_settings *settings, const char *where)
 {
     const apr_array_header_t *parts = settings->fingerprint;
 
     if (settings->engine == IDEM_ENGINE_OFF)
         return;
-    if (idem_parts_in_body(settings->key_sources) && !has(parts, IDEM_PART_BODY) && !idem_parts_in_body(parts))
+    if (idem_parts_in_body(settings->key_sources) && !has_part(parts, IDEM_PART_BODY) && !idem_parts_in_body(parts))
         IDEM_SLOG(s, APLOG_WARNING, 173,
                   "%s: the key is taken from the body, and IdempotencyFingerprint sees nothing of the body: another "
                   "body with the same key gets the first one's answer. Add body, body=json, body=form, or values "
                   "of it (json:, form:)",
                   where);
-    if (has(parts, IDEM_PART_BODY) && (has(parts, IDEM_PART_BODY_JSON) || has(parts, IDEM_PART_BODY_FORM)))
+    if (has_part(parts, IDEM_PART_BODY) &&
+        (has_part(parts, IDEM_PART_BODY_JSON) || has_part(parts, IDEM_PART_BODY_FORM)))
         IDEM_SLOG(s, APLOG_WARNING, 174,
                   "%s: IdempotencyFingerprint has body beside body=json or body=form, so every byte counts all the "
                   "same. Take body out of it (-body)",
@@ -55,7 +56,7 @@ static void advise_sections(server_rec *s, const apr_array_header_t *sections, a
         const idem_settings *settings = idem_settings_within(s, section, ptemp);
 
         if (settings)
-            advise(s, settings, core->d ? core->d : "a section");
+            advise_server(s, settings, core->d ? core->d : "a section");
     }
 }
 
@@ -66,7 +67,10 @@ void idem_advice_give(server_rec *main_server, apr_pool_t *ptemp)
         const idem_settings *settings = idem_defaults_of(s);
 
         if (s == main_server || settings != idem_defaults_of(main_server))
-            advise(s, settings, s == main_server ? "the main server" : s->server_hostname ? s->server_hostname : "-");
+            advise_server(s, settings,
+                          s == main_server     ? "the main server"
+                          : s->server_hostname ? s->server_hostname
+                                               : "-");
         advise_sections(s, core->sec_dir, ptemp);
         advise_sections(s, core->sec_url, ptemp);
     }

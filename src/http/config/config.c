@@ -104,7 +104,7 @@ static void take_option(idem_layer *to, const idem_layer *from, int i, apr_pool_
 }
 
 /* Reads a directive's words into layer. Returns as idem_setter does. */
-static const char *give(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *layer)
+static const char *give_words(cmd_parms *cmd, const idem_option *option, const idem_words *words, idem_layer *layer)
 {
     idem_layer one = {0};
     const char *wrong = option->set(cmd, option, words, &one);
@@ -114,7 +114,7 @@ static const char *give(cmd_parms *cmd, const idem_option *option, const idem_wo
 }
 
 /* Fills a new layer with the presets, without counting them as given. */
-static void preset(idem_layer *layer, int server, apr_pool_t *pool)
+static void preset_layer(idem_layer *layer, int server, apr_pool_t *pool)
 {
     cmd_parms cmd = {.pool = pool, .temp_pool = pool};
 
@@ -126,7 +126,7 @@ static void preset(idem_layer *layer, int server, apr_pool_t *pool)
         idem_words words = {0, (const char *const *)argv};
         while (argv[words.count])
             words.count++;
-        ap_assert(give(&cmd, &options[i], &words, layer) == NULL);
+        ap_assert(give_words(&cmd, &options[i], &words, layer) == NULL);
     }
     layer->given = 0;
 }
@@ -136,7 +136,7 @@ void *idem_create_dir_config(apr_pool_t *pool, char *dir)
 {
     idem_layer *layer = apr_pcalloc(pool, sizeof(*layer));
     if (!dir)
-        preset(layer, 0, pool);
+        preset_layer(layer, 0, pool);
     return layer;
 }
 
@@ -144,7 +144,7 @@ void *idem_create_server_config(apr_pool_t *pool, server_rec *s)
 {
     idem_layer *layer = apr_pcalloc(pool, sizeof(*layer));
     (void)s;
-    preset(layer, 1, pool);
+    preset_layer(layer, 1, pool);
     layer->server.store_named = 0;
     return layer;
 }
@@ -296,7 +296,7 @@ static const char *set_option(cmd_parms *cmd, void *dir, int argc, char *const a
     if (argc >= WORDS_MAX)
         wrong = apr_psprintf(cmd->pool, "takes fewer than %d words", WORDS_MAX);
     else
-        wrong = give(cmd, option, &words, layer);
+        wrong = give_words(cmd, option, &words, layer);
     if (wrong)
         return apr_pstrcat(cmd->pool, option->name, " ", wrong, NULL);
     if (cmd->pool != cmd->temp_pool) /* so not in .htaccess, as in ap_check_cmd_context() */

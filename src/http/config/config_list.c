@@ -24,7 +24,7 @@ static apr_size_t element_size(const idem_option *option)
     return option->use ? sizeof(idem_part) : sizeof(const char *);
 }
 
-static const char *spelling(const idem_option *option, const void *element)
+static const char *element_spelling(const idem_option *option, const void *element)
 {
     return option->use ? ((const idem_part *)element)->spelled : *(const char *const *)element;
 }
@@ -32,7 +32,7 @@ static const char *spelling(const idem_option *option, const void *element)
 static int list_find(const idem_option *option, const apr_array_header_t *list, const char *spelled)
 {
     for (int i = 0; i < list->nelts; i++) {
-        if (strcmp(spelling(option, list->elts + i * list->elt_size), spelled) == 0)
+        if (strcmp(element_spelling(option, list->elts + i * list->elt_size), spelled) == 0)
             return i;
     }
     return -1;
@@ -40,13 +40,13 @@ static int list_find(const idem_option *option, const apr_array_header_t *list, 
 
 static void list_add(const idem_option *option, apr_array_header_t *list, const void *element)
 {
-    if (list_find(option, list, spelling(option, element)) < 0)
+    if (list_find(option, list, element_spelling(option, element)) < 0)
         memcpy(apr_array_push(list), element, (apr_size_t)list->elt_size);
 }
 
 static void list_drop(const idem_option *option, apr_array_header_t *list, const void *element)
 {
-    int i = list_find(option, list, spelling(option, element));
+    int i = list_find(option, list, element_spelling(option, element));
     if (i < 0)
         return;
     char *at = list->elts + i * list->elt_size;

@@ -25,14 +25,14 @@ static const char *in_units(apr_int64_t amount, const unit *units, apr_pool_t *p
     return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", amount / units->size, units->name);
 }
 
-static const char *duration(apr_int64_t microseconds, apr_pool_t *pool)
+static const char *duration_text(apr_int64_t microseconds, apr_pool_t *pool)
 {
     static const unit units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
 
     return in_units(apr_time_sec(microseconds), units, pool);
 }
 
-static const char *size(apr_int64_t bytes, apr_pool_t *pool)
+static const char *size_text(apr_int64_t bytes, apr_pool_t *pool)
 {
     static const unit units[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {" bytes", 1}};
 
@@ -48,6 +48,6 @@ void idem_notice_say(server_rec *s, apr_pool_t *ptemp)
         IDEM_SLOG(s, APLOG_NOTICE, 66,
                   "mod_idempotency/" IDEM_VERSION ", store %s: keys live %s, request bodies up to %s are read ahead, "
                   "responses up to %s are kept, unless a section says otherwise",
-                  idem_front_url(APR_ARRAY_IDX(fronts, i, idem_front *)), duration(settings->ttl, ptemp),
-                  size(settings->spool, ptemp), size(settings->max_response, ptemp));
+                  idem_front_url(APR_ARRAY_IDX(fronts, i, idem_front *)), duration_text(settings->ttl, ptemp),
+                  size_text(settings->spool, ptemp), size_text(settings->max_response, ptemp));
 }

@@ -24,7 +24,7 @@ typedef struct secret_text {
     apr_size_t len;
 } secret_text;
 
-static apr_status_t start(apr_proc_t *proc, const char *command, apr_pool_t *ptemp)
+static apr_status_t start_command(apr_proc_t *proc, const char *command, apr_pool_t *ptemp)
 {
     apr_procattr_t *attr;
     char **argv;
@@ -48,7 +48,7 @@ static const char *read_command(const char *command, secret_text *text, apr_pool
     const char *why;
     apr_proc_t proc;
     int code = -1;
-    apr_status_t rv = start(&proc, command, ptemp);
+    apr_status_t rv = start_command(&proc, command, ptemp);
 
     if (rv != APR_SUCCESS)
         return apr_psprintf(ptemp, "cannot be run: %s", apr_strerror(rv, reason, sizeof(reason)));

@@ -118,8 +118,8 @@ static const char *join_options(apr_pool_t *pool, const char *const *options)
 }
 
 /* One store has one configuration, however many virtual hosts name it. */
-static const char *conflict(const opened *known, const idem_server_settings *settings, const char *options,
-                            const char *secret)
+static const char *store_conflict(const opened *known, const idem_server_settings *settings, const char *options,
+                                  const char *secret)
 {
     if (settings->store_timeout * 3 >= settings->lease)
         return "IdempotencyStoreTimeout must be under a third of IdempotencyLease";
@@ -163,7 +163,7 @@ static const char *configure_one(apr_pool_t *pconf, apr_pool_t *ptemp, server_re
     const char *options = join_options(pconf, settings->store_options),
                *secret = settings->secret ? settings->secret : "";
     opened *store = find_store(settings->store_url);
-    const char *wrong = conflict(store, settings, options, secret);
+    const char *wrong = store_conflict(store, settings, options, secret);
 
     if (wrong)
         return wrong;

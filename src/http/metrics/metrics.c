@@ -65,7 +65,7 @@ static unsigned most_processes(void)
     return 2 * (unsigned)most;
 }
 
-static apr_status_t make(idem_metrics **made, apr_pool_t *pool)
+static apr_status_t make_metrics(idem_metrics **made, apr_pool_t *pool)
 {
     unsigned count = most_processes();
     apr_size_t size = sizeof(**made) + count * sizeof((*made)->processes[0]);
@@ -91,7 +91,7 @@ static apr_status_t find_or_make(server_rec *s)
     if (!kept)
         kept = ap_retained_data_create(name, sizeof(*kept));
     if (!*kept) {
-        apr_status_t rv = make(kept, s->process->pool);
+        apr_status_t rv = make_metrics(kept, s->process->pool);
 
         if (rv != APR_SUCCESS)
             return rv;
@@ -147,7 +147,7 @@ static int bound_of(apr_interval_time_t took)
 
 /* After each call through a front. One that was not sent took no time, and would only make a store that is down look
  * fast. */
-static void observe(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took)
+static void observe_call(void *baton, idem_op op, apr_status_t status, apr_interval_time_t took)
 {
     idem_store_counts *counts = baton;
 
@@ -172,7 +172,7 @@ apr_status_t idem_metrics_open(server_rec *s)
 
         watched[i].front = front;
         watched[i].counts = counts_of(idem_front_url(front));
-        idem_front_set_observer(front, observe, watched[i].counts);
+        idem_front_set_observer(front, observe_call, watched[i].counts);
     }
     return APR_SUCCESS;
 }

@@ -40,7 +40,7 @@ static unsigned long read_of(const atomic_ulong *counter)
 }
 
 /* The inside of a label's quotes: the two escapes of both formats, and what is no printable ASCII as in a URL. */
-static const char *label(const char *value, apr_pool_t *pool)
+static const char *label_escaped(const char *value, apr_pool_t *pool)
 {
     char *start = apr_palloc(pool, 3 * strlen(value) + 1), *to = start;
 
@@ -59,25 +59,25 @@ static const char *label(const char *value, apr_pool_t *pool)
 
 /* ---- families of metrics ----------------------------------------------------------------------------------------- */
 
-static void family(page *p, const char *name, const char *type, const char *help)
+static void write_family(page *p, const char *name, const char *type, const char *help)
 {
     apr_brigade_printf(p->bb, NULL, NULL, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void counter_family(page *p, const char *name, const char *help)
 {
-    family(p, p->open ? name : apr_pstrcat(p->pool, name, "_total", NULL), "counter", help);
+    write_family(p, p->open ? name : apr_pstrcat(p->pool, name, "_total", NULL), "counter", help);
 }
 
 /* A counter with one label. */
-static void counter(page *p, const char *name, const char *key, const char *value, const atomic_ulong *count)
+static void write_counter(page *p, const char *name, const char *key, const char *value, const atomic_ulong *count)
 {
     apr_brigade_printf(p->bb, NULL, NULL, "%s_total{%s=\"%s\"} %lu\n", name, key, value, read_of(count));
 }
 
-static void gauge(page *p, const char *name, const char *help, unsigned long value)
+static void write_gauge(page *p, const char *name, const char *help, unsigned long value)
 {
-    family(p, name, "gauge", help);
+    write_family(p, name, "gauge", help);
     apr_brigade_printf(p->bb, NULL, NULL, "%s %lu\n", name, value);
 }
 
@@ -89,8 +89,8 @@ static void put_build(page *p)
 
     for (const idem_driver *const *driver = idem_registry_drivers(); *driver; driver++)
         drivers = drivers ? apr_pstrcat(p->pool, drivers, " ", (*driver)->scheme, NULL) : (*driver)->scheme;
-    family(p, p->open ? "idempotency_build" : "idempotency_build_info", p->open ? "info" : "gauge",
-           "The module's version and build.");
+    write_family(p, p->open ? "idempotency_build" : "idempotency_build_info", p->open ? "info" : "gauge",
+                 "The module's version and build.");
     apr_brigade_printf(
         p->bb, NULL, NULL,
         "idempotency_build_info{version=\"%s\",httpd=\"%s\",apr=\"%s\",drivers=\"%s\",record_format=\"%d\"} 1\n",
@@ -101,7 +101,7 @@ static void put_outcomes(page *p, const char *name, const char *help, const atom
 {
     counter_family(p, name, help);
     for (int i = IDEM_OUTCOME_NONE + 1; i < IDEM_OUTCOMES; i++)
-        counter(p, name, "outcome", idem_outcome_word((idem_outcome)i), &counts[i]);
+        write_counter(p, name, "outcome", idem_outcome_word((idem_outcome)i), &counts[i]);
 }
 
 static void put_requests(page *p, const idem_metrics *metrics)
@@ -114,23 +114,24 @@ static void put_requests(page *p, const idem_metrics *metrics)
     apr_brigade_printf(p->bb, NULL, NULL, "idempotency_undecided_requests_total %lu\n", read_of(&metrics->undecided));
     counter_family(p, "idempotency_settlements", "Executed requests by settlement.");
     for (int i = IDEM_SETTLEMENT_NONE + 1; i < IDEM_SETTLEMENTS; i++)
-        counter(p, "idempotency_settlements", "settlement", idem_settlement_word((idem_settlement)i),
-                &metrics->settlements[i]);
+        write_counter(p, "idempotency_settlements", "settlement", idem_settlement_word((idem_settlement)i),
+                      &metrics->settlements[i]);
 }
 
 static void put_gauges(page *p, const idem_metrics *metrics, const idem_metrics_sums *sums)
 {
-    gauge(p, "idempotency_processes", "Children of the server that count, old generations included.", sums->processes);
-    gauge(p, "idempotency_leases_held", "Keys that requests under way hold.", sums->gauges[IDEM_GAUGE_LEASES]);
-    gauge(p, "idempotency_waiters", "Duplicates that wait for the outcome of another request.",
-          sums->gauges[IDEM_GAUGE_WAITERS]);
-    gauge(p, "idempotency_keeper_jobs", "Settlements and withdrawals that are repeated until a store takes them.",
-          sums->gauges[IDEM_GAUGE_JOBS]);
-    gauge(p, "idempotency_keeper_bytes", "Memory that the settlements among them take.",
-          sums->gauges[IDEM_GAUGE_BYTES]);
+    write_gauge(p, "idempotency_processes", "Children of the server that count, old generations included.",
+                sums->processes);
+    write_gauge(p, "idempotency_leases_held", "Keys that requests under way hold.", sums->gauges[IDEM_GAUGE_LEASES]);
+    write_gauge(p, "idempotency_waiters", "Duplicates that wait for the outcome of another request.",
+                sums->gauges[IDEM_GAUGE_WAITERS]);
+    write_gauge(p, "idempotency_keeper_jobs", "Settlements and withdrawals that are repeated until a store takes them.",
+                sums->gauges[IDEM_GAUGE_JOBS]);
+    write_gauge(p, "idempotency_keeper_bytes", "Memory that the settlements among them take.",
+                sums->gauges[IDEM_GAUGE_BYTES]);
     counter_family(p, "idempotency_keeper_jobs_ended", "Settlements and withdrawals that were repeated, by their end.");
     for (int i = 0; i < IDEM_JOB_ENDS; i++)
-        counter(p, "idempotency_keeper_jobs_ended", "result", idem_metrics_job_ends[i], &metrics->jobs[i]);
+        write_counter(p, "idempotency_keeper_jobs_ended", "result", idem_metrics_job_ends[i], &metrics->jobs[i]);
 }
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */
@@ -146,12 +147,12 @@ static void put_calls(page *p, const idem_metrics *metrics)
             for (int result = 0; result < IDEM_RESULTS; result++)
                 apr_brigade_printf(p->bb, NULL, NULL,
                                    "idempotency_store_calls_total{store=\"%s\",operation=\"%s\",result=\"%s\"} %lu\n",
-                                   label(store->url, p->pool), operations[op], idem_metrics_results[result],
+                                   label_escaped(store->url, p->pool), operations[op], idem_metrics_results[result],
                                    read_of(&store->calls[op][result]));
 }
 
 /* A decimal number of seconds, as short as both formats want it: 0.003, 3.0. */
-static const char *seconds(apr_uint64_t microseconds, apr_pool_t *pool)
+static const char *seconds_text(apr_uint64_t microseconds, apr_pool_t *pool)
 {
     char *text = apr_psprintf(pool, "%" APR_UINT64_T_FMT ".%06" APR_UINT64_T_FMT, microseconds / APR_USEC_PER_SEC,
                               microseconds % APR_USEC_PER_SEC);
@@ -165,27 +166,28 @@ static const char *seconds(apr_uint64_t microseconds, apr_pool_t *pool)
 static void put_durations_of(page *p, const idem_store_counts *store, int op)
 {
     const char *labels =
-        apr_psprintf(p->pool, "store=\"%s\",operation=\"%s\"", label(store->url, p->pool), operations[op]);
+        apr_psprintf(p->pool, "store=\"%s\",operation=\"%s\"", label_escaped(store->url, p->pool), operations[op]);
     unsigned long count = 0;
 
     for (int i = 0; i <= IDEM_BOUNDS; i++) {
         count += read_of(&store->within[op][i]);
-        apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_call_duration_seconds_bucket{%s,le=\"%s\"} %lu\n",
-                           labels, i < IDEM_BOUNDS ? seconds((apr_uint64_t)idem_metrics_bounds[i], p->pool) : "+Inf",
-                           count);
+        apr_brigade_printf(
+            p->bb, NULL, NULL, "idempotency_store_call_duration_seconds_bucket{%s,le=\"%s\"} %lu\n", labels,
+            i < IDEM_BOUNDS ? seconds_text((apr_uint64_t)idem_metrics_bounds[i], p->pool) : "+Inf", count);
     }
     apr_brigade_printf(p->bb, NULL, NULL,
                        "idempotency_store_call_duration_seconds_sum{%s} %s\n"
                        "idempotency_store_call_duration_seconds_count{%s} %lu\n",
-                       labels, seconds(read_of(&store->spent[op]), p->pool), labels, count);
+                       labels, seconds_text(read_of(&store->spent[op]), p->pool), labels, count);
 }
 
 static void put_durations(page *p, const idem_metrics *metrics)
 {
     const idem_store_counts *store;
 
-    family(p, "idempotency_store_call_duration_seconds", "histogram",
-           "How long calls to a store took, those not counted that were not sent because it was known to be down.");
+    write_family(
+        p, "idempotency_store_call_duration_seconds", "histogram",
+        "How long calls to a store took, those not counted that were not sent because it was known to be down.");
     for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         for (int op = 0; op < IDEM_OPS; op++)
             put_durations_of(p, store, op);
@@ -214,11 +216,11 @@ static void put_room(page *p, const idem_metrics *metrics, const char *name, con
 {
     const idem_store_counts *store;
 
-    family(p, name, "gauge", help);
+    write_family(p, name, "gauge", help);
     for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         if (told[i - 1])
             apr_brigade_printf(p->bb, NULL, NULL, "%s{store=\"%s\"} %" APR_UINT64_T_FMT "\n", name,
-                               label(store->url, p->pool), numbers[i - 1]);
+                               label_escaped(store->url, p->pool), numbers[i - 1]);
 }
 
 static void put_rooms(page *p, const idem_metrics *metrics)
@@ -237,15 +239,16 @@ static void put_breakers(page *p, const idem_metrics *metrics, const idem_metric
 {
     const idem_store_counts *store;
 
-    family(p, "idempotency_store_breakers_open", "gauge",
-           "Children that send a store nothing at the moment, since it does not answer.");
+    write_family(p, "idempotency_store_breakers_open", "gauge",
+                 "Children that send a store nothing at the moment, since it does not answer.");
     for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
         apr_brigade_printf(p->bb, NULL, NULL, "idempotency_store_breakers_open{store=\"%s\"} %lu\n",
-                           label(store->url, p->pool), sums->open[i - 1]);
+                           label_escaped(store->url, p->pool), sums->open[i - 1]);
     counter_family(p, "idempotency_store_breaker_openings",
                    "How often a child has found that a store does not answer.");
     for (int i = 0; (store = idem_metrics_next_store(metrics, &i)) != NULL;)
-        counter(p, "idempotency_store_breaker_openings", "store", label(store->url, p->pool), &store->openings);
+        write_counter(p, "idempotency_store_breaker_openings", "store", label_escaped(store->url, p->pool),
+                      &store->openings);
 }
 
 /* ---- the handler ------------------------------------------------------------------------------------------------- */

@@ -118,7 +118,7 @@ static apr_status_t each_piece(const idem_body *body, piece_taker *take, void *b
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static idem_blob marked(char mark, const unsigned char *digest, apr_pool_t *pool)
+static idem_blob marked_digest(char mark, const unsigned char *digest, apr_pool_t *pool)
 {
     unsigned char *value = apr_palloc(pool, 1 + IDEM_DIGEST_LEN);
 
@@ -144,7 +144,7 @@ apr_status_t idem_body_raw(const idem_asked *asked, idem_blob *value)
         rv = each_piece(asked->body, feed_hash, hash);
     if (rv == APR_SUCCESS)
         rv = idem_bodyhash_peek(hash, digest, &bytes);
-    *value = marked(MARK_RAW, digest, asked->r->pool);
+    *value = marked_digest(MARK_RAW, digest, asked->r->pool);
     return rv;
 }
 
@@ -314,7 +314,7 @@ static apr_status_t form_value(const idem_asked *asked, const idem_part *part, i
     if (rv == APR_SUCCESS)
         rv = idem_digest_peek(c.digest, digest);
     if (rv == APR_SUCCESS && !*why && (c.found || part->kind == IDEM_PART_BODY_FORM))
-        *value = marked(MARK_READ, digest, asked->r->pool);
+        *value = marked_digest(MARK_READ, digest, asked->r->pool);
     return rv;
 }
 
@@ -340,7 +340,7 @@ void idem_body_forget(idem_body *body)
     body->looked = 0;
 }
 
-static apr_status_t parse(const idem_asked *asked)
+static apr_status_t parse_asked_body(const idem_asked *asked)
 {
     idem_body *body = asked->body;
     unsigned char *text, *to;
@@ -399,7 +399,7 @@ static idem_body_found json_key(const idem_asked *asked, const idem_part *part, 
     if (rv == APR_SUCCESS && !is)
         return IDEM_BODY_ABSENT;
     if (rv == APR_SUCCESS && !asked->body->looked)
-        rv = parse(asked);
+        rv = parse_asked_body(asked);
     if (rv != APR_SUCCESS)
         asked->body->why = "the server cannot read it again";
     if (asked->body->why) {
@@ -431,7 +431,7 @@ static apr_status_t json_value(const idem_asked *asked, const idem_part *part, i
     if (rv == APR_SUCCESS && !is && part->kind == IDEM_PART_JSON)
         return APR_SUCCESS;
     if (rv == APR_SUCCESS && !asked->body->looked)
-        rv = parse(asked);
+        rv = parse_asked_body(asked);
     *why = asked->body->why;
     if (rv != APR_SUCCESS || *why)
         return rv;
@@ -445,7 +445,7 @@ static apr_status_t json_value(const idem_asked *asked, const idem_part *part, i
         return APR_SUCCESS;
     if (rv == APR_SUCCESS)
         rv = idem_digest_peek(d, digest);
-    *value = marked(MARK_READ, digest, asked->r->pool);
+    *value = marked_digest(MARK_READ, digest, asked->r->pool);
     return rv;
 }
 
@@ -482,7 +482,7 @@ apr_status_t idem_body_value(const idem_asked *asked, const idem_part *part, ide
         wrong = "it is of another type";
     }
     if (!asked->body->whole) {
-        *value = marked(MARK_LONG, NULL, asked->r->pool);
+        *value = marked_digest(MARK_LONG, NULL, asked->r->pool);
         return APR_SUCCESS;
     }
     if (!wrong)

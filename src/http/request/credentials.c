@@ -84,7 +84,7 @@ static void add_piece(apr_array_header_t *pieces, char kind, idem_blob value)
     p->value = value;
 }
 
-static idem_blob encoded(const apr_array_header_t *pieces, apr_pool_t *pool)
+static idem_blob encode_pieces(const apr_array_header_t *pieces, apr_pool_t *pool)
 {
     apr_size_t len = 0;
     unsigned char *data, *to;
@@ -118,5 +118,5 @@ idem_blob idem_credentials(const idem_asked *asked)
         add_piece(pieces, 'N', cookie->name);
         add_piece(pieces, 'V', cookie->value);
     }
-    return pieces->nelts ? encoded(pieces, r->pool) : idem_blob_of(NULL, 0);
+    return pieces->nelts ? encode_pieces(pieces, r->pool) : idem_blob_of(NULL, 0);
 }

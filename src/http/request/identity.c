@@ -27,7 +27,7 @@ static const struct odd {
     const char *name, *shown;
 } odd[] = {{"@user", "user"}, {"@Authorization", "Authorization"}, {"@cookie", "a cookie without a proper name"}};
 
-static const char *shown(apr_pool_t *pool, const char *name)
+static const char *name_shown(apr_pool_t *pool, const char *name)
 {
     for (int i = 0; i < (int)(sizeof(odd) / sizeof(*odd)); i++)
         if (!strcmp(name, odd[i].name))
@@ -129,7 +129,7 @@ static void add_names(apr_array_header_t *names, const apr_array_header_t *one, 
 
         if (is_in_list(other, item))
             continue;
-        name = shown(names->pool, apr_pstrmemdup(names->pool, item, strcspn(item, "=")));
+        name = name_shown(names->pool, apr_pstrmemdup(names->pool, item, strcspn(item, "=")));
         if (!is_in_list(names, name))
             APR_ARRAY_PUSH(names, const char *) = name;
     }

@@ -31,8 +31,8 @@ static int matches_format(const idem_key_format *format, idem_blob key)
     return !format || !format->regex || ap_regexec_len(format->regex, (const char *)key.data, key.len, 0, NULL, 0) == 0;
 }
 
-static idem_problem check(const idem_part *part, const idem_settings *settings, apr_pool_t *pool, idem_blob value,
-                          idem_blob *key, const char **detail)
+static idem_problem check_key(const idem_part *part, const idem_settings *settings, apr_pool_t *pool, idem_blob value,
+                              idem_blob *key, const char **detail)
 {
     idem_key_fault fault = IDEM_KEY_OK;
 
@@ -75,7 +75,7 @@ static int try_body(const idem_asked *asked, const idem_part *part, const idem_s
     switch (idem_body_key(asked, part, &value, &found->detail)) {
     case IDEM_BODY_ABSENT: return 0;
     case IDEM_BODY_UNFIT: found->problem = IDEM_PROBLEM_KEY_INVALID; return 1;
-    default: found->problem = check(part, settings, asked->r->pool, value, &found->key, &found->detail); return 1;
+    default: found->problem = check_key(part, settings, asked->r->pool, value, &found->key, &found->detail); return 1;
     }
 }
 
@@ -105,7 +105,7 @@ static int try_value(const idem_asked *asked, const idem_part *part, const idem_
         return 1;
     if (counts_as_absent(part, value))
         return 0;
-    found->problem = check(part, settings, asked->r->pool, value, &found->key, &found->detail);
+    found->problem = check_key(part, settings, asked->r->pool, value, &found->key, &found->detail);
     return 1;
 }
 

@@ -77,7 +77,7 @@ typedef struct field {
     apr_size_t len, name_len;
 } field;
 
-static apr_array_header_t *split(idem_blob query, apr_pool_t *pool)
+static apr_array_header_t *split_query(idem_blob query, apr_pool_t *pool)
 {
     apr_array_header_t *fields = apr_array_make(pool, 16, sizeof(field));
     const char *at = (const char *)query.data, *end = at + query.len;
@@ -115,7 +115,7 @@ static idem_blob query_in_order(idem_blob query, apr_pool_t *pool)
 
     if (!query.data)
         return absent;
-    fields = split(query, pool);
+    fields = split_query(query, pool);
     qsort(fields->elts, (size_t)fields->nelts, sizeof(field), by_name);
     ordered = to = idem_wiped_alloc(pool, query.len + 1);
     for (int i = 0; i < fields->nelts; i++) {
@@ -127,7 +127,7 @@ static idem_blob query_in_order(idem_blob query, apr_pool_t *pool)
 }
 
 /* Decodes a name or value of a query; NULL for a broken escape or a NUL in it. */
-static const char *decoded(const char *at, apr_size_t len, apr_pool_t *pool)
+static const char *decode_value(const char *at, apr_size_t len, apr_pool_t *pool)
 {
     char *copy = idem_wiped_alloc(pool, len + 1);
     apr_status_t rv;
@@ -149,15 +149,15 @@ static idem_blob query_value(const idem_asked *asked, const char *wanted)
 
     if (!asked->query.data)
         return absent;
-    fields = split(asked->query, pool);
+    fields = split_query(asked->query, pool);
     for (int i = 0; i < fields->nelts; i++) {
         const field *f = &APR_ARRAY_IDX(fields, i, field);
-        const char *name = decoded(f->at, f->name_len, pool), *value;
+        const char *name = decode_value(f->at, f->name_len, pool), *value;
         if (!name || strcmp(name, wanted) != 0)
             continue;
         if (f->len == f->name_len)
             return idem_blob_of("", 0);
-        value = decoded(f->at + f->name_len + 1, f->len - f->name_len - 1, pool);
+        value = decode_value(f->at + f->name_len + 1, f->len - f->name_len - 1, pool);
         return value ? idem_blob_str(value) : idem_blob_of("", 1);
     }
     return absent;

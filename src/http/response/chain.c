@@ -76,7 +76,7 @@ static int file_is_named(request_rec *r)
     return 0;
 }
 
-static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
+static apr_status_t swallow_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     (void)f;
     return apr_brigade_cleanup(bb);
@@ -86,7 +86,7 @@ static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
  * brigade, empty or not. */
 static int is_named_by_headers(request_rec *r, const ap_filter_t *fixup)
 {
-    ap_filter_rec_t end = {.name = "end", .filter_func.out_func = swallow, .ftype = AP_FTYPE_CONTENT_SET};
+    ap_filter_rec_t end = {.name = "end", .filter_func.out_func = swallow_brigade, .ftype = AP_FTYPE_CONTENT_SET};
     request_rec *copy = apr_pmemdup(r->pool, r, sizeof(*r));
     ap_filter_t last = {.frec = &end, .r = copy, .c = fixup->c}, trial = *fixup;
     apr_bucket_brigade *nothing = apr_brigade_create(r->pool, fixup->c->bucket_alloc);

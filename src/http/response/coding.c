@@ -133,7 +133,7 @@ static void put_where_inflate_looks(request_rec *r, const idem_response *record)
         apr_table_mergen(r->headers_out, "Vary", "Accept-Encoding");
 }
 
-static ap_filter_t *inflating(request_rec *r, ap_filter_t *next)
+static ap_filter_t *inflating_filter(request_rec *r, ap_filter_t *next)
 {
     ap_filter_t *f = apr_pcalloc(r->pool, sizeof(*f));
 
@@ -166,7 +166,7 @@ apr_status_t idem_coding_pass(request_rec *r, ap_filter_t *next, apr_bucket_brig
     if (undone > 0)
         put_where_inflate_looks(r, record);
     for (int i = 0; i < undone; i++)
-        first = inflating(r, first);
+        first = inflating_filter(r, first);
     if (asked)
         apr_table_setn(r->headers_in, "Accept-Encoding", cleaned);
     rv = ap_pass_brigade(first, bb);

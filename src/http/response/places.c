@@ -208,7 +208,7 @@ static void take_fields(request_rec *r, const request_rec *asked)
         apr_table_set(r->headers_out, "Location", location);
 }
 
-static int refusal(const idem_txn *txn, request_rec *r, const request_rec *asked)
+static int place_refusal(const idem_txn *txn, request_rec *r, const request_rec *asked)
 {
     int status = asked->status >= HTTP_MULTIPLE_CHOICES ? asked->status : HTTP_FORBIDDEN;
 
@@ -231,7 +231,7 @@ static int ask_place(idem_txn *txn, request_rec *r, const idem_place *place, req
     asked = ap_sub_req_method_uri(place->method, place->uri, r, NULL);
     txn->look_up = NULL;
     if (!look_up.passed)
-        return refusal(txn, r, asked);
+        return place_refusal(txn, r, asked);
     if (place->status)
         *from = asked;
     return OK;

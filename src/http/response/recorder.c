@@ -82,7 +82,7 @@ static void keep_last_byte(idem_recorder *rec)
 }
 
 /* Passes what is held, not its end. A client that is gone does not stop the handler. */
-static void flow(idem_txn *txn, ap_filter_t *f)
+static void flow_on(idem_txn *txn, ap_filter_t *f)
 {
     idem_recorder *rec = txn->recorder;
 
@@ -95,13 +95,13 @@ static void flow(idem_txn *txn, ap_filter_t *f)
     keep_going(rec, f->c);
 }
 
-static void flush(idem_txn *txn, ap_filter_t *f)
+static void flush_held(idem_txn *txn, ap_filter_t *f)
 {
     APR_BRIGADE_INSERT_TAIL(txn->recorder->held, apr_bucket_flush_create(f->c->bucket_alloc));
-    flow(txn, f);
+    flow_on(txn, f);
 }
 
-static int streams(const idem_txn *txn)
+static int streams_now(const idem_txn *txn)
 {
     return txn->settings->response == IDEM_RESPONSE_STREAM;
 }
@@ -111,7 +111,7 @@ static int streams(const idem_txn *txn)
  * httpd sets that when the head leaves, which it has not: so it is lent from the first byte on, where there will be
  * chunks.
  */
-static void frame(idem_txn *txn, ap_filter_t *f)
+static void frame_chunks(idem_txn *txn, ap_filter_t *f)
 {
     request_rec *r = f->r;
 
@@ -128,9 +128,9 @@ static void begin_flow(idem_txn *txn, ap_filter_t *f)
     txn->recorder->declared = idem_recorder_declared(f->r);
     txn->recorder->last = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
     idem_recorder_capture(txn, f->r);
-    if (streams(txn))
+    if (streams_now(txn))
         txn->recorder->copy = apr_brigade_create(txn->r->pool, f->c->bucket_alloc);
-    flow(txn, f);
+    flow_on(txn, f);
 }
 
 static void too_long(idem_txn *txn, ap_filter_t *f)
@@ -157,7 +157,7 @@ static apr_status_t read_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b, cons
     rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);
     if (!APR_STATUS_IS_EAGAIN(rv))
         return rv;
-    flush(txn, f);
+    flush_held(txn, f);
     return apr_bucket_read(b, data, len, APR_BLOCK_READ);
 }
 
@@ -165,7 +165,7 @@ static void pass_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
 {
     APR_BUCKET_REMOVE(b);
     APR_BRIGADE_INSERT_TAIL(txn->recorder->held, b);
-    flow(txn, f);
+    flow_on(txn, f);
 }
 
 static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
@@ -179,10 +179,10 @@ static void take_data(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
         apr_bucket_delete(b);
         return;
     }
-    if (streams(txn) && !rec->flowing)
+    if (streams_now(txn) && !rec->flowing)
         begin_flow(txn, f);
     if (!rec->flowing)
-        frame(txn, f);
+        frame_chunks(txn, f);
     if (rec->flowing && !rec->copy && b->length != (apr_size_t)-1) {
         rec->length += (apr_off_t)b->length; /* a file is passed on as it is */
         pass_data(txn, f, b);
@@ -212,7 +212,7 @@ static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
 {
     idem_recorder *rec = txn->recorder;
 
-    if (APR_BUCKET_IS_FLUSH(b) && streams(txn) && !rec->flowing)
+    if (APR_BUCKET_IS_FLUSH(b) && streams_now(txn) && !rec->flowing)
         begin_flow(txn, f);
     if (APR_BUCKET_IS_EOS(b))
         rec->eos = 1;
@@ -224,7 +224,7 @@ static void take_meta(idem_txn *txn, ap_filter_t *f, apr_bucket *b)
         APR_BUCKET_REMOVE(b);
         APR_BRIGADE_INSERT_TAIL(rec->held, b);
         if (rec->flowing)
-            flow(txn, f);
+            flow_on(txn, f);
         return;
     }
     apr_bucket_delete(b);
@@ -271,8 +271,9 @@ static apr_status_t recorder_filter(ap_filter_t *f, apr_bucket_brigade *in)
             take_data(txn, f, b);
     }
     apr_brigade_cleanup(in);
-    if (streams(txn) && rec->flowing && !rec->broken)
-        flush(txn, f); /* what a handler hands on is meant to be seen, also where it does not say so (mod_proxy_fcgi) */
+    if (streams_now(txn) && rec->flowing && !rec->broken)
+        flush_held(txn,
+                   f); /* what a handler hands on is meant to be seen, also where it does not say so (mod_proxy_fcgi) */
     keep_going(rec, f->c);
     if ((rec->eos || rec->broken) && txn->inside != f->r)
         return idem_recorder_finish_page(txn, f);

@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-static int more(int a, int b)
+static int more_severe(int a, int b)
 {
     return a > b ? a : b;
 }
@@ -27,8 +27,9 @@ static int more(int a, int b)
 static int wants_html(request_rec *r)
 {
     int html = idem_accept_quality(r, "text/html");
-    int json = more(idem_accept_quality(r, "application/json"), idem_accept_quality(r, "application/problem+json"));
-    int others = more(idem_accept_quality(r, "*/*"), idem_accept_quality(r, "application/*"));
+    int json =
+        more_severe(idem_accept_quality(r, "application/json"), idem_accept_quality(r, "application/problem+json"));
+    int others = more_severe(idem_accept_quality(r, "*/*"), idem_accept_quality(r, "application/*"));
 
     return html && html >= (json ? json : others);
 }

@@ -44,7 +44,7 @@ static int stands_for_body(const idem_txn *txn, const idem_part *part)
     return idem_part_is_in_body(part) && !idem_parts_have(txn->settings->fingerprint, IDEM_PART_BODY);
 }
 
-static idem_problem reused(idem_txn *txn, unsigned differ, int body_differs)
+static idem_problem key_reused(idem_txn *txn, unsigned differ, int body_differs)
 {
     apr_array_header_t *names = apr_array_make(txn->r->pool, 4, sizeof(const char *));
 
@@ -99,7 +99,7 @@ static idem_likeness compare_now(idem_txn *txn)
         return likeness;
     if (likeness == IDEM_LIKENESS_SAME && !body_differs)
         return IDEM_LIKENESS_SAME;
-    txn->problem = reused(txn, differ, body_differs);
+    txn->problem = key_reused(txn, differ, body_differs);
     return IDEM_LIKENESS_DIFFERENT;
 }
 
@@ -165,7 +165,7 @@ idem_event idem_compare_settled(idem_txn *txn)
             return IDEM_EV_BODY_CUT;
         likeness = idem_print_compare_body(kept, &txn->head.print);
         if (likeness == IDEM_LIKENESS_DIFFERENT) {
-            txn->problem = reused(txn, 0, 1);
+            txn->problem = key_reused(txn, 0, 1);
             return IDEM_EV_DIFFERENT;
         }
     }

@@ -31,7 +31,8 @@ typedef struct passing {
 /* ---- proofs ------------------------------------------------------------------------------------------------------ */
 
 /* The purpose is fed first: a proof of one kind is none of the other. */
-static apr_status_t prove(const char *purpose, const unsigned char *token, idem_blob what, unsigned char out[PROOF_LEN])
+static apr_status_t prove_purpose(const char *purpose, const unsigned char *token, idem_blob what,
+                                  unsigned char out[PROOF_LEN])
 {
     unsigned char full[IDEM_DIGEST_LEN];
     idem_digest *digest;
@@ -50,10 +51,10 @@ static apr_status_t prove(const char *purpose, const unsigned char *token, idem_
 
 static apr_status_t prove_member(const idem_head *lease, idem_blob key, member *made)
 {
-    apr_status_t rv = prove("execution", lease->token, idem_blob_of(lease->slot, IDEM_SLOT_LEN), made->proof);
+    apr_status_t rv = prove_purpose("execution", lease->token, idem_blob_of(lease->slot, IDEM_SLOT_LEN), made->proof);
 
     memcpy(made->slot, lease->slot, IDEM_SLOT_LEN);
-    return rv == APR_SUCCESS ? prove("key", lease->token, key, made->key) : rv;
+    return rv == APR_SUCCESS ? prove_purpose("key", lease->token, key, made->key) : rv;
 }
 
 static const char *write_member(const member *made, apr_pool_t *pool)

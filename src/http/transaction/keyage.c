@@ -40,7 +40,7 @@ static int is_fixdate(const char *text, apr_time_t *time)
     return *time != APR_DATE_BAD && apr_rfc822_date(again, *time) == APR_SUCCESS && !strcmp(again, text);
 }
 
-static idem_problem invalid(idem_txn *txn, const char *detail)
+static idem_problem keyage_invalid(idem_txn *txn, const char *detail)
 {
     txn->detail = detail;
     return IDEM_PROBLEM_KEY_INVALID;
@@ -66,21 +66,21 @@ idem_problem idem_keyage_read(idem_txn *txn)
         return IDEM_PROBLEM_NONE;
     if (idem_key_time(txn->key, settings->key_times, &time)) {
         if (time > now + keyage_skew(settings))
-            return invalid(txn, "The time in the key lies in the future. Nothing was executed.");
+            return keyage_invalid(txn, "The time in the key lies in the future. Nothing was executed.");
         note_time(&made, &known, time);
     }
     if (sent) {
         if (!is_fixdate(sent, &time))
-            return invalid(txn,
-                           FIRST_SENT " is not one date of the form \"Sun, 06 Nov 1994 08:49:37 GMT\". Nothing was "
-                                      "executed.");
+            return keyage_invalid(txn, FIRST_SENT
+                                  " is not one date of the form \"Sun, 06 Nov 1994 08:49:37 GMT\". Nothing was "
+                                  "executed.");
         if (time > now + keyage_skew(settings))
-            return invalid(txn, FIRST_SENT " lies in the future. Nothing was executed.");
+            return keyage_invalid(txn, FIRST_SENT " lies in the future. Nothing was executed.");
         note_time(&made, &known, time);
     }
     if (!known && (settings->key_times & IDEM_KEYTIME_REQUIRED))
-        return invalid(txn, "This resource accepts only keys that contain the time at which they were made. "
-                            "Nothing was executed.");
+        return keyage_invalid(txn, "This resource accepts only keys that contain the time at which they were made. "
+                                   "Nothing was executed.");
     txn->key_expired = known && now - made > keyage_bound(settings);
     return IDEM_PROBLEM_NONE;
 }

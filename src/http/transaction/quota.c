@@ -56,7 +56,7 @@ apr_status_t idem_quota_name(idem_txn *txn, const idem_part_value *scope, int pa
     return idem_slot_make(&secret, values, parts + 1, no_key, txn->quota);
 }
 
-static int refused(idem_txn *txn, apr_int64_t wait)
+static int quota_refused(idem_txn *txn, apr_int64_t wait)
 {
     txn->problem = IDEM_PROBLEM_TOO_MANY_KEYS;
     txn->retry_after = (int)((wait + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
@@ -73,7 +73,7 @@ int idem_quota_spent(idem_txn *txn)
     /* The claim reports what the store holds, or that it does not answer. */
     if (!wait || idem_front_fetch(txn->front, txn->head.slot, txn->r->pool, &txn->seen, &why) != APR_NOTFOUND)
         return 0;
-    return refused(txn, wait);
+    return quota_refused(txn, wait);
 }
 
 int idem_quota_exceeded(idem_txn *txn)
@@ -84,7 +84,7 @@ int idem_quota_exceeded(idem_txn *txn)
     if (!rule.most || txn->quota_ends || txn->head.attempt > 1)
         return 0;
     wait = idem_counters_take(table, txn->quota, &rule, idem_monotonic(), &txn->quota_ends);
-    return wait ? refused(txn, wait) : 0;
+    return wait ? quota_refused(txn, wait) : 0;
 }
 
 void idem_quota_give_back(idem_txn *txn)

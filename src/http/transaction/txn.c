@@ -83,7 +83,7 @@ void idem_txn_store_ends(idem_txn *txn)
     txn->spent = now;
 }
 
-static int holds(idem_phase phase)
+static int phase_holds(idem_phase phase)
 {
     return phase == IDEM_PHASE_HOLDING || phase == IDEM_PHASE_RUNNING || phase == IDEM_PHASE_SETTLING;
 }
@@ -98,7 +98,7 @@ idem_action idem_txn_step(idem_txn *txn, idem_event event)
         IDEM_LOG(txn, APLOG_CRIT, 2, "impossible event %s: please report this", idem_event_name(event));
         AP_DEBUG_ASSERT(0);
     }
-    idem_metrics_change(IDEM_GAUGE_LEASES, holds(step.next) - holds(txn->phase));
+    idem_metrics_change(IDEM_GAUGE_LEASES, phase_holds(step.next) - phase_holds(txn->phase));
     idem_txn_store_ends(txn);
     txn->phase = step.next;
     return step.action;

@@ -41,7 +41,7 @@ int idem_client_gone(request_rec *r)
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 /* One look at the slot; what it sees lives in pool. BUSY_WAIT: the owner is still at it. */
-static idem_event look(idem_txn *txn, apr_pool_t *pool)
+static idem_event look_once(idem_txn *txn, apr_pool_t *pool)
 {
     const char *why = NULL;
     apr_status_t rv = idem_front_fetch(txn->front, txn->head.slot, pool, &txn->seen, &why);
@@ -70,7 +70,7 @@ static idem_event wait_for_change(idem_txn *txn)
         idem_event event;
 
         apr_pool_clear(seen);
-        event = look(txn, seen);
+        event = look_once(txn, seen);
         if (event != IDEM_EV_BUSY_WAIT)
             return event;
         now = idem_monotonic();

@@ -19,7 +19,7 @@
 /* ---- libraries --------------------------------------------------------------------------------------------------- */
 
 /* APR keeps its drivers in the root of the first pool that it gets, and loses them when that pool ends. So not ours. */
-static apr_status_t load(idem_dbd_access *access, idem_call *call)
+static apr_status_t load_driver(idem_dbd_access *access, idem_call *call)
 {
     const idem_dbd_engine *engine = access->config.engine;
     apr_status_t rv = apr_dbd_init(call->pool);
@@ -31,7 +31,7 @@ static apr_status_t load(idem_dbd_access *access, idem_call *call)
                              "APR's driver for %s is not installed, or cannot be loaded: Debian's package is %s",
                              engine->title, engine->package);
     access->library = idem_dbd_pin(access->driver);
-    idem_dbd_pin((const void *)(apr_uintptr_t)&load);
+    idem_dbd_pin((const void *)(apr_uintptr_t)&load_driver);
     return APR_SUCCESS;
 }
 
@@ -95,7 +95,7 @@ apr_status_t idem_dbd_access_make(const idem_dbd *store, idem_call *call, idem_d
         if (access->config.engine->texts[i])
             access->texts[i] =
                 idem_dbd_translate(&access->config, access->config.engine->texts[i], &access->letters[i], pool);
-    rv = load(access, call);
+    rv = load_driver(access, call);
     if (rv == APR_SUCCESS)
         *out = access;
     else

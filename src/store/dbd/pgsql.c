@@ -91,7 +91,7 @@
 
 /* ---- a new connection -------------------------------------------------------------------------------------------- */
 
-static apr_status_t unfit(idem_dbd_conn *conn, idem_call *call, const char *reason)
+static apr_status_t pgsql_unfit(idem_dbd_conn *conn, idem_call *call, const char *reason)
 {
     return idem_dbd_fail(conn->access, call, APR_EGENERAL, "%s", reason);
 }
@@ -154,22 +154,23 @@ static apr_status_t pgsql_read_setup(idem_dbd_conn *conn, idem_call *call, const
 
     apr_cpystrn(conn->facts.version, idem_dbd_text(conn, row, 1), sizeof(conn->facts.version));
     if (idem_dbd_number(conn, row, 2) < OLDEST)
-        return unfit(conn, call,
-                     apr_psprintf(conn->scratch, "PostgreSQL has version %s, which is too old: use 11 or newer",
-                                  conn->facts.version));
+        return pgsql_unfit(conn, call,
+                           apr_psprintf(conn->scratch, "PostgreSQL has version %s, which is too old: use 11 or newer",
+                                        conn->facts.version));
     if (strcmp(idem_dbd_text(conn, row, 3), "t") == 0)
-        return unfit(conn, call,
-                     "the address leads to a PostgreSQL standby: name the primary, or several hosts and "
-                     "target_session_attrs=read-write");
+        return pgsql_unfit(conn, call,
+                           "the address leads to a PostgreSQL standby: name the primary, or several hosts and "
+                           "target_session_attrs=read-write");
     if (!*idem_dbd_text(conn, row, 9))
-        return unfit(conn, call,
-                     apr_psprintf(conn->scratch,
-                                  "the database has no table %s that this user can see: load conf/schema/%s",
-                                  config->table, conn->access->config.engine->schema));
+        return pgsql_unfit(conn, call,
+                           apr_psprintf(conn->scratch,
+                                        "the database has no table %s that this user can see: load conf/schema/%s",
+                                        config->table, conn->access->config.engine->schema));
     if (strcmp(idem_dbd_text(conn, row, 10), "t") != 0)
-        return unfit(conn, call,
-                     apr_psprintf(conn->scratch, "the user lacks rights: GRANT SELECT, INSERT, UPDATE, DELETE ON %s",
-                                  config->table));
+        return pgsql_unfit(conn, call,
+                           apr_psprintf(conn->scratch,
+                                        "the user lacks rights: GRANT SELECT, INSERT, UPDATE, DELETE ON %s",
+                                        config->table));
     pgsql_weigh(conn, row);
     return APR_SUCCESS;
 }

@@ -46,7 +46,7 @@ static apr_status_t find_out(const idem_dbd *store, idem_call *call, idem_dbd_fa
     return rv; /* what is open ends with the process */
 }
 
-static void child(const idem_dbd *store, idem_call *call, int to)
+static void setup_child(const idem_dbd *store, idem_call *call, int to)
 {
     static report said; /* zeroed, and too large for the stack */
     sigset_t every;
@@ -104,7 +104,7 @@ apr_status_t idem_dbd_probe(const idem_dbd *store, idem_call *call, idem_dbd_fac
     fflush(NULL);
     pid = fork();
     if (pid == 0)
-        child(store, call, ends[1]);
+        setup_child(store, call, ends[1]);
     close(ends[1]);
     rv = pid > 0 ? read_report(store, call, ends[0], &said) : errno;
     close(ends[0]);

@@ -41,7 +41,7 @@ static void *sqlite_function(const idem_dbd_conn *conn, const char *name)
     return idem_dbd_function(conn->access, name);
 }
 
-static void interrupt(const idem_dbd_conn *conn)
+static void interrupt_sqlite(const idem_dbd_conn *conn)
 {
     void *symbol = sqlite_function(conn, "sqlite3_interrupt");
     void (*stop)(void *);
@@ -60,7 +60,7 @@ static int wait_for_turn(void *data, int times)
     const idem_dbd_conn *conn = data;
 
     if (idem_monotonic() + apr_time_from_msec(1) >= conn->until) {
-        interrupt(conn);
+        interrupt_sqlite(conn);
         return 0;
     }
     apr_sleep(times < 10 ? 1000 : 5000);

@@ -75,7 +75,7 @@ static void wait_longer(idem_breaker *b, apr_interval_time_t now)
     b->due = now + b->pause;
 }
 
-static void change(idem_breaker *b, int open, apr_interval_time_t now)
+static void change_state(idem_breaker *b, int open, apr_interval_time_t now)
 {
     b->open = open;
     b->health.before = now - b->changed_at;
@@ -88,7 +88,7 @@ static int do_open(idem_breaker *b, const unsigned char *slot, apr_interval_time
     int calm = !b->pause || now - b->changed_at > CALM;
 
     remember_slot(b, slot);
-    change(b, 1, now);
+    change_state(b, 1, now);
     b->health.opened++;
     if (calm)
         b->pause = FIRST_PAUSE / 2;
@@ -99,7 +99,7 @@ static int do_open(idem_breaker *b, const unsigned char *slot, apr_interval_time
 /* A call that is still inside belongs to the outage that is over. Its end says nothing about the store now. */
 static int do_close(idem_breaker *b, apr_interval_time_t now)
 {
-    change(b, 0, now);
+    change_state(b, 0, now);
     b->closings++;
     b->health.in_a_row = 0;
     APR_RING_CONCAT(&b->strays, &b->visits, idem_visit, link);
@@ -164,7 +164,7 @@ static int count_stuck(const idem_breaker *b, const struct idem_visits *visits, 
     return count;
 }
 
-static void describe(const idem_breaker *b, idem_health *health, apr_interval_time_t now)
+static void describe_health(const idem_breaker *b, idem_health *health, apr_interval_time_t now)
 {
     *health = b->health;
     health->lasts = now - b->changed_at;
@@ -175,12 +175,12 @@ static void describe(const idem_breaker *b, idem_health *health, apr_interval_ti
 }
 
 /* The way out of every function that took the lock. */
-static void unlock(idem_breaker *b, int changed, apr_interval_time_t now)
+static void unlock_breaker(idem_breaker *b, int changed, apr_interval_time_t now)
 {
     idem_health health;
 
     if (changed)
-        describe(b, &health, now);
+        describe_health(b, &health, now);
     apr_thread_mutex_unlock(b->lock);
     if (changed && b->watcher)
         b->watcher(b->baton, &health);
@@ -203,7 +203,7 @@ int idem_breaker_enter(idem_breaker *b, idem_visit *visit, const unsigned char *
         b->health.refused++;
         memcpy(why, b->health.reason, IDEM_REASON_LEN);
     }
-    unlock(b, changed, now);
+    unlock_breaker(b, changed, now);
     return enters;
 }
 
@@ -223,7 +223,7 @@ int idem_breaker_enter_to_probe(idem_breaker *b, idem_visit *visit, unsigned cha
     *has_slot = b->has_slot;
     if (enters)
         let_in(b, visit, *has_slot ? slot : NULL, now);
-    unlock(b, 0, now);
+    unlock_breaker(b, 0, now);
     return enters;
 }
 
@@ -245,7 +245,7 @@ void idem_breaker_leave(idem_breaker *b, idem_visit *visit, idem_sign sign, cons
         if (visit->is_probe)
             wait_longer(b, now);
     }
-    unlock(b, changed, now);
+    unlock_breaker(b, changed, now);
 }
 
 /* ---- the driver's own life --------------------------------------------------------------------------------------- */
@@ -256,7 +256,7 @@ void idem_breaker_trip(idem_breaker *b, const char *reason)
     snprintf(b->health.reason, sizeof(b->health.reason), "%s", reason);
     if (!b->open)
         do_open(b, NULL, idem_monotonic());
-    unlock(b, 0, 0);
+    unlock_breaker(b, 0, 0);
 }
 
 void idem_breaker_mend(idem_breaker *b)
@@ -265,7 +265,7 @@ void idem_breaker_mend(idem_breaker *b)
 
     apr_thread_mutex_lock(b->lock);
     now = idem_monotonic();
-    unlock(b, b->open && do_close(b, now), now);
+    unlock_breaker(b, b->open && do_close(b, now), now);
 }
 
 apr_interval_time_t idem_breaker_due(idem_breaker *b)
@@ -278,7 +278,7 @@ apr_interval_time_t idem_breaker_due(idem_breaker *b)
         if (left < 1)
             left = b->probing ? FIRST_PAUSE : 1;
     }
-    unlock(b, 0, 0);
+    unlock_breaker(b, 0, 0);
     return left;
 }
 
@@ -288,6 +288,6 @@ void idem_breaker_describe(idem_breaker *b, idem_health *health)
 
     apr_thread_mutex_lock(b->lock);
     now = idem_monotonic();
-    describe(b, health, now);
+    describe_health(b, health, now);
     apr_thread_mutex_unlock(b->lock);
 }

@@ -35,7 +35,7 @@ apr_interval_time_t idem_front_spent(void)
     return calls_spent;
 }
 
-static apr_status_t begin(passage *p, idem_front *front, idem_op op, const unsigned char *slot, apr_pool_t *pool)
+static apr_status_t begin_call(passage *p, idem_front *front, idem_op op, const unsigned char *slot, apr_pool_t *pool)
 {
     memset(p, 0, sizeof(*p));
     p->front = front;
@@ -65,12 +65,12 @@ static apr_status_t enter_driver(passage *p)
 static apr_status_t begin_and_enter(passage *p, idem_front *front, idem_op op, const unsigned char *slot,
                                     apr_pool_t *pool)
 {
-    apr_status_t rv = begin(p, front, op, slot, pool);
+    apr_status_t rv = begin_call(p, front, op, slot, pool);
     return rv == APR_SUCCESS ? enter_driver(p) : rv;
 }
 
 /* Every call leaves by here. */
-static apr_status_t end(passage *p, apr_status_t rv, const char **why)
+static apr_status_t end_call(passage *p, apr_status_t rv, const char **why)
 {
     idem_front *front = p->front;
     apr_interval_time_t took;
@@ -132,7 +132,7 @@ static apr_status_t decode_found(passage *p, idem_seen *seen)
 /* Of a call that has found what stands in the slot. That nobody could look at it is not the store's failure. */
 static apr_status_t end_found(passage *p, apr_status_t rv, idem_seen *seen, const char **why)
 {
-    apr_status_t looked = decode_found(p, seen), ended = end(p, rv, why);
+    apr_status_t looked = decode_found(p, seen), ended = end_call(p, rv, why);
 
     return looked == APR_SUCCESS ? ended : looked;
 }
@@ -210,14 +210,14 @@ static apr_status_t claim_slot(passage *p, apr_status_t begun, const idem_head *
     apr_status_t rv = begun == APR_SUCCESS ? try_lease(p, lease) : begun;
 
     memset(seen, 0, sizeof(*seen));
-    return rv == APR_EEXIST ? end_found(p, rv, seen, why) : end(p, rv, why);
+    return rv == APR_EEXIST ? end_found(p, rv, seen, why) : end_call(p, rv, why);
 }
 
 apr_status_t idem_front_claim(idem_front *front, const idem_head *lease, apr_pool_t *pool, idem_seen *seen,
                               const char **why)
 {
     passage p;
-    apr_status_t rv = begin(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
+    apr_status_t rv = begin_call(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
 
     return claim_slot(&p, rv, lease, seen, why);
 }
@@ -226,7 +226,7 @@ apr_status_t idem_front_claim_empty(idem_front *front, const idem_head *lease, a
                                     const char **why)
 {
     passage p;
-    apr_status_t rv = begin(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
+    apr_status_t rv = begin_call(&p, front, IDEM_OP_CLAIM, lease->slot, pool);
 
     p.call.looked = 1;
     return claim_slot(&p, rv, lease, seen, why);
@@ -242,7 +242,7 @@ apr_status_t idem_front_peek(idem_front *front, const unsigned char *slot, apr_p
     memset(seen, 0, sizeof(*seen));
     if (!idem_front_reads_free(front))
         return APR_ENOTIMPL;
-    rv = begin(&p, front, IDEM_OP_CLAIM, slot, pool);
+    rv = begin_call(&p, front, IDEM_OP_CLAIM, slot, pool);
     if (rv == APR_SUCCESS)
         rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
     if (rv == APR_SUCCESS)
@@ -255,12 +255,12 @@ apr_status_t idem_front_takeover(idem_front *front, const idem_head *lease, cons
                                  apr_pool_t *pool, const char **why)
 {
     passage p;
-    apr_status_t rv = begin(&p, front, IDEM_OP_TAKEOVER, lease->slot, pool);
+    apr_status_t rv = begin_call(&p, front, IDEM_OP_TAKEOVER, lease->slot, pool);
 
     p.seen_token = seen_token;
     if (rv == APR_SUCCESS)
         rv = try_lease(&p, lease);
-    return end(&p, rv, why);
+    return end_call(&p, rv, why);
 }
 
 apr_status_t idem_front_renew(idem_front *front, const idem_head *lease, apr_pool_t *pool, const char **why)
@@ -270,7 +270,7 @@ apr_status_t idem_front_renew(idem_front *front, const idem_head *lease, apr_poo
 
     if (rv == APR_SUCCESS)
         rv = front->store->driver->renew(front->store, &p.call, lease->slot, lease->token);
-    return end(&p, rv, why);
+    return end_call(&p, rv, why);
 }
 
 apr_status_t idem_front_release(idem_front *front, const unsigned char *slot, const unsigned char *token,
@@ -281,7 +281,7 @@ apr_status_t idem_front_release(idem_front *front, const unsigned char *slot, co
 
     if (rv == APR_SUCCESS)
         rv = front->store->driver->release(front->store, &p.call, slot, token);
-    return end(&p, rv, why);
+    return end_call(&p, rv, why);
 }
 
 apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_pool_t *pool, idem_seen *seen,
@@ -293,7 +293,7 @@ apr_status_t idem_front_fetch(idem_front *front, const unsigned char *slot, apr_
     memset(seen, 0, sizeof(*seen));
     if (rv == APR_SUCCESS)
         rv = front->store->driver->fetch(front->store, &p.call, slot, &p.found);
-    return rv == APR_SUCCESS ? end_found(&p, rv, seen, why) : end(&p, rv, why);
+    return rv == APR_SUCCESS ? end_found(&p, rv, seen, why) : end_call(&p, rv, why);
 }
 
 apr_status_t idem_front_encode(idem_front *front, const idem_head *head, const idem_response *response,
@@ -312,7 +312,7 @@ apr_status_t idem_front_settle(idem_front *front, idem_blob value, apr_pool_t *p
 
     if (rv == APR_SUCCESS)
         rv = front->store->driver->settle(front->store, &p.call, p.slot, value);
-    return end(&p, rv, why);
+    return end_call(&p, rv, why);
 }
 
 apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int *removed, const char **why)
@@ -323,6 +323,6 @@ apr_status_t idem_front_sweep(idem_front *front, int most, apr_pool_t *pool, int
     *removed = 0;
     if (rv == APR_SUCCESS)
         rv = front->store->driver->sweep(front->store, &p.call, most, removed);
-    rv = end(&p, rv, why);
+    rv = end_call(&p, rv, why);
     return rv == APR_ENOTIMPL ? APR_SUCCESS : rv; /* nothing to do, and no trouble */
 }

@@ -29,7 +29,7 @@ static apr_status_t look_again(idem_front *front, int part, idem_call *call, con
     return idem_front_mark_again(front, part, call);
 }
 
-static void probe(idem_front *front, int part, apr_pool_t *pool)
+static void probe_part(idem_front *front, int part, apr_pool_t *pool)
 {
     idem_breaker *breaker = &front->breakers[part];
     idem_call call = {.pool = pool, .deadline = apr_time_now() + front->timeout};
@@ -57,6 +57,6 @@ apr_interval_time_t idem_front_probe(idem_front *front, int part, apr_pool_t *po
         return 0;
     if (rv != APR_SUCCESS)
         return SHORT_PAUSE;
-    probe(front, part, pool);
+    probe_part(front, part, pool);
     return atomic_load(&front->phase) == IDEM_FRONT_ATTACHED ? idem_breaker_due(&front->breakers[part]) : 0;
 }

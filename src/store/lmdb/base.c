@@ -136,7 +136,7 @@ static lmdb_base *make_base(const lmdb_store *store, const char *dir)
     return mine;
 }
 
-static lmdb_base *known(const char *dir)
+static lmdb_base *known_base(const char *dir)
 {
     lmdb_base **at = &registry;
     while (*at) {
@@ -204,7 +204,7 @@ lmdb_base *idem_lmdb_base_get(const lmdb_store *store, apr_status_t *status, cha
         return NULL;
     }
     pthread_mutex_lock(&registry_lock);
-    base = known(dir);
+    base = known_base(dir);
     base = base ? get_known(base, store, status, why) : get_new(store, dir, status, why);
     pthread_mutex_unlock(&registry_lock);
     free(dir);

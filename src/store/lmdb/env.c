@@ -36,7 +36,7 @@ unsigned idem_lmdb_readers(const idem_env *env)
 
 /* ---- what went wrong --------------------------------------------------------------------------------------------- */
 
-static apr_status_t meaning(int rc)
+static apr_status_t error_meaning(int rc)
 {
     switch (rc) {
     case MDB_CORRUPTED:
@@ -53,7 +53,7 @@ static apr_status_t meaning(int rc)
     }
 }
 
-static const char *cure(int rc)
+static const char *error_cure(int rc)
 {
     switch (rc) {
     case MDB_READERS_FULL: return ": stop foreign readers (mdb_stat, mdb_copy), or stop the server and start it again";
@@ -67,8 +67,9 @@ static const char *cure(int rc)
                "namespace can share it, containers need a store that hosts share";
     case EIO: return ": look for disk errors in the kernel's log";
     default:
-        return meaning(rc) == IDEM_EDAMAGED ? ": its file is damaged; stop the server, move it away, and start again"
-                                            : "";
+        return error_meaning(rc) == IDEM_EDAMAGED
+                   ? ": its file is damaged; stop the server, move it away, and start again"
+                   : "";
     }
 }
 
@@ -76,8 +77,8 @@ apr_status_t idem_lmdb_failed(lmdb_base *base, int rc, const char *doing, char *
 {
     if (rc == MDB_PANIC || rc == MDB_MAP_RESIZED || rc == MDB_BAD_RSLOT)
         atomic_store(&base->broken, rc);
-    snprintf(why, LMDB_WHY, "%s the store %s failed: %s%s", doing, base->dir, mdb_strerror(rc), cure(rc));
-    return meaning(rc);
+    snprintf(why, LMDB_WHY, "%s the store %s failed: %s%s", doing, base->dir, mdb_strerror(rc), error_cure(rc));
+    return error_meaning(rc);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -163,8 +164,9 @@ apr_status_t idem_lmdb_open_tables(MDB_env *mdb, MDB_dbi dbi[3], int create, con
     if (rc == 0)
         return APR_SUCCESS;
     if (why[0] == '\0')
-        snprintf(why, LMDB_WHY, "cannot open the tables in %s/" LMDB_DATA ": %s%s", dir, mdb_strerror(rc), cure(rc));
-    return rc == MDB_NOTFOUND ? IDEM_EDAMAGED : meaning(rc);
+        snprintf(why, LMDB_WHY, "cannot open the tables in %s/" LMDB_DATA ": %s%s", dir, mdb_strerror(rc),
+                 error_cure(rc));
+    return rc == MDB_NOTFOUND ? IDEM_EDAMAGED : error_meaning(rc);
 }
 
 /* Under turn, and alone under env_lock. */
@@ -210,7 +212,7 @@ static int env_alone_until(lmdb_base *base, apr_time_t deadline)
 }
 
 /* Under turn. */
-static apr_status_t reopen(lmdb_base *base, apr_time_t deadline, char *why)
+static apr_status_t reopen_env(lmdb_base *base, apr_time_t deadline, char *why)
 {
     apr_status_t status;
     apr_time_t uptime = idem_clock_uptime();
@@ -259,7 +261,7 @@ apr_status_t idem_lmdb_enter(lmdb_base *base, apr_time_t deadline, char *why)
         if (!atomic_load(&base->broken))
             return APR_SUCCESS;
         pthread_rwlock_unlock(&base->env_lock);
-        status = reopen(base, deadline, why);
+        status = reopen_env(base, deadline, why);
         if (status != APR_SUCCESS)
             return status;
     }

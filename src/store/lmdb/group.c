@@ -28,7 +28,7 @@ static void enqueue_op(lmdb_base *base, lmdb_op *op)
     base->last = &op->next;
 }
 
-static void dequeue(lmdb_base *base, lmdb_op *op)
+static void dequeue_op(lmdb_base *base, lmdb_op *op)
 {
     lmdb_op **at = &base->first;
     while (*at != op)
@@ -88,7 +88,7 @@ static void carry_out_group(lmdb_base *base, lmdb_op **group, int count, apr_tim
 }
 
 /* Entered and left with queue_lock. op is the leader's own; it may or may not be among those carried out. */
-static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
+static void lead_group(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
 {
     lmdb_op *group[LMDB_GROUP_MOST];
     char why[LMDB_WHY];
@@ -100,7 +100,7 @@ static void lead(lmdb_base *base, lmdb_op *op, apr_time_t deadline)
     status = idem_lmdb_turn(base, deadline, why);
     pthread_mutex_lock(&base->queue_lock);
     if (status != APR_SUCCESS) {
-        dequeue(base, op);
+        dequeue_op(base, op);
         op->phase = LMDB_FINISHED;
         fail_all(&op, 1, status, why);
         base->leading = 0;
@@ -137,7 +137,7 @@ static int wait_for_phase(lmdb_base *base, lmdb_op *op, const struct timespec *u
 static apr_status_t give_up(lmdb_base *base, lmdb_op *op, char *why)
 {
     if (op->phase == LMDB_QUEUED) {
-        dequeue(base, op);
+        dequeue_op(base, op);
         snprintf(why, LMDB_WHY, "the store %s had other writes to finish until the deadline; nothing was written",
                  base->dir);
         return APR_TIMEUP;
@@ -159,7 +159,7 @@ apr_status_t idem_lmdb_submit(lmdb_base *base, lmdb_op *op, apr_time_t deadline,
     enqueue_op(base, op);
     while (op->phase != LMDB_FINISHED && status == APR_SUCCESS) {
         if (op->phase == LMDB_QUEUED && !base->leading)
-            lead(base, op, deadline);
+            lead_group(base, op, deadline);
         else if (wait_for_phase(base, op, &until))
             status = give_up(base, op, why);
     }

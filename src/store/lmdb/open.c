@@ -37,7 +37,7 @@ typedef struct verdict {
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
 
-static apr_status_t complain(verdict *v, const lmdb_store *store, const char *doing, int err)
+static apr_status_t complain_of_open(verdict *v, const lmdb_store *store, const char *doing, int err)
 {
     idem_lmdb_complain(v->why, store, doing, err);
     return APR_FROM_OS_ERROR(err);
@@ -52,7 +52,7 @@ static apr_status_t check_place(const lmdb_store *store, verdict *v)
     struct stat st;
 
     if (statfs(".", &fs) != 0 || stat(".", &st) != 0)
-        return complain(v, store, "look at", errno);
+        return complain_of_open(v, store, "look at", errno);
     switch ((unsigned long)fs.f_type) {
     case 0x6969UL:     /* NFS */
     case 0x517BUL:     /* SMB */
@@ -108,7 +108,7 @@ static apr_status_t make_lock_files(const lmdb_store *store, verdict *v)
     if (status == APR_SUCCESS)
         status = idem_filelock_create(LMDB_TURN);
     if (status != APR_SUCCESS)
-        complain(v, store, "write in", APR_TO_OS_ERROR(status));
+        complain_of_open(v, store, "write in", APR_TO_OS_ERROR(status));
     return status;
 }
 
@@ -147,11 +147,11 @@ static apr_status_t check_contents(const lmdb_store *store, MDB_env *mdb, const 
     if (rc == 0 && stat(LMDB_DATA, &st) != 0)
         rc = errno;
     if (rc != 0)
-        return complain(v, store, "look at", rc > 0 ? rc : EIO);
+        return complain_of_open(v, store, "look at", rc > 0 ? rc : EIO);
     wanted = ((apr_uint64_t)info.me_last_pgno + 1) * stats.ms_psize;
     status = idem_lmdb_walk(mdb, dbi, store->dir, (apr_uint64_t)st.st_size < wanted, v->why);
     if (status == APR_SUCCESS && (apr_uint64_t)st.st_size < wanted && truncate(LMDB_DATA, (off_t)wanted) != 0)
-        return complain(v, store, "write in", errno);
+        return complain_of_open(v, store, "write in", errno);
     return status;
 }
 
@@ -172,7 +172,7 @@ static apr_status_t check_file(const lmdb_store *store, verdict *v)
         return IDEM_EDAMAGED;
     }
     if (rc != 0)
-        return complain(v, store, "open the file in", rc > 0 ? rc : EIO);
+        return complain_of_open(v, store, "open the file in", rc > 0 ? rc : EIO);
     mdb_env_set_assert(mdb, die_of_assertion);
     status = idem_lmdb_open_tables(mdb, dbi, 1, store->dir, v->why);
     if (status == APR_SUCCESS)
@@ -210,9 +210,9 @@ static apr_status_t probe_store(const lmdb_store *store, verdict *v, apr_pool_t 
     apr_status_t status;
 
     if (chdir(store->dir) != 0)
-        return complain(v, store, "enter", errno);
+        return complain_of_open(v, store, "enter", errno);
     if (access(".", R_OK | W_OK | X_OK) != 0)
-        return complain(v, store, "write in", errno);
+        return complain_of_open(v, store, "write in", errno);
     status = check_place(store, v);
     if (store->env->look_only) {
         v->is_made = access(LMDB_DATA, F_OK) == 0 && access(LMDB_TURN, F_OK) == 0;
@@ -235,7 +235,7 @@ static void run_probe(const lmdb_store *store, int to_parent, apr_pool_t *pool)
     memset(&v, 0, sizeof(v));
     idem_probe_alone();
     err = idem_probe_become(store->env->uid, store->env->gid);
-    v.status = err ? complain(&v, store, "become the user of", err) : probe_store(store, &v, pool);
+    v.status = err ? complain_of_open(&v, store, "become the user of", err) : probe_store(store, &v, pool);
     _exit(write(to_parent, &v, sizeof(v)) == (ssize_t)sizeof(v) ? 0 : 1);
 }
 
@@ -274,7 +274,7 @@ static apr_status_t ask_probe(const lmdb_store *store, apr_pool_t *pool, verdict
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return complain(v, store, "ask about", errno);
+        return complain_of_open(v, store, "ask about", errno);
     pid = fork();
     if (pid == 0) {
         close(ends[0]);
@@ -283,7 +283,7 @@ static apr_status_t ask_probe(const lmdb_store *store, apr_pool_t *pool, verdict
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        return complain(v, store, "ask about", errno);
+        return complain_of_open(v, store, "ask about", errno);
     }
     outcome = await_verdict(ends[0], v);
     close(ends[0]);
@@ -344,7 +344,7 @@ static apr_status_t look_at_store(lmdb_store *store, apr_pool_t *pool, verdict *
     apr_status_t status = APR_SUCCESS;
 
     if (err && !(err == EACCES && !may_look))
-        return complain(v, store, there ? "enter" : "make", err);
+        return complain_of_open(v, store, there ? "enter" : "make", err);
     if (there && may_look)
         status = ask_probe(store, pool, v);
     if (!v->is_made || !store->sync)
@@ -366,7 +366,7 @@ apr_status_t idem_lmdb_open(idem_store *store, apr_pool_t *pool, const char **wh
         return status;
     }
     err = make_directory(mine);
-    status = err ? complain(&v, mine, "make", err) : ask_probe(mine, pool, &v);
+    status = err ? complain_of_open(&v, mine, "make", err) : ask_probe(mine, pool, &v);
     *why = status == APR_SUCCESS ? NULL : apr_pstrdup(pool, v.why);
     store->warning = v.warning[0] ? apr_pstrdup(pool, v.warning) : NULL;
     if (status == APR_SUCCESS)

@@ -81,7 +81,8 @@ typedef struct lmdb_scan {
 } lmdb_scan;
 
 /* Copies entries behind *after into pool. MDB_NOTFOUND when the table ends; *after moves. */
-static int collect(lmdb_base *base, MDB_txn *txn, unsigned char *after, visit *visits, int *count, apr_pool_t *pool)
+static int collect_visits(lmdb_base *base, MDB_txn *txn, unsigned char *after, visit *visits, int *count,
+                          apr_pool_t *pool)
 {
     MDB_cursor *cursor;
     MDB_val key = {IDEM_SLOT_LEN, after}, data;
@@ -133,7 +134,7 @@ static apr_status_t lmdb_visit_batch(lmdb_base *base, idem_call *call, unsigned 
 
     if (status != APR_SUCCESS)
         return status;
-    scan->rc = collect(base, txn, at, visits, &count, call->pool);
+    scan->rc = collect_visits(base, txn, at, visits, &count, call->pool);
     idem_lmdb_read_end(base, txn);
     for (; i < count && scan->going; i++)
         scan->going = scan->visitor(scan->baton, visits[i].slot, &visits[i].found);

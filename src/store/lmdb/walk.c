@@ -31,7 +31,7 @@ static int time_is_up(walk *w)
 }
 
 /* Faults the value's pages in; volatile so that it really happens. */
-static void touch(const MDB_val *v)
+static void touch_pages(const MDB_val *v)
 {
     volatile const unsigned char *p = v->mv_data;
     if (v->mv_size > 0) {
@@ -101,7 +101,7 @@ static int walk_table(walk *w, MDB_dbi table, fault_finder *fault_of, apr_uint64
     if (rc != 0)
         return rc;
     while (!*fault && !time_is_up(w) && (rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) == 0) {
-        touch(&data);
+        touch_pages(&data);
         *fault = fault_of(w, &key, &data);
         ++*rows;
     }

@@ -236,7 +236,7 @@ static int finish_transaction(lmdb_base *base, MDB_txn *txn, lmdb_op **ops, int 
     return commit_transaction(base, txn);
 }
 
-static int transact(lmdb_base *base, lmdb_op **ops, int count)
+static int transact_ops(lmdb_base *base, lmdb_op **ops, int count)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(base->mdb, NULL, 0, &txn);
@@ -252,7 +252,7 @@ static int make_room(lmdb_base *base)
     if (!broom)
         return 0;
     broom->most = SWEEP_FOR_CLAIM;
-    rc = transact(base, &broom, 1);
+    rc = transact_ops(base, &broom, 1);
     if (rc == 0)
         removed = broom->removed;
     idem_lmdb_op_drop(base, broom);
@@ -272,11 +272,11 @@ static void carry_out_alone(lmdb_base *base, lmdb_op *op)
     idem_lmdb_advance(base, &op, 1, LMDB_APPLYING);
     if (op->abandoned)
         return; /* its value has gone with its caller */
-    rc = transact(base, &op, 1);
+    rc = transact_ops(base, &op, 1);
     if (no_room(rc) && op->kind == LMDB_CLAIM) {
         idem_lmdb_advance(base, &op, 1, LMDB_APPLYING);
         if (!op->abandoned && make_room(base) > 0)
-            rc = transact(base, &op, 1);
+            rc = transact_ops(base, &op, 1);
     }
     if (rc != 0)
         answer_failed(base, op, rc);

@@ -57,7 +57,7 @@ static const unsigned char *token_of(const idem_mc_cell *claim)
     return idem_value_plausible(claim->value) ? idem_value_token(claim->value) : none; /* damaged */
 }
 
-static idem_blob pack(const idem_mc_op *op, int kind, idem_blob value, apr_int64_t ends)
+static idem_blob pack_cell(const idem_mc_op *op, int kind, idem_blob value, apr_int64_t ends)
 {
     unsigned char *raw = apr_palloc(op->call->pool, HEAD + value.len);
 
@@ -68,7 +68,7 @@ static idem_blob pack(const idem_mc_op *op, int kind, idem_blob value, apr_int64
     return idem_blob_of(raw, HEAD + value.len);
 }
 
-static void unpack(idem_mc_cell *cell, int is_claim)
+static void unpack_cell(idem_mc_cell *cell, int is_claim)
 {
     idem_blob raw = cell->raw;
     int kind = raw.len >= HEAD ? raw.data[0] : 0;
@@ -88,7 +88,7 @@ static apr_status_t read_cell(const idem_mc_op *op, const char *key, int is_clai
     cell->key = key;
     rv = idem_mc_get(op, key, &cell->raw);
     if (rv == APR_SUCCESS)
-        unpack(cell, is_claim);
+        unpack_cell(cell, is_claim);
     return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
 }
 
@@ -198,7 +198,7 @@ apr_status_t idem_mc_read_chain(const idem_mc_op *op, int heart, idem_mc_chain *
 static apr_status_t make_key(const idem_mc_op *op, const char *key, int kind, idem_blob value, apr_int64_t ends)
 {
     idem_mc_cell there;
-    apr_status_t rv = idem_mc_add(op, key, pack(op, kind, value, ends), ends - idem_mc_now(op));
+    apr_status_t rv = idem_mc_add(op, key, pack_cell(op, kind, value, ends), ends - idem_mc_now(op));
 
     if (rv != APR_EEXIST)
         return rv;
@@ -231,7 +231,7 @@ apr_status_t idem_mc_change_result(const idem_mc_op *op, const idem_mc_chain *ch
 {
     const idem_mc_attempt *last = last_of(chain);
     apr_int64_t ends = (last->claim.kind > 0 ? last->claim.ends : idem_mc_now(op)) + GAP;
-    return idem_mc_replace(op, last->result.key, pack(op, kind, value, ends), ends - idem_mc_now(op));
+    return idem_mc_replace(op, last->result.key, pack_cell(op, kind, value, ends), ends - idem_mc_now(op));
 }
 
 /* Its owner's alone: nobody else makes or prolongs it. */
@@ -250,7 +250,7 @@ apr_status_t idem_mc_prolong_heart(const idem_mc_op *op, const idem_mc_chain *ch
 
 /* ---- prolonging -------------------------------------------------------------------------------------------------- */
 
-static apr_status_t expiring(const idem_mc_op *op)
+static apr_status_t expiring_item(const idem_mc_op *op)
 {
     return idem_fail(op->call, APR_EBUSY, "memcached's entries of this key expire in less than a minute");
 }
@@ -268,9 +268,9 @@ apr_status_t idem_mc_move_end(const idem_mc_op *op, const idem_mc_cell *cell, ap
     apr_status_t rv;
 
     if (cell->ends - now < margin_of(op))
-        return expiring(op);
-    rv = idem_mc_replace(op, cell->key, pack(op, cell->kind, cell->value, ends), ends - now);
-    return rv == APR_NOTFOUND ? expiring(op) : rv;
+        return expiring_item(op);
+    rv = idem_mc_replace(op, cell->key, pack_cell(op, cell->kind, cell->value, ends), ends - now);
+    return rv == APR_NOTFOUND ? expiring_item(op) : rv;
 }
 
 /* A key that nobody wrote cannot be prolonged, and need not be: nothing beyond it decides anything. */

@@ -51,7 +51,7 @@ static apr_status_t mc_wait(const idem_mc_op *op, int fd, short what, apr_time_t
     }
 }
 
-static apr_status_t unreachable(const idem_mc_op *op, int number)
+static apr_status_t server_unreachable(const idem_mc_op *op, int number)
 {
     char reason[120];
     return idem_fail(op->call, number, "memcached at %s cannot be reached: %s", op->server->name,
@@ -68,10 +68,10 @@ static apr_status_t connect_fd(const idem_mc_op *op, int fd, const apr_sockaddr_
     if (connect(fd, (const struct sockaddr *)&address->sa, address->salen) == 0)
         return APR_SUCCESS;
     if (errno != EINPROGRESS)
-        return unreachable(op, errno);
+        return server_unreachable(op, errno);
     rv = mc_wait(op, fd, POLLOUT, op->until);
     if (rv == APR_SUCCESS && getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &len) == 0 && number)
-        rv = unreachable(op, number);
+        rv = server_unreachable(op, number);
     return rv;
 }
 
@@ -89,7 +89,7 @@ apr_status_t idem_mc_dial(const idem_mc_op *op, idem_mc_conn **out)
         return idem_mc_late(op);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return unreachable(op, errno);
+        return server_unreachable(op, errno);
     rv = connect_fd(op, fd, address);
     conn = rv == APR_SUCCESS ? calloc(1, sizeof(*conn)) : NULL;
     if (conn) {

@@ -30,7 +30,7 @@ static apr_interval_time_t timeout_of(const idem_mc *store)
 
 /* ---- open -------------------------------------------------------------------------------------------------------- */
 
-static const char *also(const char *all, const char *one, apr_pool_t *pool)
+static const char *also_warn(const char *all, const char *one, apr_pool_t *pool)
 {
     return all ? apr_pstrcat(pool, all, "; ", one, NULL) : one;
 }
@@ -48,7 +48,7 @@ static const char *of_eviction(const idem_mc_server *server, const idem_mc_facts
 }
 
 /* Asks one server for its setup. A fact that it does not tell counts as the worse one. */
-static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *pool, const char **warning)
+static apr_status_t examine_servers(idem_mc *store, const idem_mc_op *op, apr_pool_t *pool, const char **warning)
 {
     apr_size_t most = IDEM_MC_ITEM_USUAL;
     idem_mc_facts facts;
@@ -58,7 +58,7 @@ static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *po
     if (rv != APR_SUCCESS) {
         store->super.flags |= IDEM_EVICTS;
         *warning =
-            also(*warning, apr_psprintf(pool, "%s; its keys are refused until it is there", op->call->why), pool);
+            also_warn(*warning, apr_psprintf(pool, "%s; its keys are refused until it is there", op->call->why), pool);
         return rv;
     }
     if (facts.item_max > 2 * IDEM_MC_OVERHEAD)
@@ -68,7 +68,7 @@ static apr_status_t examine(idem_mc *store, const idem_mc_op *op, apr_pool_t *po
     eviction = of_eviction(op->server, &facts, pool);
     if (eviction) {
         store->super.flags |= IDEM_EVICTS;
-        *warning = also(*warning, eviction, pool);
+        *warning = also_warn(*warning, eviction, pool);
     }
     return APR_SUCCESS;
 }
@@ -89,7 +89,7 @@ static apr_status_t memcache_open(idem_store *base, apr_pool_t *pool, const char
     for (int i = 0; i < store->server_count; i++) {
         idem_call call = {.pool = pool, .deadline = 0};
         idem_mc_op op = op_for(store, i, &call, until);
-        apr_status_t one = examine(store, &op, pool, &warning);
+        apr_status_t one = examine_servers(store, &op, pool, &warning);
         if (one != APR_SUCCESS)
             *why = call.why;
         if (rv != APR_SUCCESS)
@@ -186,7 +186,7 @@ static apr_status_t memcache_status(idem_store *base, idem_call *call, idem_stor
         }
         else if (rv != APR_SUCCESS)
             rv = one;
-        text = also(text, said, call->pool);
+        text = also_warn(text, said, call->pool);
     }
     status->text = text;
     return rv;

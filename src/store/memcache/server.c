@@ -32,7 +32,7 @@ static void close_idle(idem_mc_server *server)
     }
 }
 
-static void retire(idem_mc_server *server)
+static void retire_server(idem_mc_server *server)
 {
     server->generation++;
     close_idle(server);
@@ -47,7 +47,7 @@ static idem_mc_conn *usable_idle(idem_mc_server *server)
         if (idem_clock_uptime() - conn->born <= LINK_LIFE && idem_mc_is_quiet(conn))
             return conn;
         idem_mc_hang_up(conn);
-        retire(server);
+        retire_server(server);
     }
     return NULL;
 }
@@ -79,7 +79,7 @@ static apr_status_t make_connection(idem_mc_server *server, const idem_mc_op *op
     if (rv != APR_TIMEUP || idem_clock_uptime() - began >= server->timeout / 2) {
         server->retry_at = idem_clock_uptime() + RETRY_PAUSE;
         apr_cpystrn(server->reason, op->call->why, sizeof(server->reason));
-        retire(server);
+        retire_server(server);
     }
     return rv;
 }
@@ -112,7 +112,7 @@ static void server_leave(const idem_mc_op *op, idem_mc_conn *conn, int trusted)
     apr_thread_mutex_lock(server->lock);
     server->busy--;
     if (!is_quiet && conn->generation == server->generation)
-        retire(server);
+        retire_server(server);
     if (conn->generation == server->generation)
         APR_RING_INSERT_HEAD(&server->idle, conn, idem_mc_conn, link);
     else
@@ -211,7 +211,7 @@ apr_int64_t idem_mc_now(const idem_mc_op *op)
  * Seconds as memcached counts them. An item expires with the tick of a second that has already begun, so this asks for
  * one more.
  */
-static apr_uint32_t expiry(const idem_mc_op *op, apr_int64_t life)
+static apr_uint32_t item_expiry(const idem_mc_op *op, apr_int64_t life)
 {
     apr_int64_t seconds = (life > 0 ? life : 0) + 1;
     apr_int64_t date = seconds < RELATIVE_MOST ? seconds : idem_mc_now(op) + 1 + seconds;
@@ -221,7 +221,7 @@ static apr_uint32_t expiry(const idem_mc_op *op, apr_int64_t life)
 static apr_status_t say_item(const idem_mc_op *op, const idem_mc_conn *conn, const item *it)
 {
     const char *head = apr_psprintf(op->call->pool, "%s %s 0 %u %" APR_SIZE_T_FMT "\r\n", it->how, it->key,
-                                    expiry(op, it->life), it->value.len);
+                                    item_expiry(op, it->life), it->value.len);
     apr_status_t rv = idem_mc_say(op, conn, 0, idem_blob_str(head), 1);
 
     if (rv == APR_SUCCESS)

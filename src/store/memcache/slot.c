@@ -68,7 +68,7 @@ static apr_status_t mc_run(idem_store *base, idem_call *call, const unsigned cha
 
 /* ---- what stands ------------------------------------------------------------------------------------------------- */
 
-static const idem_mc_attempt *standing(const idem_mc_chain *chain)
+static const idem_mc_attempt *standing_attempt(const idem_mc_chain *chain)
 {
     return &APR_ARRAY_IDX(chain->attempts, chain->n, idem_mc_attempt);
 }
@@ -91,13 +91,13 @@ static int is_of(idem_blob value, const unsigned char *token)
 
 static int is_own_lease(const order *o, const idem_mc_chain *chain)
 {
-    return is_lease(standing(chain)) && is_of(standing(chain)->claim.value, o->token);
+    return is_lease(standing_attempt(chain)) && is_of(standing_attempt(chain)->claim.value, o->token);
 }
 
 /* When what stands expires, seconds of the server's clock; 0 for not known. A claim ends with its result. */
 static apr_int64_t end_of(const idem_mc_chain *chain)
 {
-    const idem_mc_attempt *a = standing(chain);
+    const idem_mc_attempt *a = standing_attempt(chain);
 
     if (a->result.kind == IDEM_MC_VALUE)
         return a->claim.ends;
@@ -106,11 +106,11 @@ static apr_int64_t end_of(const idem_mc_chain *chain)
                : 0;
 }
 
-static apr_status_t show(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, apr_status_t status)
+static apr_status_t show_attempt(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, apr_status_t status)
 {
     apr_int64_t ends = end_of(chain);
 
-    o->found->value = value_of(standing(chain));
+    o->found->value = value_of(standing_attempt(chain));
     o->found->owner_dead = chain->owner_dead;
     o->found->expires = ends > 0 && ends <= END_MOST ? apr_time_from_sec(ends) : 0;
     o->found->now = apr_time_from_sec(idem_mc_now(op));
@@ -132,7 +132,7 @@ static apr_status_t again_if_taken(apr_status_t rv)
 /* ---- claim, takeover --------------------------------------------------------------------------------------------- */
 
 /* The heart first: a claim without one would be a dead owner's. */
-static apr_status_t occupy(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, int n)
+static apr_status_t occupy_slot(const idem_mc_op *op, const order *o, const idem_mc_chain *chain, int n)
 {
     apr_int64_t life = life_of(o->value), now = idem_mc_now(op);
     apr_status_t rv = idem_mc_cover(op, chain, n, now + life);
@@ -157,15 +157,15 @@ static apr_status_t prolong_own_lease(const idem_mc_op *op, const order *o, cons
 static apr_status_t mc_decide_claim(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     if (!chain->stands)
-        return occupy(op, o, chain, chain->n);
-    return is_own_lease(o, chain) ? prolong_own_lease(op, o, chain) : show(op, o, chain, APR_EEXIST);
+        return occupy_slot(op, o, chain, chain->n);
+    return is_own_lease(o, chain) ? prolong_own_lease(op, o, chain) : show_attempt(op, o, chain, APR_EEXIST);
 }
 
 /* In the dead owner's name, by the key that it would settle by: only one of the two can make it. */
 static apr_status_t close_attempt(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     idem_blob by = idem_blob_of(o->token, IDEM_TOKEN_LEN);
-    apr_status_t rv = idem_mc_make_result(op, chain, IDEM_MC_CLOSED, by, standing(chain)->claim.ends);
+    apr_status_t rv = idem_mc_make_result(op, chain, IDEM_MC_CLOSED, by, standing_attempt(chain)->claim.ends);
     return rv == APR_SUCCESS ? LOOK_AGAIN : again_if_taken(rv);
 }
 
@@ -175,7 +175,7 @@ static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, con
 
     if (!chain->stands)
         return APR_NOTFOUND;
-    a = standing(chain);
+    a = standing_attempt(chain);
     if (is_own_lease(o, chain))
         return prolong_own_lease(op, o, chain);
     if (!is_of(value_of(a), o->seen))
@@ -183,7 +183,7 @@ static apr_status_t mc_decide_takeover(const idem_mc_op *op, const order *o, con
     if (is_lease(a))
         return chain->owner_dead ? close_attempt(op, o, chain) : IDEM_EALIVE;
     if (a->result.kind == IDEM_MC_CLOSED || idem_mc_is_value(&a->result, IDEM_STATE_UNKNOWN))
-        return occupy(op, o, chain, chain->n + 1);
+        return occupy_slot(op, o, chain, chain->n + 1);
     return IDEM_ELOST;
 }
 
@@ -216,7 +216,7 @@ static apr_status_t mc_decide_renew(const idem_mc_op *op, const order *o, const 
         return APR_NOTFOUND;
     if (!is_own_lease(o, chain))
         return IDEM_ELOST;
-    claim = &standing(chain)->claim;
+    claim = &standing_attempt(chain)->claim;
     until = idem_mc_now(op) + life_of(claim->value);
     rv = idem_mc_cover(op, chain, chain->n + 1, until);
     if (rv == APR_SUCCESS)
@@ -233,7 +233,7 @@ apr_status_t idem_mc_renew(idem_store *store, idem_call *call, const unsigned ch
 /* ---- settle, release --------------------------------------------------------------------------------------------- */
 
 /* The store has lost the slot: its owner makes it again. Only the head says what the lease was. */
-static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
+static apr_status_t heal_slot(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
     apr_int64_t ends = idem_mc_now(op) + life_of(o->value) + 1;
     unsigned char head[IDEM_HEAD_MIN];
@@ -247,7 +247,7 @@ static apr_status_t heal(const idem_mc_op *op, const order *o, const idem_mc_cha
 }
 
 /* A result counts only under its claim, and the store may have lost the claim since we saw it. */
-static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
+static apr_status_t confirm_claim(const idem_mc_op *op, const order *o, int n)
 {
     idem_mc_cell claim;
     apr_status_t rv = idem_mc_read_claim(op, n, &claim);
@@ -264,7 +264,7 @@ static apr_status_t confirm(const idem_mc_op *op, const order *o, int n)
  */
 static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    const idem_mc_cell *claim = &standing(chain)->claim;
+    const idem_mc_cell *claim = &standing_attempt(chain)->claim;
     apr_int64_t ttl = idem_mc_seconds(idem_value_ttl(o->value)), until = idem_mc_now(op) + ttl + 1;
     apr_int64_t near = 1 + (ttl / 8 < IDEM_MC_EXTRA ? ttl / 8 : IDEM_MC_EXTRA);
     int is_short = claim->ends < until;
@@ -278,7 +278,7 @@ static apr_status_t settle_lease(const idem_mc_op *op, const order *o, const ide
         rv = idem_mc_make_result(op, chain, IDEM_MC_VALUE, o->value, ends);
     if (rv != APR_SUCCESS)
         return again_if_taken(rv);
-    rv = confirm(op, o, chain->n);
+    rv = confirm_claim(op, o, chain->n);
     if (rv == APR_SUCCESS && is_long)
         (void)idem_mc_move_end(op, claim, ends); /* where it fails the claim's rest reads as a dead owner's lease */
     return rv;
@@ -289,10 +289,10 @@ static apr_status_t mc_decide_settle(const idem_mc_op *op, const order *o, const
     const idem_mc_attempt *a;
 
     if (!chain->stands)
-        return heal(op, o, chain);
+        return heal_slot(op, o, chain);
     if (is_own_lease(o, chain))
         return settle_lease(op, o, chain);
-    a = standing(chain);
+    a = standing_attempt(chain);
     return a->result.kind == IDEM_MC_VALUE && is_of(a->result.value, o->token) ? APR_SUCCESS : IDEM_ELOST;
 }
 
@@ -305,8 +305,8 @@ static apr_status_t mc_decide_release(const idem_mc_op *op, const order *o, cons
     if (!is_own_lease(o, chain))
         return IDEM_ELOST;
     rv = idem_mc_make_result(op, chain, IDEM_MC_RELEASED, idem_blob_of(o->token, IDEM_TOKEN_LEN),
-                             standing(chain)->claim.ends);
-    return rv == APR_SUCCESS ? confirm(op, o, chain->n) : again_if_taken(rv);
+                             standing_attempt(chain)->claim.ends);
+    return rv == APR_SUCCESS ? confirm_claim(op, o, chain->n) : again_if_taken(rv);
 }
 
 apr_status_t idem_mc_settle(idem_store *store, idem_call *call, const unsigned char *slot, idem_blob value)
@@ -325,7 +325,7 @@ apr_status_t idem_mc_release(idem_store *store, idem_call *call, const unsigned 
 
 static apr_status_t mc_decide_fetch(const idem_mc_op *op, const order *o, const idem_mc_chain *chain)
 {
-    return chain->stands ? show(op, o, chain, APR_SUCCESS) : APR_NOTFOUND;
+    return chain->stands ? show_attempt(op, o, chain, APR_SUCCESS) : APR_NOTFOUND;
 }
 
 /*
@@ -340,8 +340,8 @@ static apr_status_t mc_decide_forget(const idem_mc_op *op, const order *o, const
 
     if (!chain->stands)
         return APR_NOTFOUND;
-    claim = &standing(chain)->claim;
-    if (!is_lease(standing(chain))) {
+    claim = &standing_attempt(chain)->claim;
+    if (!is_lease(standing_attempt(chain))) {
         rv = idem_mc_change_result(op, chain, IDEM_MC_RELEASED, nobody);
         return rv == APR_NOTFOUND ? LOOK_AGAIN : rv;
     }
@@ -357,7 +357,7 @@ static apr_status_t mc_decide_forget_seen(const idem_mc_op *op, const order *o, 
 
     if (!chain->stands)
         return APR_NOTFOUND;
-    if (is_lease(standing(chain)) || !is_of(value_of(standing(chain)), o->token))
+    if (is_lease(standing_attempt(chain)) || !is_of(value_of(standing_attempt(chain)), o->token))
         return IDEM_ELOST;
     rv = idem_mc_change_result(op, chain, IDEM_MC_RELEASED, idem_blob_of(o->token, IDEM_TOKEN_LEN));
     return rv == APR_NOTFOUND ? LOOK_AGAIN : rv;

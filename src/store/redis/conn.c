@@ -86,7 +86,7 @@ static apr_status_t redis_read_piece(idem_redis_conn *conn, idem_call *call, apr
                : idem_fail(call, APR_ENOMEM, "no memory for an answer from Redis");
 }
 
-static apr_status_t unreadable(const idem_redis_conn *conn, idem_call *call)
+static apr_status_t reply_unreadable(const idem_redis_conn *conn, idem_call *call)
 {
     if (conn->elements > IDEM_REDIS_ELEMENTS_MOST)
         return idem_fail(call, APR_EGENERAL, "Redis announced an answer of more than %d parts",
@@ -109,7 +109,7 @@ apr_status_t idem_redis_receive(idem_redis_conn *conn, idem_call *call, redisRep
         if (rv != APR_SUCCESS)
             return rv;
     }
-    return unreadable(conn, call);
+    return reply_unreadable(conn, call);
 }
 
 #if HIREDIS_MAJOR >= 1

@@ -73,7 +73,7 @@ const char *idem_redis_unfit(const idem_redis_facts *facts, apr_pool_t *pool)
 
 /* ---- what it means ----------------------------------------------------------------------------------------------- */
 
-static int evicts(const idem_redis_facts *facts)
+static int policy_evicts(const idem_redis_facts *facts)
 {
     return !*facts->policy || (facts->memory_max > 0 && strcmp(facts->policy, "noeviction") != 0);
 }
@@ -90,14 +90,15 @@ static int keeps_snapshots(const idem_redis_facts *facts)
 
 unsigned idem_redis_flags(const idem_redis_facts *facts)
 {
-    return (evicts(facts) ? IDEM_EVICTS : 0U) | (keeps_log(facts) || keeps_snapshots(facts) ? 0U : IDEM_VOLATILE);
+    return (policy_evicts(facts) ? IDEM_EVICTS : 0U) |
+           (keeps_log(facts) || keeps_snapshots(facts) ? 0U : IDEM_VOLATILE);
 }
 
 static const char *of_memory(const idem_redis_facts *facts, apr_pool_t *pool)
 {
     if (!*facts->policy)
         return "it refuses INFO: the module cannot tell whether it drops live entries when it is full";
-    if (!evicts(facts))
+    if (!policy_evicts(facts))
         return NULL;
     return apr_psprintf(pool,
                         "maxmemory-policy %s drops live entries when it is full, and their operations can run again: "

@@ -45,8 +45,8 @@ static const char *cursor_of(const redisReply *reply)
 }
 
 /* Asks for the next keys; *reply is {cursor, keys}, and cursor is set to the one to go on from. */
-static apr_status_t scan(idem_redis_conn *conn, idem_call *call, char cursor[CURSOR_LEN], const char *most,
-                         redisReply **reply)
+static apr_status_t scan_cursor(idem_redis_conn *conn, idem_call *call, char cursor[CURSOR_LEN], const char *most,
+                                redisReply **reply)
 {
     apr_status_t rv = idem_redis_send_words(conn, call, IDEM_WORDS("SCAN", cursor, "COUNT", most));
     const char *next = NULL;
@@ -99,7 +99,7 @@ typedef struct batch {
 } batch;
 
 /* The batch's keys that have not been visited. */
-static batch choose(walk *w, const redisReply *keys)
+static batch choose_unvisited(walk *w, const redisReply *keys)
 {
     batch b = {apr_palloc(w->batch, sizeof(*b.slots) * (keys->elements + 1)), 0};
     unsigned char slot[IDEM_SLOT_LEN];
@@ -180,7 +180,7 @@ static apr_status_t visit_next(walk *w, const unsigned char *slot)
 
 static apr_status_t visit_batch(walk *w, const redisReply *keys)
 {
-    batch b = choose(w, keys);
+    batch b = choose_unvisited(w, keys);
     apr_status_t rv;
 
     if (b.count == 0)
@@ -200,7 +200,7 @@ static apr_status_t walk_all(walk *w)
 
     do {
         redisReply *reply;
-        rv = scan(w->conn, w->call, cursor, BATCH, &reply);
+        rv = scan_cursor(w->conn, w->call, cursor, BATCH, &reply);
         if (rv != APR_SUCCESS)
             break;
         rv = visit_batch(w, reply->element[1]);
@@ -244,7 +244,7 @@ apr_status_t idem_redis_page(idem_store *base, idem_call *call, char place[IDEM_
     rv = idem_redis_take(store, call, &w.conn);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = scan(w.conn, call, cursor, BATCH, &reply);
+    rv = scan_cursor(w.conn, call, cursor, BATCH, &reply);
     if (rv == APR_SUCCESS) {
         rv = visit_batch(&w, reply->element[1]);
         freeReplyObject(reply);
@@ -266,7 +266,7 @@ static apr_status_t count_entries(idem_redis_conn *conn, idem_call *call, apr_ui
 
     do {
         redisReply *reply;
-        apr_status_t rv = scan(conn, call, cursor, COUNT_BATCH, &reply);
+        apr_status_t rv = scan_cursor(conn, call, cursor, COUNT_BATCH, &reply);
         if (rv != APR_SUCCESS)
             return rv;
         for (size_t i = 0; i < reply->element[1]->elements; i++) {

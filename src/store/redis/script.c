@@ -165,7 +165,7 @@ void idem_redis_key(const unsigned char *slot, char key[IDEM_REDIS_KEY_LEN + 1])
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static int waits(const idem_redis *store, const idem_redis_order *order)
+static int order_waits(const idem_redis *store, const idem_redis_order *order)
 {
     return store->wait_replicas > 0 && !order->reads;
 }
@@ -188,7 +188,7 @@ static apr_status_t send_order(idem_redis *store, idem_redis_conn *conn, idem_ca
         idem_blob_of(key, IDEM_REDIS_KEY_LEN),
         idem_blob_str(order->operation),
         idem_blob_str(apr_psprintf(call->pool, "%" APR_INT64_T_FMT, last)),
-        idem_blob_str(waits(store, order) ? "1" : "0"),
+        idem_blob_str(order_waits(store, order) ? "1" : "0"),
         idem_blob_of(order->token ? (const void *)order->token : "", order->token ? IDEM_TOKEN_LEN : 0),
         idem_blob_of(order->value.len ? (const void *)order->value.data : "", order->value.len),
     };
@@ -211,19 +211,19 @@ static apr_status_t send_wait(idem_redis *store, idem_redis_conn *conn, idem_cal
 }
 
 /* APR_SUCCESS whatever Redis said, and its reply, which the caller frees. */
-static apr_status_t exchange(idem_redis *store, idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
-                             const char *how, redisReply **replies)
+static apr_status_t exchange_orders(idem_redis *store, idem_redis_conn *conn, idem_call *call,
+                                    const idem_redis_order *order, const char *how, redisReply **replies)
 {
     apr_status_t rv;
 
     rv = idem_redis_is_quiet(conn)
              ? send_order(store, conn, call, order, how)
              : idem_fail(call, APR_ECONNRESET, "Redis closed the connection, or sent more than one answer");
-    if (rv == APR_SUCCESS && waits(store, order))
+    if (rv == APR_SUCCESS && order_waits(store, order))
         rv = send_wait(store, conn, call);
     if (rv == APR_SUCCESS)
         rv = idem_redis_receive(conn, call, &replies[0]);
-    if (rv == APR_SUCCESS && waits(store, order))
+    if (rv == APR_SUCCESS && order_waits(store, order))
         rv = idem_redis_receive(conn, call, &replies[1]);
     if (rv != APR_SUCCESS || replies[0])
         return rv;
@@ -231,7 +231,7 @@ static apr_status_t exchange(idem_redis *store, idem_redis_conn *conn, idem_call
     return APR_EGENERAL;
 }
 
-static void discard(redisReply **replies)
+static void discard_replies(redisReply **replies)
 {
     for (int i = 0; i < 2; i++) {
         if (replies[i])
@@ -248,12 +248,12 @@ static int is_error(const redisReply *reply, const char *part)
 static apr_status_t exchange_surely(idem_redis *store, idem_redis_conn *conn, idem_call *call,
                                     const idem_redis_order *order, redisReply **replies)
 {
-    apr_status_t rv = exchange(store, conn, call, order, "EVALSHA", replies);
+    apr_status_t rv = exchange_orders(store, conn, call, order, "EVALSHA", replies);
 
     if (rv != APR_SUCCESS || !is_error(replies[0], "NOSCRIPT"))
         return rv;
-    discard(replies);
-    return exchange(store, conn, call, order, "EVAL", replies);
+    discard_replies(replies);
+    return exchange_orders(store, conn, call, order, "EVAL", replies);
 }
 
 /* ---- understanding ----------------------------------------------------------------------------------------------- */
@@ -283,8 +283,8 @@ static const char *word_of(const redisReply *answer)
 }
 
 /* What the script said; APR_EAGAIN for "late", which changed nothing. */
-static apr_status_t understand(idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
-                               const redisReply *answer)
+static apr_status_t understand_answer(idem_redis_conn *conn, idem_call *call, const idem_redis_order *order,
+                                      const redisReply *answer)
 {
     const char *word;
 
@@ -332,11 +332,11 @@ static apr_status_t ask_script(idem_redis *store, idem_redis_conn *conn, idem_ca
     apr_status_t replicas = APR_SUCCESS, rv = exchange_surely(store, conn, call, order, replies);
 
     if (rv == APR_SUCCESS) {
-        rv = understand(conn, call, order, replies[0]);
+        rv = understand_answer(conn, call, order, replies[0]);
         if (replies[1] && is_answer(rv) && rv != IDEM_EFULL && rv != APR_EAGAIN)
             replicas = check_replicas(store, call, replies[1]);
     }
-    discard(replies);
+    discard_replies(replies);
     return replicas == APR_SUCCESS ? rv : replicas;
 }
 

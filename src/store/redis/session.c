@@ -78,26 +78,26 @@ static apr_status_t read_time(greeting *g, const redisReply *reply)
 
 /* ---- what is sent ------------------------------------------------------------------------------------------------ */
 
-static apr_status_t expect(greeting *g, apr_status_t sent, reply_reader *reader)
+static apr_status_t expect_reply(greeting *g, apr_status_t sent, reply_reader *reader)
 {
     g->readers[g->count++] = reader;
     return sent;
 }
 
-static apr_status_t authenticate(greeting *g, const idem_redis *store)
+static apr_status_t authenticate_session(greeting *g, const idem_redis *store)
 {
     if (!store->password)
         return APR_SUCCESS;
     if (store->user)
-        return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->user, store->password)),
-                      read_ok);
-    return expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->password)), read_ok);
+        return expect_reply(
+            g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->user, store->password)), read_ok);
+    return expect_reply(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("AUTH", store->password)), read_ok);
 }
 
 static apr_status_t select_database(greeting *g, const idem_redis *store)
 {
     const char *number = apr_itoa(g->call->pool, store->db);
-    return store->db ? expect(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("SELECT", number)), read_ok)
+    return store->db ? expect_reply(g, idem_redis_send_words(g->conn, g->call, IDEM_WORDS("SELECT", number)), read_ok)
                      : APR_SUCCESS;
 }
 
@@ -111,21 +111,22 @@ static apr_status_t hint_at_tls(const greeting *g, apr_status_t rv)
 }
 
 /* TIME comes last, so that its answer is no older than its own way here. */
-static apr_status_t greet(greeting *g, const idem_redis *store)
+static apr_status_t greet_server(greeting *g, const idem_redis *store)
 {
     idem_redis_conn *conn = g->conn;
-    apr_status_t rv = authenticate(g, store);
+    apr_status_t rv = authenticate_session(g, store);
 
     if (rv == APR_SUCCESS)
         rv = select_database(g, store);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "appendfsync")), read_fsync);
+        rv = expect_reply(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "appendfsync")),
+                          read_fsync);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "save")), read_save);
+        rv = expect_reply(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("CONFIG", "GET", "save")), read_save);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("INFO")), read_info);
+        rv = expect_reply(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("INFO")), read_info);
     if (rv == APR_SUCCESS)
-        rv = expect(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("TIME")), read_time);
+        rv = expect_reply(g, idem_redis_send_words(conn, g->call, IDEM_WORDS("TIME")), read_time);
     for (int i = 0; i < g->count && rv == APR_SUCCESS; i++) {
         redisReply *reply;
         rv = idem_redis_receive(conn, g->call, &reply);
@@ -149,7 +150,7 @@ apr_status_t idem_redis_connect(idem_redis *store, idem_call *call, idem_redis_c
         rv = idem_redis_dial(store, call, &address, &g.conn);
     if (rv == APR_SUCCESS) {
         g.conn->generation = generation; /* as of before the primary was asked for */
-        rv = greet(&g, store);
+        rv = greet_server(&g, store);
         if (rv == APR_SUCCESS)
             *out = g.conn;
         else

@@ -25,7 +25,7 @@
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t blame(const char *doing, const char *path, int err, apr_pool_t *pool, const char **why)
+static apr_status_t blame_file(const char *doing, const char *path, int err, apr_pool_t *pool, const char **why)
 {
     *why = apr_psprintf(pool, "cannot %s %s: %s", doing, path, strerror(err));
     return APR_FROM_OS_ERROR(err);
@@ -45,10 +45,10 @@ apr_status_t idem_socache_share_file(const idem_socache *store, const char *path
     int err, fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
     if (fd < 0)
-        return blame("open", path, errno, pool, why);
+        return blame_file("open", path, errno, pool, why);
     err = give_to_children(fd, store->env);
     close(fd);
-    return err ? blame("change the owner of", path, err, pool, why) : APR_SUCCESS;
+    return err ? blame_file("change the owner of", path, err, pool, why) : APR_SUCCESS;
 }
 
 /* ---- shmcb ------------------------------------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ static apr_status_t prepare_dbm(idem_socache *store, apr_pool_t *pool, const cha
     apr_status_t rv = APR_SUCCESS;
 
     if (strncmp(store->args, folder, strlen(folder)) == 0 && mkdir(folder, 0711) != 0 && errno != EEXIST)
-        return blame("make the directory", folder, errno, pool, why);
+        return blame_file("make the directory", folder, errno, pool, why);
     apr_dbm_get_usednames(pool, store->args, &files[0], &files[1]);
     for (int i = 0; i < 2 && rv == APR_SUCCESS; i++)
         rv = refuse_link(files[i], pool, why);

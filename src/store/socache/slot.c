@@ -83,7 +83,7 @@ static apr_status_t put_back_entry(visit *v, apr_status_t failure)
 
 /* Reads the stored value back. Where it is gone already, store->in is as before, and the failure says what that
  * means. */
-static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int len)
+static apr_status_t verify_value(visit *v, const unsigned char *bytes, unsigned int len)
 {
     idem_socache *store = v->store;
     unsigned int there = (unsigned int)idem_socache_room(store);
@@ -98,7 +98,7 @@ static apr_status_t verify(visit *v, const unsigned char *bytes, unsigned int le
 }
 
 /* Writes value with a fresh life span. It fits: too large ones were refused before the mutex was asked for. */
-static apr_status_t put(visit *v, idem_blob value)
+static apr_status_t put_value(visit *v, idem_blob value)
 {
     unsigned char *out = v->store->out, *at = out;
     apr_uint64_t ttl = idem_value_number(value.data + TTL_AT, 8);
@@ -111,7 +111,7 @@ static apr_status_t put(visit *v, idem_blob value)
     idem_put_bytes(at, value.data, value.len);
     rv = put_bytes(v, out, len);
     if (rv == APR_SUCCESS)
-        rv = verify(v, out, len);
+        rv = verify_value(v, out, len);
     return rv == APR_SUCCESS ? rv : put_back_entry(v, rv);
 }
 
@@ -157,7 +157,7 @@ static apr_status_t with_slot(visit *v, decision *decide)
 static apr_status_t socache_decide_claim(visit *v)
 {
     if (!v->present)
-        return put(v, v->value);
+        return put_value(v, v->value);
     if (idem_socache_is_lease(v->standing.value) && has_token(v->standing.value, idem_value_token(v->value)))
         return APR_SUCCESS;
     return hand_out_entry(v, APR_EEXIST);
@@ -172,8 +172,8 @@ static apr_status_t socache_decide_takeover(visit *v)
     if (!has_token(v->standing.value, v->token))
         return IDEM_ELOST;
     if (idem_socache_is_lease(v->standing.value))
-        return v->standing.owner_dead ? put(v, v->value) : IDEM_EALIVE;
-    return idem_value_state(v->standing.value) == IDEM_STATE_UNKNOWN ? put(v, v->value) : IDEM_ELOST;
+        return v->standing.owner_dead ? put_value(v, v->value) : IDEM_EALIVE;
+    return idem_value_state(v->standing.value) == IDEM_STATE_UNKNOWN ? put_value(v, v->value) : IDEM_ELOST;
 }
 
 static apr_status_t socache_decide_renew(visit *v)
@@ -182,16 +182,16 @@ static apr_status_t socache_decide_renew(visit *v)
         return APR_NOTFOUND;
     if (!idem_socache_is_lease(v->standing.value) || !has_token(v->standing.value, v->token))
         return IDEM_ELOST;
-    return put(v, v->standing.value);
+    return put_value(v, v->standing.value);
 }
 
 static apr_status_t socache_decide_settle(visit *v)
 {
     if (!v->present)
-        return put(v, v->value);
+        return put_value(v, v->value);
     if (!has_token(v->standing.value, idem_value_token(v->value)))
         return IDEM_ELOST;
-    return idem_socache_is_lease(v->standing.value) ? put(v, v->value) : APR_SUCCESS;
+    return idem_socache_is_lease(v->standing.value) ? put_value(v, v->value) : APR_SUCCESS;
 }
 
 static apr_status_t socache_decide_release(visit *v)
