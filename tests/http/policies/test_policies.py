@@ -197,6 +197,17 @@ def test_key_is_repeated_in_the_answer(api, policy):
     assert api.at(f"/{policy}").get("").all("Idempotency-Key") == []
 
 
+@pytest.mark.parametrize("policy", ["acp", "stripe-api"])
+def test_another_sites_script_can_read_the_key(api, policy):
+    own = [("Authorization", "Bearer good"), ("Idempotency-Key", "k-1")]
+    answers = [api.at(f"/{policy}").post("", headers=own + [("Origin", "https://shop.test")], body=body)
+               for body in (b"1", b"1", b"2")]
+    exposed = [", ".join(answer.all("Access-Control-Expose-Headers")).split(", ") for answer in answers]
+    assert [words.count("Idempotency-Key") for words in exposed] == [1] * 3
+    assert answers[0].recorded == answers[1].recorded and answers[1].replayed
+    assert api.at(f"/{policy}").post("", headers=own, body=b"1").all("Access-Control-Expose-Headers") == []
+
+
 def test_draft_publishes_how_long_a_key_lives(api):
     headers = [("Authorization", "Bearer good")]
     first, again = [api.at("/idempotency-draft").post("", key="k1", headers=headers, body=b"1") for _ in range(2)]

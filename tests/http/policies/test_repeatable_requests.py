@@ -14,11 +14,14 @@ STORES = ["wrap:{root}/control,lmdb:{root}/store"]
 CONFIG = f"""
 IdempotencyStoreTimeout 9s
 IdempotencyEngine Off
-<LocationMatch "^/cgi/(api|retried|limited)">
+<LocationMatch "^/cgi/(api|retried|limited|shared)">
     Include "{env.REPO}/conf/policies/repeatable-requests.conf"
 </LocationMatch>
 <Location /cgi/retried>
     SetEnv ap_trust_cgilike_cl 1
+</Location>
+<Location /cgi/shared>
+    Header always set Access-Control-Allow-Origin https://shop.test
 </Location>
 <Location /cgi/limited>
     IdempotencyMaxKeys 1 per 1h
@@ -30,6 +33,10 @@ HOUR = 3600
 
 def first_sent(age=0):
     return email.utils.formatdate(time.time() - age, usegmt=True)
+
+
+def exposed(answer):
+    return ", ".join(answer.all("Access-Control-Expose-Headers")).split(", ")
 
 
 def send(api, path, request, sent, client=None, method="POST", body=b"1"):
@@ -145,3 +152,24 @@ def test_error_page(api):
     page = api.post("/api", headers=headers)
     assert page.status == 412 and page["Repeatability-Result"] == "rejected"
     assert page["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("own, listed", [("", []), ("&header=Access-Control-Expose-Headers:+X-Own", ["X-Own"])])
+def test_another_sites_script_can_read_the_result(api, origin, own, listed):
+    """The same words on the first answer, the replay, and a refusal that runs nothing."""
+    shop = api.with_headers(("Origin", "https://shop.test"))
+    sent, path = first_sent(), f"/shared?status=200{own}"
+    answers = [send(shop, path, "r1", sent)[2] for _ in range(2)]
+    refused = send(shop, path, "r1", first_sent(25 * HOUR))[2]
+    ours = ["Repeatability-Result", "Idempotent-Replayed", "Idempotency-Error", "Retry-After"]
+    assert [exposed(answer) for answer in answers] == [listed + ours] * 2
+    assert exposed(refused) == ours and refused["Repeatability-Result"] == "rejected"
+    assert answers[0].recorded == answers[1].recorded and origin.executions("/shared") == 1
+
+
+def test_nothing_is_exposed_where_it_is_not_there(api):
+    assert "Repeatability-Result" not in exposed(send(api, "/shared", "r1", first_sent())[2])
+    shop = api.with_headers(("Origin", "https://shop.test"))
+    assert "Repeatability-Result" not in exposed(send(shop, "/shared", None, None)[2])
+    other = send(shop, "/shared", "r2", first_sent(), method="LOCK")[2]
+    assert other.status == 501 and "Repeatability-Result" in exposed(other)
