@@ -5,8 +5,8 @@
  * Called by the handlers that show what belongs to the whole server. A merged configuration does not say where a value
  * came from. But httpd keeps the .htaccess files that it read for a request (r->htaccess), and merging copies pointers.
  * So a handler from an .htaccess file is the very string in that file's configuration, or in one of its sections.
- * Limits: where such a file was read, a handler that something else than SetHandler has named (AddHandler, RewriteRule,
- * a type) counts as the file's.
+ * A handler that something else has named (AddHandler, RewriteRule, a type, an expression) is the server's where no such
+ * file has a directive by which it could have been named. Limits: where one has, the handler counts as the file's.
  */
 #include "handlers.h"
 
@@ -63,15 +63,66 @@ static int names_handler(const ap_conf_vector_t *layer, const core_dir_config *m
     return core->handler && core->handler == merged->handler;
 }
 
+static int is_one_of(const module *m, const char *const *names)
+{
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(m->name, names[i]))
+            return 1;
+    return 0;
+}
+
+/* May a directive of this layer have named a handler, or a type, which httpd takes for one? Not one of these modules,
+ * and not the core's but for SetHandler and ForceType. */
+static int may_name_handler(const ap_conf_vector_t *layer, const core_dir_config *merged)
+{
+    static const char *const nameless[] = {"core.c",
+                                           "http_core.c",
+                                           "mod_authz_core.c",
+                                           "mod_authz_host.c",
+                                           "mod_authz_user.c",
+                                           "mod_authn_core.c",
+                                           "mod_auth_basic.c",
+                                           "mod_authn_file.c",
+                                           "mod_headers.c",
+                                           "mod_expires.c",
+                                           "mod_deflate.c",
+                                           "mod_autoindex.c",
+                                           NULL};
+    const core_dir_config *core = core_of(layer);
+
+    (void)merged;
+    if (core && (core->handler || core->expr_handler || core->mime_type))
+        return 1;
+    for (const module *m = ap_top_module; m; m = m->next)
+        if (!is_one_of(m, nameless) && ap_get_module_config(layer, m))
+            return 1;
+    return 0;
+}
+
+/* A script that redirects internally hands its Content-Type on to the new request. httpd before 2.4.60 takes it for a
+ * handler. */
+static int is_type_of_redirect(const request_rec *r)
+{
+    return r->prev && r->handler && r->content_type && !strncmp(r->content_type, r->handler, strlen(r->handler));
+}
+
+/* Some versions of httpd keep each SetHandler as an expression, and that may have said "none". */
+static int is_from_sethandler(request_rec *r, const core_dir_config *merged)
+{
+    const char *wrong = NULL, *named = merged->handler;
+
+    if (merged->expr_handler)
+        named = ap_expr_str_exec(r, merged->expr_handler, &wrong);
+    return named && !wrong && r->handler && !strcasecmp(named, r->handler);
+}
+
 int idem_handler_is_the_servers(request_rec *r)
 {
     const core_dir_config *merged = core_of(r->per_dir_config);
 
-    if (!r->htaccess)
-        return 1;
-    if (!merged->expr_handler && (!merged->handler || !r->handler || strcmp(merged->handler, r->handler)))
-        return 0;
-    return !any_htaccess(r, names_handler);
+    if (is_from_sethandler(r, merged))
+        return !any_htaccess(r, names_handler);
+    return !is_type_of_redirect(r) && !any_htaccess(r, may_name_handler);
 }
 
 /* Modules whose directives in an .htaccess file have no say in who the user is. */
@@ -83,10 +134,7 @@ static int is_harmless(const module *m)
         "mod_autoindex.c", "mod_filter.c",  "mod_negotiation.c", "mod_include.c",  "mod_substitute.c",  "mod_actions.c",
         "mod_cgi.c",       "mod_cgid.c",    "mod_php.c",         "mod_php7.c",     "mod_idempotency.c", NULL};
 
-    for (int i = 0; names[i]; i++)
-        if (!strcmp(m->name, names[i]))
-            return 1;
-    return 0;
+    return is_one_of(m, names);
 }
 
 /* httpd makes a module's part of such a layer when the first directive of the module comes. */

@@ -7,8 +7,8 @@
 
 #include <httpd.h>
 
-/* Has the server's configuration named r->handler? Where an .htaccess file was read on the way, only a SetHandler
- * proves it. */
+/* Has the server's configuration named r->handler? Where an .htaccess file was read on the way that could have, only a
+ * SetHandler of the server's proves it. */
 int idem_handler_is_the_servers(request_rec *r);
 
 /* Was an .htaccess file read that has directives of a module which may say who the user is? */

@@ -121,11 +121,12 @@ def test_every_answer_is_as_described(admin, api, record, described):
 
 def test_events_come_in_their_order(admin, api, described):
     before = described("get", "events", admin.get("events"))["last"]
-    api.post("/pay", key="k1", body=b"1")
-    api.post("/pay", key="k1", body=b"1")
 
     def news():
         return described("get", "events", admin.get(f"events?after={before}"))["events"]
+    api.post("/pay", key="k1", body=b"1")
+    env.until(news, "the first event: a request tells its own when it has answered")
+    api.post("/pay", key="k1", body=b"1")
     events = env.until(lambda: len(news()) == 2 and news(), "two events")
     done = [(event["outcome"], event["settlement"]) for event in events]
     assert done == [("executed", "recorded"), ("replayed", None)]
@@ -292,6 +293,12 @@ def folder(new_httpd, host):
 <Directory "{root}/tenant">
     AllowOverride All
     Require all granted
+    AddHandler idempotency-metrics .metrics
+    AddHandler idempotency-admin .operators
+    AddHandler type-map .var
+    AddHandler cgi-script .cgi
+    Options +ExecCGI +MultiViews +FollowSymLinks
+    AcceptPathInfo On
 </Directory>
 Alias "/tenant" "{root}/tenant"
 <Location "/tenant/operators">
@@ -301,10 +308,14 @@ Alias "/tenant" "{root}/tenant"
 <Location "/tenant/numbers">
     SetHandler idempotency-metrics
 </Location>
-""")
+<Location "/tenant/all.operators">
+    Require ip 127.0.0.1
+</Location>
+""", modules=["negotiation"])
     tenant = server.root / "tenant"
     tenant.mkdir()
-    (tenant / "page.html").write_text("a page")
+    for name in ("page.html", "all.metrics", "all.operators"):
+        (tenant / name).write_text("a page")
     server.start()
     return tenant, Api(server.address, host, "/tenant", [basic("alice")])
 
@@ -330,6 +341,48 @@ def test_htaccess_that_only_rewrites_is_in_nobodys_way(folder):
                                       '<Files "*.php">\nSetHandler none\n</Files>\n')
     assert api.get("/operators/v1/entries").status == 200
     assert b"idempotency_requests" in api.get("/numbers").body
+
+
+def test_handler_that_the_server_named_by_a_file_name(folder):
+    """AddHandler of the server: answered as long as no .htaccess file on the way has what could name a handler."""
+    tenant, api = folder
+    assert b"idempotency_requests" in api.get("/all.metrics").body
+    (tenant / ".htaccess").write_text("Header set X-Tenant t\nRequire all granted\nOptions -Indexes\n"
+                                      '<Files "*.metrics">\nHeader set X-File f\n</Files>\n')
+    answer = api.get("/all.metrics")
+    assert b"idempotency_requests" in answer.body and (answer["X-Tenant"], answer["X-File"]) == ("t", "f")
+    (tenant / ".htaccess").write_text("Header set X-Tenant t\nOptions -Indexes\n")
+    assert api.get("/all.operators/v1/entries").status == 200
+
+
+@pytest.mark.parametrize("line", [
+    "AddHandler {name} .metrics .operators", "AddType {name} .metrics .operators", "RemoveHandler .php",
+    "ForceType {name}", "ForceType none", "RewriteEngine On\nRewriteRule page - [H={name}]", "SetHandler none",
+    "RewriteEngine On\nRewriteRule page - [T={name}]", "Action {name} /elsewhere", "AddLanguage de .de",
+    '<Files "all.*">\nForceType {name}\n</Files>', '<If "true">\n<Files "*">\nAddType {name} .x\n</Files>\n</If>',
+    '<If "false">\nOptions None\n</If>\n<Else>\nSetHandler "expr={name}"\n</Else>'])
+def test_htaccess_that_could_have_named_the_handler_counts_as_if_it_had(folder, line):
+    tenant, api = folder
+    for name, path in (("idempotency-metrics", "/all.metrics"), ("idempotency-admin", "/all.operators/v1/entries")):
+        (tenant / ".htaccess").write_text(line.replace("{name}", name) + "\n")
+        answer = api.get(path)
+        assert b"idempotency_requests" not in answer.body and b"entries\":" not in answer.body, (name, answer)
+        inert = "expr" in line and answer.body == b"a page"  # httpd asks such an expression of the server's only
+        assert inert or answer.status == 403, (name, answer)
+
+
+def test_other_words_of_a_tenant_name_neither_handler(folder):
+    """The type in a type map, and that of a script which redirects to a place without a handler of its own."""
+    tenant, api = folder
+    (tenant / "plain").write_text("plain")
+    for name in ("idempotency-metrics", "idempotency-admin"):
+        (tenant / "map.var").write_text(f"URI: map\n\nURI: plain\nContent-Type: {name}\n")
+        assert api.get("/map.var").body == b"plain"
+        script = tenant / "script.cgi"
+        script.write_text(f"#!/bin/sh\nprintf 'Content-Type: {name}\\nLocation: /tenant/plain\\n\\n'\n")
+        script.chmod(0o755)
+        answer = api.get("/script.cgi")
+        assert answer.status == 403 or answer.body == b"plain", answer  # httpd before 2.4.60 asks the handler
 
 
 def test_htaccess_has_no_say_in_who_the_user_is(folder, stage):
