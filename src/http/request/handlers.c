@@ -63,7 +63,7 @@ static int names_handler(const ap_conf_vector_t *layer, const core_dir_config *m
     return core->handler && core->handler == merged->handler;
 }
 
-static int is_one_of(const module *m, const char *const *names)
+static int is_module_of(const module *m, const char *const *names)
 {
     for (int i = 0; names[i]; i++)
         if (!strcmp(m->name, names[i]))
@@ -94,7 +94,7 @@ static int may_name_handler(const ap_conf_vector_t *layer, const core_dir_config
     if (core && (core->handler || core->expr_handler || core->mime_type))
         return 1;
     for (const module *m = ap_top_module; m; m = m->next)
-        if (!is_one_of(m, nameless) && ap_get_module_config(layer, m))
+        if (!is_module_of(m, nameless) && ap_get_module_config(layer, m))
             return 1;
     return 0;
 }
@@ -134,7 +134,7 @@ static int is_harmless(const module *m)
         "mod_autoindex.c", "mod_filter.c",  "mod_negotiation.c", "mod_include.c",  "mod_substitute.c",  "mod_actions.c",
         "mod_cgi.c",       "mod_cgid.c",    "mod_php.c",         "mod_php7.c",     "mod_idempotency.c", NULL};
 
-    return is_one_of(m, names);
+    return is_module_of(m, names);
 }
 
 /* httpd makes a module's part of such a layer when the first directive of the module comes. */
