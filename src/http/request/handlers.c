@@ -5,8 +5,8 @@
  * Called by the handlers that show what belongs to the whole server. A merged configuration does not say where a value
  * came from. But httpd keeps the .htaccess files that it read for a request (r->htaccess), and merging copies pointers.
  * So a handler from an .htaccess file is the very string in that file's configuration, or in one of its sections.
- * A handler that something else has named (AddHandler, RewriteRule, a type, an expression) is the server's where no such
- * file has a directive by which it could have been named. Limits: where one has, the handler counts as the file's.
+ * A handler that something else has named (AddHandler, RewriteRule, a type, an expression) is the server's where no
+ * such file has a directive by which it could have been named. Limits: where one has, the handler counts as the file's.
  */
 #include "handlers.h"
 
