@@ -5,13 +5,25 @@
 .PHONY: lint-guarantees guarantees sizing
 
 # Beside mod_idempotency.so, for tests/http.
-STORE_MODULES := $(BUILD)/mod_idem_files.so $(BUILD)/flushed.so
+STORE_MODULES := $(BUILD)/mod_idem_files.so $(BUILD)/mod_idem_files_1.so $(BUILD)/mod_idem_strange.so $(BUILD)/flushed.so
 
 # A store of somebody else's: compiled with the public header, APR and httpd, and no other include path of ours.
 EXAMPLE_SRC := $(wildcard tests/store/example/*.c)
 CFILES      += $(EXAMPLE_SRC) tests/http/flushed.c
 $(BUILD)/tests/store/example/%.o: INC = -Iinclude $(HTTPD_FLAGS)
 $(BUILD)/mod_idem_files.so: $(call objects,$(EXAMPLE_SRC))
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^
+
+# The same as it was compiled with version 1 of that header, and stores of versions that are not known.
+CFILES += tests/store/versions/files_1.c tests/store/versions/mod_idem_strange.c
+$(BUILD)/tests/store/versions/files_1.o: INC = -iquote tests/store/versions/1 $(HTTPD_FLAGS)
+$(BUILD)/warnings/tests/store/versions/files_1.ok: HTTP_INC := -iquote tests/store/versions/1 $(HTTP_INC)
+$(BUILD)/tests/store/versions/mod_idem_strange.o: INC = -Iinclude $(HTTPD_FLAGS)
+$(BUILD)/mod_idem_files_1.so: $(BUILD)/tests/store/versions/files_1.o
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -o $@ $^
+$(BUILD)/mod_idem_strange.so: $(BUILD)/tests/store/versions/mod_idem_strange.o
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -shared -o $@ $^
 

@@ -60,6 +60,30 @@ static const idem_driver *find_provider(const char *scheme)
     return copy;
 }
 
+/* NULL, or what is wrong: there is a driver, but for other versions of idem_store.h. */
+static const char *wrong_version(const char *url, apr_pool_t *ptemp)
+{
+    const apr_array_header_t *groups = ap_list_provider_groups(ptemp);
+    const char *scheme = apr_pstrmemdup(ptemp, url, strcspn(url, ":")), *versions = NULL;
+
+    if (find_provider(scheme))
+        return NULL;
+    for (int i = 0; i < groups->nelts; i++) {
+        const ap_list_provider_groups_t *group = &APR_ARRAY_IDX(groups, i, ap_list_provider_groups_t);
+
+        if (!strcmp(group->provider_group, IDEM_STORE_GROUP) &&
+            ap_lookup_provider(IDEM_STORE_GROUP, scheme, group->provider_version))
+            versions =
+                apr_pstrcat(ptemp, versions ? versions : "", versions ? " and " : "", group->provider_version, NULL);
+    }
+    return !versions ? NULL
+                     : apr_psprintf(ptemp,
+                                    "the driver of \"%s:\" was made for version %s of idem_store.h, and this "
+                                    "mod_idempotency takes versions " IDEM_STORE_VERSION " and " IDEM_STORE_VERSION_1
+                                    " only: install a module that fits",
+                                    scheme, versions);
+}
+
 void idem_stores_register(apr_pool_t *pconf)
 {
     tables = pconf;
@@ -151,6 +175,8 @@ static const char *add_front(opened *store, const char *const *options, apr_pool
         why = idem_secret_check(store->secret, ptemp);
     if (why)
         return wrong_secret(store, why, ptemp);
+    if ((why = wrong_version(store->url, ptemp)) != NULL)
+        return apr_pstrcat(ptemp, "IdempotencyStore: ", why, NULL);
     if (idem_front_configure(&store->front, env, store->url, options ? options : none, pconf, &why) != APR_SUCCESS)
         return apr_psprintf(ptemp, "IdempotencyStore: %s", why ? why : "cannot be used");
     idem_front_set_timeout(store->front, store->timeout);

@@ -261,7 +261,9 @@ static const idem_driver files_driver = {
     .forget = idem_files_forget,
     .sweep = files_sweep,
     .status = files_status,
+#ifdef IDEM_DRIVER_SIZE_1 /* since version 2 */
     .forget_seen = idem_files_forget_seen,
+#endif
 };
 
 /* mod_idempotency asks for it by its scheme when it reads IdempotencyStore, in whatever order the modules are
