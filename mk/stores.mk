@@ -5,7 +5,7 @@
 .PHONY: lint-guarantees guarantees sizing
 
 # Beside mod_idempotency.so, for tests/http.
-STORE_MODULES := $(BUILD)/mod_idem_files.so $(BUILD)/mod_idem_files_1.so $(BUILD)/mod_idem_strange.so $(BUILD)/flushed.so
+STORE_MODULES := $(addprefix $(BUILD)/,mod_idem_files.so mod_idem_files_1.so mod_idem_strange.so flushed.so)
 
 # A store of somebody else's: compiled with the public header, APR and httpd, and no other include path of ours.
 EXAMPLE_SRC := $(wildcard tests/store/example/*.c)
