@@ -140,6 +140,19 @@ def test_what_is_not_guarded_by_its_fields(api, origin, path, body):
     assert origin.executions() == 2
 
 
+@pytest.mark.parametrize("opened, replayed", [
+    ("/index.php?title=Talk:News&action=edit&section=new", True), ("/wiki/Talk:News?section=new&action=edit", True),
+    ("/index.php?title=Talk:News&action=edit&section=2", False), ("/wiki/News?section=newer", False), ("/a", False)])
+def test_mediawikis_new_section_is_appended_to_any_revision(api, origin, opened, replayed):
+    """The form of the page that was just saved, which the browser fetches when somebody goes back to it."""
+    client = api.with_headers(("Cookie", WIKI + "1"), ("Referer", f"http://site.test{opened}"))
+    answers = [client.post("/mediawiki/index.php", **form(
+        f"wpSection=new&editRevId={revision}&parentRevId={revision}&wpTextbox1={text}&wpSave=Save+{word}"))
+        for revision, text, word in ((0, "Once", "page"), (4, "Once", "changes"), (4, "Twice", "changes"))]
+    assert [answer.replayed for answer in answers] == [False, replayed, False]
+    assert origin.executions() == (2 if replayed else 3)
+
+
 def test_roundcube_counts_its_clicks_in_the_query(api, origin):
     """And renews roundcube_sessauth meanwhile; another mail of the same words has another _id."""
     answers = [api.with_headers(("Cookie", f"{MAIL}{click}")).post(
