@@ -80,6 +80,8 @@ static json_t *print_of(const idem_print *print)
                                                                    : json_integer((json_int_t)print->declared));
     }
     set_number(json, "parts", print->parts);
+    json_object_set_new(json, "names", json_null()); /* who has the configuration may know them */
+    json_object_set_new(json, "note", json_null());
     json_object_set_new(json, "body", body);
     return json;
 }

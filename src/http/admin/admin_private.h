@@ -50,6 +50,11 @@ idem_admin_verb idem_admin_stats, idem_admin_history, idem_admin_events, idem_ad
 /* What a list is asked for by the query. 0, or the problem is filled. */
 int idem_admin_read_filter(idem_admin_call *call, idem_filter *filter);
 
+/* ---- print_names.c ----------------------------------------------------------------------------------------------- */
+
+/* Adds the parts' names to the fingerprint in entry, which shows view; or a note that no list here fits. */
+void idem_admin_name_parts(idem_admin_call *call, json_t *entry, const idem_view *view);
+
 /* ---- access.c ---------------------------------------------------------------------------------------------------- */
 
 /* 0: it may. Else the problem is filled. */

@@ -37,6 +37,18 @@ static const char *owner_shown(request_rec *r, const json_t *owner)
                        NULL);
 }
 
+static const char *names_text(request_rec *r, const json_t *print)
+{
+    const json_t *names = json_object_get(print, "names");
+    const char *text = "parts: ";
+
+    if (!json_is_array(names))
+        return idem_page_word(r, print, "note");
+    for (size_t i = 0; i < json_array_size(names); i++)
+        text = apr_pstrcat(r->pool, text, i ? ", " : "", json_string_value(json_array_get(names, i)), NULL);
+    return text;
+}
+
 static const char *print_text(request_rec *r, const json_t *print)
 {
     const json_t *body = json_object_get(print, "body");
@@ -44,7 +56,7 @@ static const char *print_text(request_rec *r, const json_t *print)
 
     if (!json_is_object(print))
         return "";
-    return apr_pstrcat(r->pool, "parts: ", idem_page_word(r, print, "parts"), "; body ",
+    return apr_pstrcat(r->pool, names_text(r, print), "; body ",
                        !json_is_object(body) ? "not looked at"
                        : *bytes              ? bytes
                                              : "not known",

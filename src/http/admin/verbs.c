@@ -167,6 +167,14 @@ static int read_slot(idem_admin_call *call, unsigned char *slot)
     return idem_admin_say(call, HTTP_NOT_FOUND, "no-such-entry", "A slot has 64 hexadecimal digits.");
 }
 
+static json_t *shown_with_names(idem_admin_call *call, const idem_view *view, int body)
+{
+    json_t *entry = idem_shown_view(view, detail_of(call, body), call->r->pool);
+
+    idem_admin_name_parts(call, entry, view);
+    return entry;
+}
+
 int idem_admin_show(idem_admin_call *call)
 {
     unsigned char slot[IDEM_SLOT_LEN];
@@ -188,7 +196,7 @@ int idem_admin_show(idem_admin_call *call)
     if (!call->taken)
         apr_table_setn(call->r->headers_out, "ETag",
                        apr_pstrcat(call->r->pool, "\"", idem_view_version(&view, call->r->pool), "\"", NULL));
-    return idem_admin_answer(call, HTTP_OK, idem_shown_view(&view, detail_of(call, body), call->r->pool));
+    return idem_admin_answer(call, HTTP_OK, shown_with_names(call, &view, body));
 }
 
 /* What the virtual host's own scope is, unless the client names the parts. */
@@ -252,8 +260,7 @@ int idem_admin_find(idem_admin_call *call)
     answer = json_object();
     json_object_set_new(answer, "slot", json_string(idem_view_slot(&view, pool)));
     json_object_set_new(answer, "scope", idem_shown_scope(&scope, pool));
-    json_object_set_new(answer, "entry",
-                        done == IDEM_DONE_OK ? idem_shown_view(&view, detail_of(call, 0), pool) : json_null());
+    json_object_set_new(answer, "entry", done == IDEM_DONE_OK ? shown_with_names(call, &view, 0) : json_null());
     return idem_admin_answer(call, HTTP_OK, answer);
 }
 

@@ -119,6 +119,32 @@ def test_every_answer_is_as_described(admin, api, record, described):
     assert changed["dry_run"] and changed["before"]["slot"] == slot
 
 
+def test_parts_of_the_fingerprint_are_named(new_httpd, host, described, expect_log):
+    """By the list of a section too, and after a change of the configuration only by their number."""
+    own = '<Location "/cgi/own">\nIdempotencyFingerprint method "expr=<b>%{HTTP_HOST}" body\n</Location>\n'
+    server = new_httpd(admins.DOORS + own, "lmdb").start()
+    api, admin = Api(server.address, host), Admin(server.address, host)
+
+    def print_of(key):
+        return described("post", "find", admin.find(key, host))["entry"]["fingerprint"]
+    api.post("/pay", key="k1", body=b"1")
+    api.post("/own/pay", key="k2", body=b"1")
+    first, second = print_of("k1"), print_of("k2")
+    assert len(first["names"]) == first["parts"] == 7 and {"method", "path", "body"} < set(first["names"])
+    assert (second["names"], second["note"]) == (["method", "expr=<b>%{HTTP_HOST}", "body"], None)
+    slot = admin.find("k2", host).json["slot"]
+    assert described("get", "entries/{slot}", admin.get(f"entries/{slot}"))["fingerprint"] == second
+    shown = admin.api.get(f"/?slot={slot}", headers=[("Accept", "text/html")])
+    assert b"parts: method, expr=&lt;b&gt;%{HTTP_HOST}, body" in shown.body, shown.body
+    server.stop()
+    expect_log(62)  # said again at the second start: a store in /tmp
+    server.config = server.config.replace(own, "")
+    server.start()
+    assert print_of("k1") == first
+    lost = print_of("k2")
+    assert (lost["names"], lost["note"]) == (None, "3 parts, of a list that this server does not have")
+
+
 def test_events_come_in_their_order(admin, api, described):
     before = described("get", "events", admin.get("events"))["last"]
 

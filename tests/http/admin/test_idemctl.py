@@ -62,7 +62,8 @@ def test_entry_is_found_by_key_and_shown(api, idemctl, find, origin):
     assert (entry["state"], entry["attempt"], entry["ttl"]) == ("record", 1, 86400)
     assert entry["response"]["status"] == 201
     assert entry["response"]["body_bytes"] == len(first.body)
-    assert entry["fingerprint"] == {"parts": 7, "body": {"known": True, "whole": True, "bytes": 1, "declared": 1}}
+    assert entry["fingerprint"] == {"parts": 7, "names": None, "note": None,
+                                    "body": {"known": True, "whole": True, "bytes": 1, "declared": 1}}
     assert {field["name"] for field in entry["response"]["headers"]} <= {name for name, _ in first.headers}
     assert idemctl.json("show", found["slot"], "--body")[0]["response"]["body"]["data"] == first.body.decode()
     assert idemctl.json("show", found["slot"][:12])[0] == entry
