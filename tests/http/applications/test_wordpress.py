@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The double click on WordPress, in Chromium: a comment, a file sent to the media library, a post by REST. One of them is
-made, and each click and tab sees the same page. With the module off the same clicks are two executions.
+The double click on WordPress, in Chromium: a comment, a file sent to the media library, a post by REST and by the
+administration's form. One of them is made, and each click and tab sees the same page. With the module off the same
+clicks are two executions.
 """
 import base64
 import sys
@@ -63,6 +64,10 @@ update_option('comment_previously_approved', 0);
 update_option('comments_notify', 0);
 update_option('stylesheet', 'twentytwentythree'); update_option('template', 'twentytwentythree');
 """
+# The form of a post without the block editor, which sends posts by REST.
+CLASSIC = """<?php
+add_filter('use_block_editor_for_post', fn($use) => $use && !isset($_GET['classic']) && !isset($_GET['message']));
+"""
 
 
 class WordPress(shipped.Application):
@@ -71,6 +76,8 @@ class WordPress(shipped.Application):
         self.database = database
         self.root = self.folder / "usr/share/wordpress"
         (self.root / "wp-content/uploads").mkdir()
+        (self.root / "wp-content/mu-plugins").mkdir()
+        (self.root / "wp-content/mu-plugins/classic.php").write_text(CLASSIC)
         (self.root / "wp-config.php").write_text(CONFIG_PHP % (database.folder / "socket"))
         (self.folder / "install.php").write_text(INSTALL % self.root)
         shipped.give(self.root / "wp-content")
@@ -105,6 +112,7 @@ PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4
                        "WjR9awAAAABJRU5ErkJggg==")
 COMMENTS = "/wordpress/wp-comments-post.php"
 UPLOADS = "/wordpress/wp-admin/media-new.php"
+POSTS = "/wordpress/wp-admin/post.php"
 
 
 class Comment:
@@ -152,6 +160,35 @@ class Upload:
 
     def seen(self):
         return "/upload.php" in self.clicks.url() and self.clicks.shows("#wpadminbar")
+
+
+class Post:
+    """A post, by the form of the administration. Each page with the form for a new one begins a draft of its own."""
+    path, button, field = POSTS, "#publish", "post_title"
+
+    def __init__(self, clicks, wordpress, folder):
+        self.clicks, self.wordpress, self.title = clicks, wordpress, f"Once, {folder.name}"
+        self.draft = "post-new.php?classic=1"
+
+    def save_draft(self):
+        """From now on the form is that of this draft."""
+        self.open()
+        self.clicks.press("#save-post")
+        env.until(self.seen, "the draft is saved", env.CLIENT_TIMEOUT)
+        self.draft = f"post.php?{self.clicks.url().split('?')[1].split('&message')[0]}&classic=1"
+        self.clicks.origin.clear()
+
+    def open(self):
+        self.clicks.open(f"/wp-admin/{self.draft}")
+        self.clicks.fill(post_title=self.title)
+
+    def made(self):
+        return self.wordpress.count("posts", f"post_type = 'post' AND post_status = 'publish'"
+                                    f" AND post_title = '{self.title}'")
+
+    def seen(self):
+        """The page takes "message=6" out of its address, and shows what it means."""
+        return "post.php?post=" in self.clicks.url() and self.clicks.shows("#message")
 
 
 @pytest.fixture(params=["comment", "upload"])
@@ -204,10 +241,11 @@ def test_back_and_submit(form, clicks):
     assert_times(form, clicks)
 
 
-def comment_through(lossy, clicks, wordpress):
+def submit_through(lossy, clicks, make):
+    """The form that make() makes. The names of WordPress's cookies are of one address, so the login is there, too."""
     clicks.base = lossy.url + "/wordpress"
     log_in(clicks)
-    form = Comment(clicks, wordpress)
+    form = make()
     form.open()
     clicks.press(form.button)
     return form
@@ -216,17 +254,19 @@ def comment_through(lossy, clicks, wordpress):
 def test_answer_that_was_lost(clicks, httpd, wordpress):
     """The line breaks after WordPress has worked. Chromium sends the form again by itself, and asks nobody."""
     with Lossy(httpd.address, ["lose"], f"POST {COMMENTS}") as lossy:
-        form = comment_through(lossy, clicks, wordpress)
+        form = submit_through(lossy, clicks, lambda: Comment(clicks, wordpress))
         env.until(lambda: len(lossy.attempts) == 2, "Chromium sends it again")
         clicks.wait_for_answer(form)
         assert_times(form, clicks)
         clicks.leave()
 
 
-def test_reload_with_the_form(clicks, httpd, wordpress):
+@pytest.mark.parametrize("kind", [Comment, Upload, Post])
+def test_reload_with_the_form(clicks, httpd, wordpress, tmp_path, kind):
     """No attempt of Chromium's gets an answer. Its page of errors is loaded again, which sends the form again."""
-    with Lossy(httpd.address, ["lose"] * 20, f"POST {COMMENTS}") as lossy:
-        form = comment_through(lossy, clicks, wordpress)
+    words = [clicks, wordpress] if kind is Comment else [clicks, wordpress, tmp_path]
+    with Lossy(httpd.address, ["lose"] * 20, f"POST {kind.path}") as lossy:
+        form = submit_through(lossy, clicks, lambda: kind(*words))
         clicks.wait_for_an_error()
         lossy.fates.clear()
         before = len(lossy.attempts)
@@ -234,8 +274,27 @@ def test_reload_with_the_form(clicks, httpd, wordpress):
         env.until(lambda: len(lossy.attempts) == before + 1, "the form is sent again")
         clicks.wait_for_answer(form)
         assert clicks.runs(form.path) == (1 if clicks.guarded else before + 1)
-        assert form.made() == 1
+        assert form.made() == (before + 1 if kind is Upload and not clicks.guarded else 1)
         clicks.leave()
+
+
+def test_post_double_click(clicks, wordpress, tmp_path):
+    """The page's script locks the button, with and without the module."""
+    log_in(clicks)
+    form = Post(clicks, wordpress, tmp_path)
+    form.open()
+    clicks.double_click(form.button)
+    env.until(form.seen, "the post is published", env.CLIENT_TIMEOUT)
+    assert clicks.runs(form.path) == 1 and form.made() == 1
+
+
+def test_post_in_two_tabs(clicks, wordpress, tmp_path):
+    """Both show one draft, and WordPress saves it twice."""
+    log_in(clicks)
+    form = Post(clicks, wordpress, tmp_path)
+    form.save_draft()
+    clicks.submit_in_two_tabs(form)
+    assert_times(form, clicks)
 
 
 def test_enter_twice(clicks, wordpress):
