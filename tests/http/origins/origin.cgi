@@ -6,9 +6,8 @@ exit= is the code it exits with; with head= it writes that instead of its answer
 """
 import os
 import sys
-from urllib.parse import parse_qsl
 
-from answer import execute, pieces
+from answer import asked_of, execute, pieces
 
 
 def main():
@@ -19,7 +18,7 @@ def main():
     sent = {name: value for name, value in env.items() if name.startswith(("HTTP_", "CONTENT_", "REDIRECT_"))}
     chunks = iter(lambda: sys.stdin.buffer.read(65536), b"")
     status, reason, fields, body = execute(env["ORIGIN_STAGE"], request, sent, chunks)
-    told = dict(parse_qsl(request["query"], keep_blank_values=True))
+    told = dict(asked_of(request["query"]))
     if "head" in told:
         sys.stdout.write(told["head"])
         sys.exit(int(told.get("exit", 0)))
