@@ -27,6 +27,16 @@ bench bench-quick: all $(BUILD)/mod_idem_bench.so
 ## make bench         requests a second, as a ratio to httpd without the module, an hour (BENCH_ARGS="--write",
 ##                     "--only redis"); refuses to report where the machine was not quiet; bench-quick: a minute
 
+# PEERS="express asgi" picks some. Packages of npm go into build/peers, as tests/bench/peers/package-lock.json says.
+.PHONY: bench-peers bench-peers-check
+PEERS ?=
+bench-peers-check: BENCH_SCOPE = --check
+bench-peers bench-peers-check: all $(BUILD)/mod_idem_bench.so
+	@$(MEASURED)/peers.py --peers "$(PEERS)" $(BENCH_SCOPE) $(BENCH_ARGS)
+## make bench-peers   the same requests to nginx with Lua, Fastify, Express, mod_cache and Starlette, each beside its
+##                     own bare handler, a quarter of an hour (PEERS="express asgi", BENCH_ARGS="--write"); refuses as
+##                     make bench does; bench-peers-check: only whether each replays, some seconds
+
 # Room for SCALE records of 2 KiB, twice, is needed where TMPDIR is.
 .PHONY: scale
 SCALE ?= 10000000

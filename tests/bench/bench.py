@@ -129,9 +129,9 @@ class Series:
         return found
 
 
-def load(port, connections, seconds, keys, path, number, body):
+def load(port, connections, seconds, keys, path, number, body, others=()):
     command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s",
-               str(HERE / "load.lua"), f"http://127.0.0.1:{port}", "--", keys, path, str(number), str(body)]
+               str(HERE / "load.lua"), f"http://127.0.0.1:{port}", "--", keys, path, str(number), str(body), *others]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:

@@ -4,13 +4,15 @@
  *
  * Loaded by the private servers of tests/bench, never by anybody else. SetHandler idem-bench reads its request's body.
  * It answers 201 with a little JSON and the header fields of such an answer. "size=N" in the query asks for N bytes,
- * "cut" for an answer that ends before its declared length. SetHandler idem-bench-mark, under valgrind, ends a section
+ * "cut" for an answer that ends before its declared length. SetHandler idem-bench-counted
+ * says in its body how often it ran: peers.py asks. SetHandler idem-bench-mark, under valgrind, ends a section
  * of the profile and of the log, and names it by its query.
  */
 #include <httpd.h>
 #include <http_config.h>
 #include <http_protocol.h>
 
+#include <apr_atomic.h>
 #include <apr_strings.h>
 
 #include <valgrind/callgrind.h>
@@ -62,6 +64,24 @@ static int answer(request_rec *r)
     return OK;
 }
 
+/* The answer that each of tests/bench/peers gives. */
+static int answer_counted(request_rec *r)
+{
+    static apr_uint32_t runs;
+    char *body = apr_palloc(r->pool, USUAL_SIZE + 1);
+
+    if (ap_discard_request_body(r) != OK)
+        return HTTP_BAD_REQUEST;
+    memcpy(body, filling, USUAL_SIZE);
+    body[apr_snprintf(body, USUAL_SIZE, "{\"run\":\"%010u\",\"filling\":\"", apr_atomic_inc32(&runs) + 1)] = 'x';
+    apr_cpystrn(body + USUAL_SIZE - 2, "\"}", 3);
+    r->status = HTTP_CREATED;
+    put_fields(r);
+    ap_set_content_length(r, USUAL_SIZE);
+    ap_rwrite(body, USUAL_SIZE, r);
+    return OK;
+}
+
 static int mark(request_rec *r)
 {
     const char *name = r->args ? r->args : "";
@@ -75,6 +95,8 @@ static int bench_handler(request_rec *r)
 {
     if (r->handler && !strcmp(r->handler, "idem-bench"))
         return answer(r);
+    if (r->handler && !strcmp(r->handler, "idem-bench-counted"))
+        return answer_counted(r);
     return r->handler && !strcmp(r->handler, "idem-bench-mark") ? mark(r) : DECLINED;
 }
 
