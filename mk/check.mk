@@ -29,6 +29,14 @@ unit: $(UNITS) $(STEST_UNITS)
 	@tests/lint/run-each $(STEST_UNITS)
 ## make unit          tests/base, tests/core and tests/store/front, without httpd
 
+# For another machine, which the Makefile's settings name; tests/platform/machines runs them there.
+.PHONY: machine-programs machine-run
+MACHINE_RUN ?=
+MACHINE_NOT ?=
+machine-programs: $(UNITS) $(STEST_UNITS) $(BUILD)/conformance
+machine-run: machine-programs
+	@tests/lint/run-each -w '$(MACHINE_RUN)' $(filter-out $(addprefix %/,$(MACHINE_NOT)),$(UNITS) $(STEST_UNITS))
+
 # One suite for every driver: a program for those that work without httpd, a module of httpd for the others.
 CONFORMANCE := $(call objects,$(wildcard tests/store/conformance/conformance_*.c))
 $(BUILD)/conformance: $(BUILD)/tests/store/conformance/conformance.o $(CONFORMANCE) $(CORE) $(OFFLINE)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is given to others: other versions of httpd, source archives, packages. Included by the Makefile.
 
-.PHONY: platform headers compiled dist man deb deb-test rpm-test container-test
+.PHONY: platform headers machines compiled dist man deb deb-test rpm-test container-test
 
 # The code for an httpd that is older than the one here: compiled without a warning, loaded into this one.
 platform:
@@ -20,6 +20,12 @@ headers:
 	+@tests/platform/matrix '$(MAKE)' '$(BUILD)/headers' $(HEADERS)
 ## make headers       the sources against the headers of each Debian suite that can be had, and of
 ##                    HEADERS='SUITE=URI… TREE…', Ubuntu's or httpd's trunk
+
+# Another word size and byte order; the libraries come from Debian's archive once.
+machines: $(BUILD)/conformance $(BUILD)/tests/core/test_record_format
+	+@tests/platform/machines '$(MAKE)' '$(BUILD)' '$(BUILD)/machines'
+## make machines      unit tests, conformance and each other's records on i386 and s390x (root, mmdebstrap, some
+##                    minutes; cross compilers and qemu-user of make deps)
 
 # Of the last commit, whatever else lies in the folder: the same commit makes the same bytes.
 DIST = mod_idempotency-$(VERSION)

@@ -20,14 +20,14 @@ test: deps
 # The same with nothing left out, and what takes hours. What shares a build folder is in one lane.
 ALL_WAITS    := integration servers valkey hosts clients sdks browser applications million million-entries chaos
 ALL_READS    := $(TEST_READS) tidy-deep
-ALL_WORKS    := $(TEST_WORKS) platform headers deb-test rpm-test container-test
+ALL_WORKS    := $(TEST_WORKS) platform headers machines deb-test rpm-test container-test
 ALL_WORKS    += cost mix bench-peers-check integration-asan tsan valgrind coverage fuzz fuzz-million faults
 test-all: deps
 	+@MAKE='$(MAKE)' $(PYTHON) tests/run/parts.py $(TEST_FIRST) -- $(ALL_WAITS) -- $(ALL_READS) -- $(ALL_WORKS)
 ## make test-all      hours: make test with every integration test on each MPM, and hosts, clients, sdks, tidy-deep,
 ##                    tsan, valgrind, coverage, fuzz, fuzz-million, integration-asan, million, chaos, faults, cost,
-##                    browser, platform, applications, headers, deb-test, rpm-test, container-test,
-##                    bench-peers-check
+##                    browser, platform, applications, headers, machines, deb-test, rpm-test,
+##                    container-test, bench-peers-check
 
 # Of a plain build: sanitizers have instructions of their own.
 .PHONY: cost

@@ -2,6 +2,8 @@
 /*
  * bytelock.c - locks of single bytes of a file, see bytelock.h. Called by liveness.c and filelock.c.
  */
+#define _FILE_OFFSET_BITS 64 /* owners' bytes lie beyond what 32 bits count; no other file sees this off_t */
+
 #include "bytelock.h"
 
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -208,7 +209,7 @@ static void random_bytes_differ(void **state)
     assert_int_equal(idem_random(one, sizeof one), APR_SUCCESS);
     assert_int_equal(idem_random(two, sizeof two), APR_SUCCESS);
     assert_memory_not_equal(one, two, sizeof one);
-    assert_int_equal(idem_random(one, (apr_size_t)1 << 40), APR_EINVAL);
+    assert_int_equal(idem_random(one, (apr_size_t)INT_MAX + 1), APR_EINVAL);
 }
 
 /* Many more than are made ahead; and a forked process does not go on with those of the one it comes from. */

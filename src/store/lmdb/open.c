@@ -167,7 +167,10 @@ static apr_status_t check_file(const lmdb_store *store, verdict *v)
     if (rc == 0)
         rc = idem_lmdb_open_env(&mdb, ".", store->size, readers, 0);
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH) {
-        snprintf(v->why, LMDB_WHY, "%s/" LMDB_DATA " is damaged or no LMDB file (%s): stop the server and move it away",
+        snprintf(v->why, LMDB_WHY,
+                 "%s/" LMDB_DATA
+                 " is damaged, no LMDB file, or of a machine with another word size or byte order (%s): "
+                 "stop the server and move it away",
                  store->dir, mdb_strerror(rc));
         return IDEM_EDAMAGED;
     }

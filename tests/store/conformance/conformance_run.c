@@ -183,7 +183,7 @@ static void run_case(kit *k, const kit_case *c, int number, kit_score *score)
 void kit_run_cases(kit *k, const kit_case *cases, const char *select, kit_score *score)
 {
     for (; cases->name; cases++) {
-        if (!select || strstr(cases->name, select))
+        if (!select || (*select == '!' ? !strstr(cases->name, select + 1) : strstr(cases->name, select) != NULL))
             run_case(k, cases, score->passed + score->failed + score->skipped + 1, score);
         fflush(stdout);
     }

@@ -133,7 +133,8 @@ static void torn_job(worker *w)
     for (unsigned long i = 0; i < 40; i++) {
         kit_name slot = kit_slot(FAMILY, 200 + i), token = kit_token(FAMILY, 200 + i),
                  other = kit_token(FAMILY, 300 + i);
-        kit_value v = value_of(w, IDEM_STATE_RECORD, &slot, &token, IDEM_HEAD_MIN + kit_random(&state) % 200);
+        apr_size_t len = IDEM_HEAD_MIN + (apr_size_t)(kit_random(&state) % 200);
+        kit_value v = value_of(w, IDEM_STATE_RECORD, &slot, &token, len);
         idem_blob value = kit_make(&v, w->pool);
         unsigned char *data = (unsigned char *)(apr_uintptr_t)value.data;
         data[4] = (unsigned char)kit_random(&state);
