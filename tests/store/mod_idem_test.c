@@ -13,7 +13,8 @@
  *                         that starts to wait at block-OP writes "OP blocked PID SLOT" first.
  *   CONTROLDIR/block-OP   while it is there (a file or a fifo) the call waits, looking every 5 ms; if a file contains
  *                         "timed", until the call's deadline at most, and the call then fails as timeout; if
- *                         it contains "late", the call is handed on first, and its result waits
+ *                         it contains "late", the call is handed on first, and its result waits; if it contains "one",
+ *                         the first call renames it to block-OP-one, and no other call waits
  *   CONTROLDIR/delay-OP   contains milliseconds: the call sleeps so long first
  *   CONTROLDIR/fail-OP    contains a word: down timeout full toobig lost damaged; the call is not handed on and fails
  *                         so. ambiguous: it is handed on, and fails as down if it succeeded. With "once" behind the
@@ -157,11 +158,18 @@ static const char *control(const wrap_call *c, const char *verb, char buf[CONTRO
 static apr_status_t wait_while_blocked(wrap_call *c, int late)
 {
     char buf[CONTROL_MAX];
+    const char *path = control(c, "block", buf), *mine;
 
-    if (!control(c, "block", buf) || !strstr(buf, "late") != !late)
+    if (!path || !strstr(buf, "late") != !late)
         return APR_SUCCESS;
+    if (strstr(buf, "one")) {
+        mine = apr_pstrcat(c->call->pool, path, "-one", NULL);
+        if (rename(path, mine) != 0)
+            return APR_SUCCESS; /* another call was the one */
+        path = mine;
+    }
     record(c, "blocked");
-    while (control(c, "block", buf)) {
+    while (contents(path, buf)) {
         if (strstr(buf, "timed") && apr_time_now() >= c->call->deadline)
             return APR_TIMEUP;
         apr_sleep(LOOK_EVERY);

@@ -114,7 +114,7 @@ def test_bypass_executes_unguarded(server, api, origin, expect_log):
 def test_claim_whose_answer_was_lost_is_repeated(server, api, origin):
     server.control.fail("claim", "ambiguous once")
     assert api.post("/pay", key="k1").problem == (201, None)
-    assert [call[0] for call in server.control.calls()] == ["claim", "claim", "settle"]
+    assert [call[0] for call in server.control.calls()] == ["fetch", "claim", "claim", "settle"]
     assert replayed(api)
     assert origin.executions("/pay") == 1
 

@@ -78,7 +78,7 @@ def test_waiter_whose_slot_goes_to_another_request(httpd, api, origin, reached):
         held.wait_until_entered()
         waiting = api.post_async("/wait?status=503", key="k1", body=b"1")
         env.until(lambda: reached("CLAIMING", "BUSY_WAIT"), "a duplicate waits")
-        httpd.control.block("fetch")
+        httpd.control.block("fetch", "one")
         env.until(lambda: ["fetch", "blocked"] in httpd.control.calls(), "the waiter's look is held up")
         held.let_go()
         assert first.result().status == 503

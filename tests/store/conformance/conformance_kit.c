@@ -267,7 +267,7 @@ int kit_same(idem_blob a, idem_blob b)
 idem_call *kit_call(worker *w)
 {
     w->call.pool = w->pool;
-    w->call.deadline = apr_time_now() + KIT_CALL_TIME;
+    w->call.deadline = apr_time_now() + (w->is_fat ? KIT_FAT_TIME : KIT_CALL_TIME);
     w->call.why = NULL;
     memset(&w->found, 0, sizeof(w->found));
     return &w->call;

@@ -50,6 +50,7 @@ static void sizes_case(kit *k)
 
 static void largest_job(worker *w)
 {
+    w->is_fat = 1;
     round_trip(w, 1, w->store->max_value ? w->store->max_value : LARGEST_TRIED);
 }
 
