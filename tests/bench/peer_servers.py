@@ -164,8 +164,8 @@ class Node(Process):
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=NPM,
                               capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or ["nothing"]
-            return f"npm could not bring its packages: {said[-1]}"
+            said = [line[len("npm error "):] for line in done.stderr.splitlines() if line.startswith("npm error ")]
+            return f"npm could not bring its packages: {'; '.join(said[:2]) or 'it does not say why'}"
         there.write_bytes(lock)
         return None
 
